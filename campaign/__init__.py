@@ -1,0 +1,46 @@
+"""Campaign: petitions that are read, signed and watched as they grow. `create_app()` puts the parts together."""
+
+from flask import Flask, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from campaign import commands, errors, guard
+from campaign.extensions import compress, db, migrate
+from campaign.settings import ROOT, Settings
+from campaign.site import formatting, site
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Make the site of these settings, or of those in the environment.
+
+    Raises:
+        SettingError: a setting in the environment is wrong.
+    """
+    settings = settings or Settings.from_environ()
+    app = Flask(
+        __name__,
+        root_path=str(ROOT),
+        instance_path=str(settings.instance),
+    )
+    app.config.from_mapping(
+        SETTINGS=settings,
+        SECRET_KEY=settings.secret_key,
+        MAX_CONTENT_LENGTH=guard.MOST_BYTES,
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        # For the style sheet, which counts as a stream: as for pages, and gzip too.
+        COMPRESS_ALGORITHM_STREAMING=["zstd", "br", "gzip"],
+        # Parameters are names and addresses; they must not get into a log by way of an error message.
+        SQLALCHEMY_ENGINE_OPTIONS={"hide_parameters": True},
+    )
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(ROOT / "migrations"))
+    compress.init_app(app)
+    app.before_request(lambda: guard.refuse_cross_site(request))
+    app.after_request(lambda response: guard.add_headers(response, settings))
+    errors.init_app(app)
+    formatting.init_app(app)
+    app.register_blueprint(site)
+    commands.init_app(app)
+    return app

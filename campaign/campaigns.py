@@ -1,0 +1,149 @@
+"""Campaigns: from an organiser's file into the table, their stages, their goal, and the letter as safe HTML.
+
+Who signs is signing.py's subject, what the crowd sees of it feed.py's.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import lru_cache
+
+import nh3
+from markdown_it import MarkdownIt
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from campaign import tally
+from campaign.campaign_file import CampaignFile
+from campaign.models import Campaign, CampaignState
+
+
+class Stage(StrEnum):
+    """Where a campaign stands for a visitor: the organiser's state and the clock together."""
+
+    DRAFT = "draft"
+    UPCOMING = "upcoming"
+    OPEN = "open"
+    CLOSED = "closed"
+    WON = "won"
+
+
+def stage(campaign: Campaign, now: datetime) -> Stage:
+    """Where the campaign stands at `now` (aware)."""
+    if campaign.state is not CampaignState.OPEN:
+        return Stage(campaign.state.value)
+    if campaign.opens_at and now < campaign.opens_at:
+        return Stage.UPCOMING
+    if campaign.closes_at and now >= campaign.closes_at:
+        return Stage.CLOSED
+    return Stage.OPEN
+
+
+def find(session: Session, slug: str, *, drafts: bool = False) -> Campaign | None:
+    """The campaign of that slug; a draft only where `drafts` are asked for, since the public knows nothing of them."""
+    campaign = session.scalar(select(Campaign).where(Campaign.slug == slug))
+    return None if campaign and campaign.state is CampaignState.DRAFT and not drafts else campaign
+
+
+def set_state(session: Session, campaign_id: int, state: CampaignState, now: datetime) -> None:
+    """Close a campaign, declare it won or open it, in the caller's write transaction."""
+    session.execute(update(Campaign).where(Campaign.id == campaign_id).values(state=state, updated_at=now))
+
+
+def every(session: Session) -> list[Campaign]:
+    """All campaigns, drafts too, newest first."""
+    return list(session.scalars(select(Campaign).order_by(Campaign.created_at.desc(), Campaign.id.desc())))
+
+
+def public(session: Session, now: datetime) -> list[Campaign]:
+    """All but drafts: those to sign first, then those to come, then the won and the closed, each newest first."""
+    order = [Stage.OPEN, Stage.UPCOMING, Stage.WON, Stage.CLOSED]
+    shown = [campaign for campaign in every(session) if campaign.state is not CampaignState.DRAFT]
+    return sorted(shown, key=lambda campaign: order.index(stage(campaign, now)))
+
+
+def publish(session: Session, files: Iterable[CampaignFile], now: datetime) -> list[tuple[Campaign, bool]]:
+    """Create or update the campaigns of these files by slug, in the caller's write transaction.
+
+    A new campaign and a draft are opened; a closed or won one stays so. Signatures are not touched.
+
+    Returns:
+        Each file's campaign, and whether it is new.
+    """
+    published = []
+    for file in files:
+        campaign = session.scalar(select(Campaign).where(Campaign.slug == file.slug))
+        new = campaign is None
+        if campaign is None:
+            campaign = Campaign(state=CampaignState.OPEN, created_at=now)
+            session.add(campaign)
+        elif campaign.state is CampaignState.DRAFT:
+            campaign.state = CampaignState.OPEN
+        for name, value in vars(file).items():
+            setattr(campaign, name, value)
+        campaign.updated_at = now
+        session.flush()
+        if new:
+            tally.start(session, campaign.id)
+        published.append((campaign, new))
+    return published
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a campaign has come."""
+
+    count: int
+    goal: int
+    """The goal to show: the next one, once an earlier one is reached."""
+    reached: int | None
+    """The last goal that was reached, to celebrate."""
+
+
+def progress(campaign: Campaign, count: int) -> Progress:
+    """Where `count` signatures stand: a goal that is reached moves to the next round number."""
+    goal, reached = campaign.goal, None
+    while count >= goal:
+        goal, reached = _next_round_number(goal), goal
+    return Progress(count, goal, reached)
+
+
+def _next_round_number(number: int) -> int:
+    """The next of 1, 2, 5, 10, 20, 50, 100 … after `number`."""
+    power: int = 10 ** (len(str(number)) - 1)
+    return min(step * power for step in (2, 5, 10) if step * power > number)
+
+
+_markdown = MarkdownIt("commonmark", {"html": False})
+_LETTER_TAGS = {
+    "p",
+    "br",
+    "em",
+    "strong",
+    "a",
+    "ul",
+    "ol",
+    "li",
+    "blockquote",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
+}
+
+
+@lru_cache(maxsize=64)
+def letter_html(letter: str) -> str:
+    """The letter's Markdown as HTML that can do no harm: text, emphasis, links, lists, quotes and headings.
+
+    Headings begin at h2, because the page's h1 is the campaign's title.
+    """
+    tokens = _markdown.parse(letter)
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"
+    html = _markdown.renderer.render(tokens, _markdown.options, {})
+    return nh3.clean(html, tags=_LETTER_TAGS, attributes={"a": {"href"}}, url_schemes={"http", "https", "mailto"})

@@ -1,0 +1,151 @@
+"""The operator's and organiser's commands: flask prepare, flask campaigns …, flask signatures …"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import Flask
+from flask.cli import AppGroup
+from flask_migrate import upgrade
+
+from campaign import campaign_file, campaigns, delivery, fake, tally
+from campaign.campaign_file import CampaignFileError
+from campaign.extensions import STORAGE_ERRORS, db, write_transaction
+from campaign.models import Campaign, CampaignState
+from campaign.settings import ROOT
+
+
+class Commands(AppGroup):
+    """A group whose commands say in one line when the database can't be used."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command.
+
+        Raises:
+            click.ClickException: the database can't be used.
+        """
+        try:
+            return super().invoke(context)
+        except STORAGE_ERRORS as error:
+            reason = str(getattr(error, "orig", error)).splitlines()[0]
+            raise click.ClickException(f"the database can't be used: {reason} (has `flask prepare` run?)") from error
+
+
+campaigns_group = Commands("campaigns", help="Publish campaigns, close them, prove their count.")
+signatures_group = Commands("signatures", help="Hand signatures over, or invent some for development.")
+SAMPLES = ROOT / "campaigns"
+
+
+def init_app(app: Flask) -> None:
+    """Give the app its commands."""
+    app.cli.add_command(campaigns_group)
+    app.cli.add_command(signatures_group)
+    app.cli.add_command(prepare)
+
+
+@click.command()
+def prepare() -> None:
+    """Bring the database to this version, and publish the sample if there is no campaign."""
+    upgrade()
+    if not campaigns.every(db.session()):
+        publish_files(sorted(SAMPLES.glob("*.md")))
+
+
+@campaigns_group.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
+def publish(files: tuple[Path, ...]) -> None:
+    """Create or update campaigns from their files, by slug. Signatures are not touched."""
+    publish_files(files)
+
+
+def publish_files(files: tuple[Path, ...] | list[Path]) -> None:
+    """Publish all of these files or, if one is broken, none.
+
+    Raises:
+        click.ClickException: a file is broken; its message names file, key and reason.
+    """
+    try:
+        read = [campaign_file.read(path) for path in files]
+    except CampaignFileError as error:
+        raise click.ClickException(str(error)) from None
+    with write_transaction() as session:
+        for campaign, new in campaigns.publish(session, read, datetime.now(UTC)):
+            click.echo(f"{'published' if new else 'updated'} {campaign.slug}")
+
+
+@campaigns_group.command("list")
+def list_campaigns() -> None:
+    """List all campaigns: slug, stage, count and goal."""
+    session, now = db.session(), datetime.now(UTC)
+    for campaign in campaigns.every(session):
+        count = tally.count(session, campaign.id)
+        stage = campaigns.stage(campaign, now)
+        click.echo(f"{campaign.slug}\t{stage}\t{count} of {campaign.goal}\t{campaign.title}")
+
+
+@campaigns_group.command()
+@click.argument("slug")
+def close(slug: str) -> None:
+    """End a campaign: the letter and the list stay, the form goes."""
+    _set_state(slug, CampaignState.CLOSED)
+
+
+@campaigns_group.command()
+@click.argument("slug")
+def win(slug: str) -> None:
+    """Declare a campaign won."""
+    _set_state(slug, CampaignState.WON)
+
+
+def _set_state(slug: str, state: CampaignState) -> None:
+    campaign_id = _find(slug).id
+    with write_transaction() as session:
+        campaigns.set_state(session, campaign_id, state, datetime.now(UTC))
+    click.echo(f"{slug} is {state}")
+
+
+@campaigns_group.command()
+@click.argument("slug", required=False)
+@click.option("--repair", is_flag=True, help="Set a wrong tally right.")
+def check(slug: str | None, repair: bool) -> None:
+    """Compare the tally with the signatures themselves; exit 1 where they differ and are not repaired."""
+    wrong = False
+    for campaign in [_find(slug)] if slug else campaigns.every(db.session()):
+        if repair:
+            with write_transaction() as session:
+                found = tally.repair(session, campaign.id)
+        else:
+            found = tally.check(db.session(), campaign.id)
+        wrong = wrong or not found.right
+        verdict = "right" if found.right else "repaired" if repair else "WRONG"
+        click.echo(f"{campaign.slug}: tally {found.tallied}, signatures {found.stored}: {verdict}")
+    if wrong and not repair:
+        raise click.exceptions.Exit(1)
+
+
+@signatures_group.command()
+@click.argument("slug")
+def export(slug: str) -> None:
+    """Write a campaign's signatures to standard output as CSV."""
+    for chunk in delivery.csv_chunks(db.session(), _find(slug).id):
+        # Bytes, so that it is UTF-8 on every terminal.
+        click.echo(chunk.encode(), nl=False)
+
+
+@signatures_group.command("fake")
+@click.argument("slug")
+@click.argument("number", type=click.IntRange(min=1))
+def fake_signatures(slug: str, number: int) -> None:
+    """Put NUMBER invented signatures under a campaign, for development."""
+    campaign = _find(slug)
+    with click.progressbar(length=number, label=f"Signing {slug}") as bar:
+        for stored in fake.sign(campaign.id, number, datetime.now(UTC)):
+            bar.update(stored)
+
+
+def _find(slug: str) -> Campaign:
+    campaign = campaigns.find(db.session(), slug, drafts=True)
+    if campaign is None:
+        raise click.ClickException(f"there is no campaign {slug!r}; `flask campaigns list` shows all")
+    return campaign

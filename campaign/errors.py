@@ -1,0 +1,80 @@
+"""What is answered when something is wrong: our own page for each status, and never a stack trace.
+
+To HTMX a wrong sign request answers with a notice above the form, which keeps what was typed; a wrong request for a
+piece of the page (a poll, the next page of the list) changes nothing.
+"""
+
+from typing import NamedTuple
+
+from flask import Flask, current_app, make_response, render_template, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException, ServiceUnavailable
+
+from campaign.extensions import STORAGE_ERRORS, db
+
+
+class Words(NamedTuple):
+    """What a person is told: what happened, and what they can do."""
+
+    title: str
+    text: str
+
+
+WORDS = {
+    400: Words("That did not arrive whole", "Something was lost on the way to us. Please go back and try again."),
+    403: Words(
+        "That came from another site",
+        "We only take signatures from our own pages, so that nobody can sign in your name. "
+        "Please open the petition here and sign it there.",
+    ),
+    404: Words("There is nothing here", "The address may be mistyped, or the page may have gone."),
+    405: Words("That can’t be done here", "Please go back and use the page’s own buttons and links."),
+    413: Words("That was too much", "What was sent is larger than our form can be. Please go back and shorten it."),
+    415: Words("That was no form", "Please use the form on the petition’s page."),
+    500: Words(
+        "That was our mistake",
+        "Something broke on our side. It is written down; please try again in a while.",
+    ),
+    503: Words(
+        "We can’t reach our records",
+        "Nothing could be read or stored just now. If you were signing, your signature is not stored yet. "
+        "Please try again in a minute.",
+    ),
+}
+"""By status; one that is missing here gets the words of 400 or 500, whichever is of its kind."""
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error of the app."""
+    app.register_error_handler(HTTPException, answer)
+    for error in STORAGE_ERRORS:
+        app.register_error_handler(error, storage_away)
+
+
+def storage_away(_error: Exception) -> ResponseReturnValue:
+    """The database can't be used: say so, and write down why."""
+    current_app.logger.exception("the database could not be used")
+    db.session.rollback()
+    return answer(ServiceUnavailable())
+
+
+def answer(error: HTTPException) -> ResponseReturnValue:
+    """The page, or for HTMX the notice, of an HTTP error; an unforeseen exception comes as a 500."""
+    if error.code is None or error.code < 400:
+        return error
+    words = WORDS.get(error.code) or WORDS[error.code // 100 * 100]
+    if request.headers.get("HX-Request") != "true":
+        response = make_response(render_template("errors/error.html", words=words))
+    elif request.method == "POST":
+        response = make_response(render_template("errors/_notice.html", words=words))
+        response.headers["HX-Retarget"] = "#notice"
+        response.headers["HX-Reswap"] = "innerHTML"
+    else:
+        response = make_response("")
+        response.headers["HX-Reswap"] = "none"
+    response.status_code = error.code
+    response.cache_control.no_store = True
+    for name, value in error.get_headers():
+        if name in ("Allow", "Retry-After"):
+            response.headers[name] = value
+    return response

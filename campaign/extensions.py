@@ -1,0 +1,68 @@
+"""The Flask extensions, unbound, and how a transaction begins. No rule of the petition lives here."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flask_compress import Compress
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Connection, Engine, MetaData, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import DeclarativeBase, Session
+
+
+class Base(DeclarativeBase):
+    """What every table's class inherits."""
+
+    # Constraints need names that do not depend on the database, or a migration can't find them again.
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+db = SQLAlchemy(model_class=Base)
+migrate = Migrate()
+compress = Compress()
+
+STORAGE_ERRORS = (DBAPIError, PoolTimeoutError)
+"""What SQLAlchemy raises when the database is away, locked, full or read-only."""
+
+
+@contextmanager
+def write_transaction() -> Iterator[Session]:
+    """One transaction that may write: committed at the end of the block, rolled back on any exception.
+
+    It takes SQLite's write lock at its start, so that it never finds out at its end that it must begin again.
+
+    Raises:
+        STORAGE_ERRORS: it could not begin or be committed; nothing of it is stored.
+    """
+    with Session(db.engine.execution_options(writes=True)) as session, session.begin():
+        yield session
+
+
+@event.listens_for(Engine, "connect")
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    if not isinstance(connection, sqlite3.Connection):
+        return
+    # Python's driver would begin transactions by its own rules; _begin_sqlite does it by ours.
+    connection.isolation_level = None
+    # FULL, because a thanked signature must outlive a power cut; WAL, because readers must not wait for writers.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+@event.listens_for(Engine, "begin")
+def _begin_sqlite(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

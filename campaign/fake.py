@@ -1,0 +1,73 @@
+"""Signatures of people who do not exist, for development and benchmarks; `flask signatures fake` calls it."""
+
+import random
+import secrets
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from campaign import tally
+from campaign.extensions import write_transaction
+from campaign.models import SignatureState
+from campaign.signing import insert_unless_signed
+
+BATCH = 5000
+"""Signatures in one transaction: enough to write quickly, few enough to let real signers in between."""
+
+_FIRST = ("Ada", "Amina", "Ben", "Chidi", "Diego", "Elif", "Farid", "Hana", "Kofi", "Lena", "Noor", "Priya")
+_LAST = ("Bauer", "Cohen", "Evans", "Fofana", "Garcia", "Haddad", "Ito", "Khan", "Moreau", "Nguyen", "Okafor", "Park")
+_PLACES = [
+    ("US", "Los Angeles", "California", "90012"),
+    ("US", "Chicago", "Illinois", "60601"),
+    ("US", "Austin", "Texas", "78701"),
+    ("US", "New York", "New York", "10001"),
+    ("US", "", "", ""),
+    ("CA", "Toronto", "Ontario", "M5H 2N2"),
+    ("GB", "Leeds", "", "LS1 1UR"),
+    ("DE", "Köln", "", "50667"),
+    ("FR", "Paris", "", "75001"),
+    ("IN", "Pune", "Maharashtra", "411001"),
+    ("BR", "Recife", "PE", "50010-000"),
+]
+
+
+def sign(campaign_id: int, number: int, now: datetime) -> Iterator[int]:
+    """Put `number` invented signatures under the campaign, as if signed over the week before `now`, the newest last.
+
+    Yields:
+        How many each batch has stored.
+
+    Raises:
+        STORAGE_ERRORS: a batch could not be stored; those before it are.
+    """
+    # Runs must not collide: a mailbox signs once.
+    run = secrets.token_hex(4)
+    step = timedelta(days=7) / max(number, 1)
+    for start in range(0, number, BATCH):
+        batch = range(start, min(start + BATCH, number))
+        with write_transaction() as session:
+            session.execute(
+                insert_unless_signed(session),
+                [_signature(campaign_id, f"{run}-{n}", now - step * (number - n)) for n in batch],
+            )
+            tally.add(session, campaign_id, len(batch))
+        yield len(batch)
+
+
+def _signature(campaign_id: int, key: str, signed_at: datetime) -> dict[str, object]:
+    country, city, region, postal_code = random.choice(_PLACES)  # noqa: S311 (no secret hangs on it)
+    email = f"fake-{key}@example.org"
+    return {
+        "campaign_id": campaign_id,
+        "name": f"{random.choice(_FIRST)} {random.choice(_LAST)}",  # noqa: S311
+        "email": email,
+        "email_key": email,
+        "country": country,
+        "region": region,
+        "city": city,
+        "postal_code": postal_code,
+        "anonymous": random.random() < 0.1,  # noqa: S311
+        "wants_updates": random.random() < 0.3,  # noqa: S311
+        "state": SignatureState.PUBLIC,
+        "signed_at": signed_at,
+        "listed_at": signed_at,
+    }

@@ -1,0 +1,135 @@
+"""What the crowd sees: the count and the recent signatories, read once a second however many look; and the whole list.
+
+Views render it. What is shown of one signatory is decided in models.py, and here is the only place that reads
+signatures for the public.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Row, Select, select, tuple_
+from sqlalchemy.orm import Session
+
+from campaign import tally
+from campaign.models import Signature, display_name, display_place
+
+RECENT = 10
+"""Signatories in the feed."""
+PAGE = 50
+"""Signatories on a page of the whole list."""
+KEPT_SECONDS = 1.0
+"""How old the feed may be that a visitor sees."""
+BUSY_SECONDS = 5
+"""How long an open tab waits before it asks again, while signatures arrive."""
+QUIET_SECONDS = 15
+"""The same, when none has come for QUIET_AFTER."""
+QUIET_AFTER = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Signatory:
+    """Of a signature, what its signer agreed to publish, and no more."""
+
+    id: int | None
+    """None for a signer's own entry, which is shown to them before the list is read again."""
+    name: str
+    place: str
+    listed_at: datetime
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A campaign's count and its newest signatories, newest first."""
+
+    count: int
+    recent: Sequence[Signatory]
+
+    def interval(self, now: datetime) -> int:
+        """Seconds until an open tab should ask again."""
+        busy = self.recent and now - self.recent[0].listed_at < QUIET_AFTER
+        return BUSY_SECONDS if busy else QUIET_SECONDS
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of all signatories, newest first."""
+
+    signatories: Sequence[Signatory]
+    next: str | None
+    """The cursor of the page of older ones; None on the last page."""
+
+
+_kept: dict[tuple[str, int], tuple[float, Feed]] = {}
+_reading = threading.Lock()
+
+
+def read(session: Session, campaign_id: int, *, now: bool = False) -> Feed:
+    """The campaign's feed, at most KEPT_SECONDS old; with `now`, as it is in the database at this moment."""
+    # Two databases in one process, as tests have them, must not see each other's campaigns.
+    key = (str(session.get_bind().engine.url), campaign_id)
+    with _reading:
+        read_at, feed = _kept.get(key, (0.0, None))
+        if feed is None or now or time.monotonic() - read_at >= KEPT_SECONDS:
+            newest = session.execute(_listed(campaign_id).limit(RECENT))
+            feed = Feed(tally.count(session, campaign_id), [_signatory(row) for row in newest])
+            _kept[key] = (time.monotonic(), feed)
+    return feed
+
+
+def page(session: Session, campaign_id: int, before: str | None = None) -> Page:
+    """A page of all signatories: the newest, or those before the cursor that the page before gave.
+
+    Raises:
+        ValueError: `before` is no cursor.
+    """
+    listed = _listed(campaign_id)
+    if before is not None:
+        listed = listed.where(tuple_(Signature.listed_at, Signature.id) < tuple_(*_position(before)))
+    # One more than is shown tells whether there is a next page.
+    rows = session.execute(listed.limit(PAGE + 1)).all()
+    signatories = [_signatory(row) for row in rows[:PAGE]]
+    return Page(signatories, _cursor(signatories[-1]) if len(rows) > PAGE else None)
+
+
+def own_entry(name: str, city: str, region: str, country: str, anonymous: bool, now: datetime) -> Signatory:
+    """The entry that a signer sees at once, made of what they typed."""
+    return Signatory(None, display_name(name, anonymous), display_place(city, region, country, anonymous), now)
+
+
+def _listed(campaign_id: int) -> Select[int, str, str, str, str, bool, datetime | None]:
+    s = Signature
+    return (
+        select(s.id, s.name, s.city, s.region, s.country, s.anonymous, s.listed_at)
+        .where(s.campaign_id == campaign_id, s.listed_at.is_not(None))
+        .order_by(s.listed_at.desc(), s.id.desc())
+    )
+
+
+def _signatory(row: Row[int, str, str, str, str, bool, datetime | None]) -> Signatory:
+    signature_id, name, city, region, country, anonymous, listed_at = row
+    assert listed_at is not None  # noqa: S101 (_listed asks for no others)
+    return Signatory(
+        signature_id, display_name(name, anonymous), display_place(city, region, country, anonymous), listed_at
+    )
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _cursor(signatory: Signatory) -> str:
+    """The place in the list after `signatory`: microseconds since 1970 and id, as 1764000000000000-17."""
+    return f"{(signatory.listed_at - _EPOCH) // timedelta(microseconds=1)}-{signatory.id}"
+
+
+def _position(cursor: str) -> tuple[datetime, int]:
+    micros, _, signature_id = cursor.partition("-")
+    # 18 digits fit a 64-bit integer; `isdigit` alone also takes digits of other scripts.
+    if not all(part.isascii() and part.isdigit() and len(part) <= 18 for part in (micros, signature_id)):
+        raise ValueError(f"{cursor!r} is no cursor")
+    try:
+        return _EPOCH + timedelta(microseconds=int(micros)), int(signature_id)
+    except OverflowError:
+        raise ValueError(f"{cursor!r} is no cursor") from None

@@ -1,0 +1,94 @@
+"""What keeps visitors safe at the door: no cross-site posts, no broken bodies, a strict policy on every answer.
+
+`create_app()` hangs the first and the last before and after every request, the views call the second. The trap for
+bots is a field of the sign form (site/forms.py).
+"""
+
+from urllib.parse import urlsplit
+
+from werkzeug.exceptions import BadRequest, Forbidden, UnsupportedMediaType
+from werkzeug.wrappers import Request, Response
+
+from campaign.settings import Settings
+
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+MOST_BYTES = 64 * 1024
+"""The largest request body; a sign form with every field full of four-byte characters, percent-encoded, has 8 KB."""
+
+
+def refuse_cross_site(request: Request) -> None:
+    """Let another site's page post nothing here.
+
+    By Fetch Metadata, else by Origin against the host that was asked for (OWASP, "Cross-Site Request Forgery
+    Prevention", which takes this for a complete defence). With neither header it is no browser of the last years;
+    there is no cookie whose power a page could borrow, so old browsers may sign.
+
+    Raises:
+        Forbidden: the request would change something and comes from another site.
+    """
+    if request.method in SAFE_METHODS:
+        return
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get("Origin")
+    if site is not None:
+        refused = site not in ("same-origin", "none")
+    else:
+        refused = origin is not None and urlsplit(origin).netloc.lower() != request.host.lower()
+    if refused:
+        raise Forbidden
+
+
+def refuse_broken_body(request: Request) -> None:
+    """Take only a whole form in UTF-8.
+
+    Raises:
+        BadRequest: the body is shorter than announced, or is not UTF-8.
+        UnsupportedMediaType: it is no form.
+        RequestEntityTooLarge: it has more than MOST_BYTES bytes.
+    """
+    if request.method in SAFE_METHODS:
+        return
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if request.mimetype != "application/x-www-form-urlencoded" or charset not in ("utf-8", "utf8"):
+        raise UnsupportedMediaType
+    request.get_data(cache=True, parse_form_data=True)
+    # Bytes that are not UTF-8 arrive as this replacement character, which no keyboard types.
+    if any("\ufffd" in text for pair in request.form.items(multi=True) for text in pair):
+        raise BadRequest
+
+
+def headers(settings: Settings) -> dict[str, str]:
+    """The headers that every answer carries."""
+    scripts = "'self'" if settings.htmx_url.startswith("/") else f"'self' {settings.htmx_url}"
+    policy = {
+        "default-src": "'none'",
+        "script-src": scripts,
+        "style-src": "'self'",
+        "img-src": "'self'",
+        "connect-src": "'self'",
+        "form-action": "'self'",
+        "base-uri": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    always = {
+        "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": "browsing-topics=(), camera=(), geolocation=(), microphone=()",
+        # A share link must not tell the other site that its visitor comes from a thank-you page. Not "no-referrer":
+        # with that, browsers send "Origin: null" with our own form.
+        "Referrer-Policy": "same-origin",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+    }
+    if settings.site_url.startswith("https:"):
+        # Two years, as hstspreload.org asks; without subdomains, which are not ours to promise.
+        always["Strict-Transport-Security"] = "max-age=63072000"
+    return always
+
+
+def add_headers(response: Response, settings: Settings) -> Response:
+    """Put them on an answer; what a view has set itself stands."""
+    for name, value in headers(settings).items():
+        response.headers.setdefault(name, value)
+    return response

@@ -1,0 +1,170 @@
+"""The tables, their constraints, and what the public is shown of a signatory.
+
+Rules about petitions are in campaigns.py and signing.py; counting is in tally.py.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    Enum,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from campaign.extensions import Base
+
+NAME_LENGTH = 100
+EMAIL_LENGTH = 254
+"""The longest address that SMTP can carry (RFC 3696, erratum 1690)."""
+PLACE_LENGTH = 100
+POSTAL_CODE_LENGTH = 20
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A point in time: aware and UTC in Python, also where the database keeps no zone (SQLite)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store UTC.
+
+        Raises:
+            ValueError: the time has no zone, so nobody can say when it is.
+        """
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone can't be stored")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give it back aware."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class CampaignState(StrEnum):
+    """What an organiser has made of a campaign; what the clock adds is `campaigns.Stage`."""
+
+    DRAFT = "draft"
+    OPEN = "open"
+    CLOSED = "closed"
+    WON = "won"
+
+
+class SignatureState(StrEnum):
+    """Pending: not confirmed yet. Public: counted. Withdrawn by the signatory, removed by an organiser: not counted."""
+
+    PENDING = "pending"
+    PUBLIC = "public"
+    WITHDRAWN = "withdrawn"
+    REMOVED = "removed"
+
+
+def _words(kind: type[StrEnum], name: str) -> Enum:
+    # Words with a check constraint, not a database type: the same on SQLite and PostgreSQL, and readable in both.
+    return Enum(
+        kind,
+        name=name,
+        native_enum=False,
+        create_constraint=True,
+        length=10,
+        values_callable=lambda members: [member.value for member in members],
+    )
+
+
+_BIG_ID = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Campaign(Base):
+    """One petition: its letter, its words around the letter, and its state."""
+
+    __tablename__ = "campaign"
+    __table_args__ = (CheckConstraint("goal > 0", name="goal"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slug: Mapped[str] = mapped_column(String(80), unique=True)
+    title: Mapped[str] = mapped_column(String(200))
+    category: Mapped[str] = mapped_column(String(60))
+    summary: Mapped[str] = mapped_column(Text)
+    addressees: Mapped[str] = mapped_column(Text)
+    """Whom the letter is to, one a line."""
+    letter: Mapped[str] = mapped_column(Text)
+    """Markdown."""
+    thanks: Mapped[str] = mapped_column(Text)
+    share_text: Mapped[str] = mapped_column(Text)
+    donate_url: Mapped[str] = mapped_column(Text)
+    """Empty where nothing is asked for."""
+    donate_text: Mapped[str] = mapped_column(Text)
+    goal: Mapped[int]
+    """Signatures hoped for, as first set; the goal shown moves on when it is reached (`campaigns.progress`)."""
+    language: Mapped[str] = mapped_column(String(20))
+    """BCP 47 tag, such as en or pt-BR."""
+    state: Mapped[CampaignState] = mapped_column(_words(CampaignState, "state"))
+    opens_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    closes_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Signature(Base):
+    """One mailbox under one campaign. No IP address, no user agent: we can't lose what we don't have."""
+
+    __tablename__ = "signature"
+    __table_args__ = (
+        UniqueConstraint("campaign_id", "email_key"),
+        # Serves the feed and every page of the list, newest first, by key.
+        Index(None, "campaign_id", "listed_at", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(_BIG_ID, primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id"))
+    name: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    email: Mapped[str] = mapped_column(String(EMAIL_LENGTH))
+    """As typed, to write to."""
+    email_key: Mapped[str] = mapped_column(Text)
+    """As `signing.email_key` makes it, to tell mailboxes apart; normalising can make it longer than the address."""
+    country: Mapped[str] = mapped_column(String(2))
+    """ISO 3166-1 alpha-2."""
+    region: Mapped[str] = mapped_column(String(PLACE_LENGTH))
+    city: Mapped[str] = mapped_column(String(PLACE_LENGTH))
+    postal_code: Mapped[str] = mapped_column(String(POSTAL_CODE_LENGTH))
+    anonymous: Mapped[bool]
+    wants_updates: Mapped[bool]
+    state: Mapped[SignatureState] = mapped_column(_words(SignatureState, "state"))
+    signed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    listed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When it came onto the public list; empty while it is not on it."""
+
+
+class Tally(Base):
+    """A part of a campaign's count; tally.py says why there are several."""
+
+    __tablename__ = "tally"
+
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id"), primary_key=True)
+    slot: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    count: Mapped[int] = mapped_column(BigInteger)
+
+
+def display_name(name: str, anonymous: bool) -> str:
+    """What the public sees of a signatory's name."""
+    return "Anonymous" if anonymous else name
+
+
+def display_place(city: str, region: str, country: str, anonymous: bool) -> str:
+    """What the public sees of a signatory's place: "Los Angeles, California, US", "Paris, FR", or the country alone."""
+    return country if anonymous else ", ".join(part for part in (city, region, country) if part)

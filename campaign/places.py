@@ -1,0 +1,117 @@
+"""Countries, states, and from a US ZIP code to its city. Nothing here asks the network."""
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import NamedTuple
+
+import zipcodes
+from babel import Locale
+
+# In CLDR's list of territories, but no country: exceptional reservations, groupings and test codes of ISO 3166-1,
+# and "unknown". Kosovo (XK) has no ISO code yet and stays, for people live there and sign.
+_NO_COUNTRY = {"AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "ZZ"}
+
+# USPS Publication 28, appendix B: states, territories, freely associated states and armed forces.
+_US_STATES = {
+    "AL": "Alabama",
+    "AK": "Alaska",
+    "AZ": "Arizona",
+    "AR": "Arkansas",
+    "CA": "California",
+    "CO": "Colorado",
+    "CT": "Connecticut",
+    "DE": "Delaware",
+    "DC": "District of Columbia",
+    "FL": "Florida",
+    "GA": "Georgia",
+    "HI": "Hawaii",
+    "ID": "Idaho",
+    "IL": "Illinois",
+    "IN": "Indiana",
+    "IA": "Iowa",
+    "KS": "Kansas",
+    "KY": "Kentucky",
+    "LA": "Louisiana",
+    "ME": "Maine",
+    "MD": "Maryland",
+    "MA": "Massachusetts",
+    "MI": "Michigan",
+    "MN": "Minnesota",
+    "MS": "Mississippi",
+    "MO": "Missouri",
+    "MT": "Montana",
+    "NE": "Nebraska",
+    "NV": "Nevada",
+    "NH": "New Hampshire",
+    "NJ": "New Jersey",
+    "NM": "New Mexico",
+    "NY": "New York",
+    "NC": "North Carolina",
+    "ND": "North Dakota",
+    "OH": "Ohio",
+    "OK": "Oklahoma",
+    "OR": "Oregon",
+    "PA": "Pennsylvania",
+    "RI": "Rhode Island",
+    "SC": "South Carolina",
+    "SD": "South Dakota",
+    "TN": "Tennessee",
+    "TX": "Texas",
+    "UT": "Utah",
+    "VT": "Vermont",
+    "VA": "Virginia",
+    "WA": "Washington",
+    "WV": "West Virginia",
+    "WI": "Wisconsin",
+    "WY": "Wyoming",
+    "AS": "American Samoa",
+    "GU": "Guam",
+    "MP": "Northern Mariana Islands",
+    "PR": "Puerto Rico",
+    "VI": "Virgin Islands",
+    "FM": "Federated States of Micronesia",
+    "MH": "Marshall Islands",
+    "PW": "Palau",
+    "AA": "Armed Forces Americas",
+    "AE": "Armed Forces Europe",
+    "AP": "Armed Forces Pacific",
+}
+_US_STATE_NAMES = {name.casefold(): name for name in _US_STATES.values()}
+
+
+class Place(NamedTuple):
+    """A city and its state or region, as they are shown."""
+
+    city: str
+    region: str
+
+
+@lru_cache(maxsize=32)
+def countries(language: str) -> dict[str, str]:
+    """Names by ISO 3166-1 alpha-2 code, in the language (BCP 47 tag) and in its alphabetical order (CLDR's names)."""
+    names = Locale.parse(language, sep="-").territories
+    codes = (str(code) for code in Locale.parse("en").territories if re.fullmatch("[A-Z]{2}", str(code)))
+    found = ((code, str(names.get(code, code))) for code in codes if code not in _NO_COUNTRY)
+    return dict(sorted(found, key=lambda pair: _without_accents(pair[1])))
+
+
+def _without_accents(name: str) -> str:
+    """What to sort by: Åland and Österreich belong near A and O, not after Z."""
+    return "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c)).casefold()
+
+
+def region_name(country: str, region: str) -> str:
+    """The region as it is shown: a US state's code or name as the state's full name, all else as typed."""
+    if country != "US":
+        return region
+    return _US_STATES.get(region.replace(".", "").upper()) or _US_STATE_NAMES.get(region.casefold(), region)
+
+
+@lru_cache(maxsize=4096)
+def place_of(country: str, postal_code: str) -> Place | None:
+    """The city and state of a US ZIP or ZIP+4 code; None for other countries and for codes that are not in use."""
+    if country != "US" or not re.fullmatch(r"\d{5}(-\d{4})?", postal_code, re.ASCII):
+        return None
+    found = zipcodes.matching(postal_code)  # type: ignore[no-untyped-call]
+    return Place(found[0]["city"], region_name("US", found[0]["state"])) if found else None

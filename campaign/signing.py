@@ -1,0 +1,114 @@
+"""The rule book of signing: what a signature is, when it counts, and that it counts once.
+
+The site's view calls `sign()` after its form has cleaned what was typed; nobody else writes signatures, but for
+`flask signatures fake`.
+"""
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+
+from email_validator import validate_email
+from sqlalchemy import Insert
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from campaign import tally
+from campaign.campaigns import Stage, stage
+from campaign.extensions import write_transaction
+from campaign.models import Campaign, Signature, SignatureState
+
+# Google delivers to the same mailbox with and without dots, and under both of its domains
+# (support.google.com/mail/answer/7436150 and /10313).
+_IGNORES_DOTS = {"gmail.com", "googlemail.com"}
+_SAME_DOMAIN = {"googlemail.com": "gmail.com"}
+
+
+@dataclass(frozen=True)
+class Details:
+    """What a signer gives us: text that is clean and within the lengths of models.py."""
+
+    name: str
+    email: str
+    """A valid address."""
+    country: str
+    """ISO 3166-1 alpha-2."""
+    postal_code: str = ""
+    city: str = ""
+    region: str = ""
+    anonymous: bool = False
+    wants_updates: bool = False
+
+
+class NotOpenError(Exception):
+    """The campaign takes no signatures now; `stage` says why."""
+
+    def __init__(self, campaign: Campaign, stage: Stage) -> None:
+        """Remember which campaign, and where it stands."""
+        super().__init__(f"{campaign.slug} is {stage}")
+        self.campaign = campaign
+        self.stage = stage
+
+
+def check_open(campaign: Campaign, now: datetime) -> None:
+    """Let pass a campaign that takes signatures at `now` (aware).
+
+    Raises:
+        NotOpenError: it takes none.
+    """
+    standing = stage(campaign, now)
+    if standing is not Stage.OPEN:
+        raise NotOpenError(campaign, standing)
+
+
+def sign(campaign: Campaign, details: Details, now: datetime) -> None:
+    """Put a signature under the campaign, once for each mailbox; the first stands.
+
+    When it returns, the signature is on the disk and in the tally, or both already were. The same statements run and
+    the same commit happens for a mailbox that has signed before: neither the answer nor the time that it takes tells
+    a stranger who has signed.
+
+    Raises:
+        NotOpenError: the campaign takes no signatures now.
+        STORAGE_ERRORS: the database could not store it; nothing is changed.
+    """
+    check_open(campaign, now)
+    with write_transaction() as session:
+        stored = session.execute(
+            insert_unless_signed(session),
+            {
+                **vars(details),
+                "campaign_id": campaign.id,
+                "email_key": email_key(details.email),
+                "state": SignatureState.PUBLIC,
+                "signed_at": now,
+                "listed_at": now,
+            },
+        )
+        tally.add(session, campaign.id, stored.rowcount)  # type: ignore[attr-defined]
+
+
+def insert_unless_signed(session: Session) -> Insert:
+    """An INSERT of a signature that does nothing where its mailbox has signed that campaign."""
+    # The two say it in the same words, but SQLAlchemy keeps them in each dialect.
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    statement = insert(Signature.__table__)  # type: ignore[arg-type]
+    return statement.on_conflict_do_nothing(index_elements=["campaign_id", "email_key"])
+
+
+def email_key(email: str) -> str:
+    """The canonical form of a valid address: two spellings of one mailbox have the same key.
+
+    Lower case, Unicode-normalised, the domain in its ASCII form (IDNA), without a `+tag`, and without dots where the
+    provider ignores them.
+
+    Raises:
+        email_validator.EmailNotValidError: it is no address.
+    """
+    address = validate_email(email, check_deliverability=False)
+    domain = address.ascii_domain.lower()
+    local = unicodedata.normalize("NFKC", address.local_part).lower()
+    local = local.partition("+")[0] or local
+    if domain in _IGNORES_DOTS:
+        local = local.replace(".", "")
+    return f"{local}@{_SAME_DOMAIN.get(domain, domain)}"

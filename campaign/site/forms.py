@@ -1,0 +1,119 @@
+"""The sign form: its fields, what they refuse, and in which words. cleaning.py says what becomes of a character."""
+
+from collections.abc import Callable
+
+from email_validator import EmailNotValidError, validate_email
+from flask_wtf import FlaskForm
+from wtforms import BooleanField, Field, Form, SelectField, StringField
+from wtforms.validators import ValidationError
+
+from campaign import places
+from campaign.models import EMAIL_LENGTH, NAME_LENGTH, PLACE_LENGTH, POSTAL_CODE_LENGTH
+from campaign.signing import Details
+from campaign.site.cleaning import clean, has_control_character, holds_link, is_blank
+
+Validator = Callable[[Form, Field], None]
+
+
+def _text(what: str, longest: int) -> Validator:
+    """Refuse text that is too long or no text; `what` names the field within a sentence."""
+
+    def check(_form: Form, field: Field) -> None:
+        if len(field.data) > longest:
+            raise ValidationError(f"{what} must have {longest} characters or fewer")
+        if has_control_character(field.data):
+            raise ValidationError(f"{what} holds a character that can’t be shown. Please type it again")
+
+    return check
+
+
+def _no_link(what: str) -> Validator:
+    def check(_form: Form, field: Field) -> None:
+        if holds_link(field.data):
+            raise ValidationError(f"{what} can’t hold a link or an @")
+
+    return check
+
+
+def _name(_form: Form, field: Field) -> None:
+    if is_blank(field.data):
+        raise ValidationError("Enter your name")
+    # A spreadsheet would take it for a formula.
+    if field.data[0] in "=+-@":
+        raise ValidationError("Your name can’t begin with = + - or @")
+
+
+def _email(_form: Form, field: Field) -> None:
+    if not field.data:
+        raise ValidationError("Enter your email address")
+    if field.data.count("@") > 1 or any(mark in field.data for mark in ",; "):
+        raise ValidationError("Enter one email address, without spaces or commas")
+    try:
+        validate_email(field.data, check_deliverability=False)
+    except EmailNotValidError:
+        raise ValidationError("Enter an email address like name@example.org") from None
+
+
+def _country(_form: Form, field: Field) -> None:
+    if not field.data:
+        raise ValidationError("Choose your country")
+    if field.data not in dict(field.choices):
+        raise ValidationError("Choose your country from the list")
+
+
+def _trap(_form: Form, field: Field) -> None:
+    if field.data:
+        field.data = ""
+        raise ValidationError(
+            "Something filled in a field that is meant to stay empty; some browsers do. "
+            "It is empty again now: please press the button once more"
+        )
+
+
+class SignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF publishes no types.
+    """What a signer fills in. Without a token: the public site has no cookie, and guard.py refuses cross-site posts."""
+
+    class Meta:
+        """WTForms' own settings."""
+
+        csrf = False
+
+    name = StringField("Name", [_name, _text("Your name", NAME_LENGTH), _no_link("Your name")], [clean])
+    email = StringField("Email", [_text("Your email address", EMAIL_LENGTH), _email], [clean])
+    country = SelectField("Country", [_country], validate_choice=False)
+    postal_code = StringField("Postal code", [_text("Your postal code", POSTAL_CODE_LENGTH)], [clean])
+    city = StringField("City", [_text("Your city", PLACE_LENGTH), _no_link("Your city")], [clean])
+    region = StringField(
+        "State or region",
+        [_text("Your state or region", PLACE_LENGTH), _no_link("Your state or region")],
+        [clean],
+    )
+    anonymous = BooleanField("Don’t show my name or city; list only my country")
+    updates = BooleanField("Keep me posted")
+    website = StringField("Leave this empty", [_trap])
+
+    def __init__(self, language: str, **kwargs: object) -> None:
+        """Make the form, with the countries' names in the language (BCP 47 tag)."""
+        super().__init__(**kwargs)
+        self.country.choices = list(places.countries(language).items())
+
+    def details(self) -> Details:
+        """What was typed, as `signing.sign` takes it; to be asked of a form that is valid.
+
+        City and state come from the ZIP code where the signer gave one and left them empty.
+        """
+        country, city = self.country.data, self.city.data
+        region = places.region_name(country, self.region.data)
+        place = places.place_of(country, self.postal_code.data)
+        if place and not city and region in ("", place.region):
+            city, region = place
+        return Details(
+            name=self.name.data,
+            email=self.email.data,
+            country=country,
+            postal_code=self.postal_code.data,
+            city=city,
+            region=region,
+            anonymous=self.anonymous.data,
+            wants_updates=self.updates.data,
+        )

@@ -1,0 +1,176 @@
+"""The public pages: each view reads the request, calls one rule and answers with a page or a piece of one."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    current_app,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+
+from campaign import campaigns, feed, guard, places, sharing, signing
+from campaign.campaigns import Stage
+from campaign.extensions import STORAGE_ERRORS, db
+from campaign.models import Campaign
+from campaign.site.cleaning import clean
+from campaign.site.forms import SignForm
+
+site = Blueprint("site", __name__)
+
+
+@site.get("/")
+def home() -> ResponseReturnValue:
+    """The campaigns; where only one can be signed, that one."""
+    now = datetime.now(UTC)
+    shown = campaigns.public(db.session(), now)
+    stages = [campaigns.stage(campaign, now) for campaign in shown]
+    if stages.count(Stage.OPEN) == 1:
+        return redirect(url_for("site.campaign_page", slug=shown[stages.index(Stage.OPEN)].slug))
+    counts = [feed.read(db.session(), campaign.id).count for campaign in shown]
+    return cacheable(render_template("site/home.html", shown=list(zip(shown, stages, counts, strict=True))))
+
+
+@site.get("/campaigns/<slug>")
+def campaign_page(slug: str) -> ResponseReturnValue:
+    """The letter, who has signed it, and the form."""
+    campaign = find_or_404(slug)
+    return cacheable(render_campaign("site/campaign.html", campaign, form=SignForm(campaign.language)))
+
+
+@site.post("/campaigns/<slug>/signatures")
+def sign(slug: str) -> ResponseReturnValue:
+    """Take a signature; for HTMX the answer is what takes the form's place, for others a page."""
+    guard.refuse_broken_body(request)
+    try:
+        campaign, now = find_or_404(slug), datetime.now(UTC)
+        signing.check_open(campaign, now)
+        form = SignForm(campaign.language)
+        if not form.validate():
+            template = "site/_sign_form.html" if is_htmx() else "site/campaign.html"
+            return render_campaign(template, campaign, form=form), 422
+        details = form.details()
+        signing.sign(campaign, details, now)
+    except STORAGE_ERRORS:
+        current_app.logger.exception("a signature could not be stored")
+        db.session.rollback()
+        template = "site/_sign_form.html" if is_htmx() else "site/not_stored.html"
+        return render_template(template, slug=slug, form=SignForm("en"), not_stored=True), 503
+    if not is_htmx():
+        return redirect(url_for("site.thanks", slug=slug), 303)
+    # Made of what was typed and of nothing else, so that a mailbox that has signed before gets the very same answer.
+    own = feed.own_entry(details.name, details.city, details.region, details.country, details.anonymous, now)
+    answer = make_response(render_template("site/_thanks.html", campaign=campaign, own=own, now=now))
+    answer.headers["HX-Trigger"] = "signed"
+    return answer
+
+
+@site.errorhandler(signing.NotOpenError)
+def not_open(error: signing.NotOpenError) -> ResponseReturnValue:
+    """Say so to who signs too early or too late."""
+    template = "site/_not_open.html" if is_htmx() else "site/campaign.html"
+    return render_campaign(template, error.campaign, answering=True), 409 if error.stage is Stage.UPCOMING else 410
+
+
+@site.get("/campaigns/<slug>/thanks")
+def thanks(slug: str) -> ResponseReturnValue:
+    """The thank-you page of those without JavaScript; its list is read anew, so that they find themselves in it."""
+    answer = make_response(render_campaign("site/thanks.html", find_or_404(slug), fresh=True))
+    answer.cache_control.no_store = True
+    return answer
+
+
+@site.get("/campaigns/<slug>/feed")
+def feed_fragment(slug: str) -> ResponseReturnValue:
+    """The piece of the page that an open tab asks for again and again."""
+    return cacheable(render_campaign("site/_feed.html", find_or_404(slug)))
+
+
+@site.get("/campaigns/<slug>/signatures")
+def signatories(slug: str) -> ResponseReturnValue:
+    """All signatories, a page at a time."""
+    campaign = find_or_404(slug)
+    try:
+        page = feed.page(db.session(), campaign.id, request.args.get("before"))
+    except ValueError:
+        abort(404)
+    return cacheable(render_campaign("site/signatories.html", campaign, page=page))
+
+
+@site.get("/campaigns/<slug>/share/mastodon")
+def share_on_mastodon(slug: str) -> ResponseReturnValue:
+    """Ask which Mastodon instance, then link to its share page; the link is followed by the visitor, not by us."""
+    campaign, instance = find_or_404(slug), clean(request.args.get("instance"))
+    try:
+        link = sharing.mastodon_link(instance, public_url(campaign), campaign.share_text) if instance else None
+    except ValueError:
+        return render_template("site/mastodon.html", campaign=campaign, instance=instance, refused=True), 422
+    return render_template("site/mastodon.html", campaign=campaign, instance=instance, link=link)
+
+
+@site.get("/places")
+def place() -> ResponseReturnValue:
+    """The city and state fields, filled from a US ZIP code; 204 where there is nothing to fill in.
+
+    What the signer typed stays; what an earlier ZIP code (`filled_from`) filled in is replaced.
+    """
+    form, country = SignForm("en", formdata=request.args), request.args.get("country", "")
+    found = places.place_of(country, form.postal_code.data)
+    filled = places.place_of(country, request.args.get("filled_from", "")) or ("", "")
+    if not found or (form.city.data, form.region.data) not in (("", ""), tuple(filled)):
+        return "", 204
+    form.city.data, form.region.data = found
+    return render_template("site/_place.html", form=form, filled_from=form.postal_code.data)
+
+
+def find_or_404(slug: str) -> Campaign:
+    """The campaign of that slug, if the public may see it."""
+    return campaigns.find(db.session(), slug) or abort(404)
+
+
+def is_htmx() -> bool:
+    """Whether the request comes from htmx and wants a piece of a page."""
+    return request.headers.get("HX-Request") == "true"
+
+
+def public_url(campaign: Campaign) -> str:
+    """The campaign's address for the world, whatever host this request named."""
+    return f"{current_app.config['SETTINGS'].site_url}{url_for('site.campaign_page', slug=campaign.slug)}"
+
+
+def render_campaign(template: str, campaign: Campaign, *, fresh: bool = False, **context: Any) -> str:
+    """A page or a piece of one about a campaign, with its stage, its feed and its progress."""
+    now = datetime.now(UTC)
+    current = feed.read(db.session(), campaign.id, now=fresh)
+    return render_template(
+        template,
+        campaign=campaign,
+        slug=campaign.slug,
+        stage=campaigns.stage(campaign, now),
+        feed=current,
+        progress=campaigns.progress(campaign, current.count),
+        now=now,
+        **context,
+    )
+
+
+def cacheable(body: str | Response) -> Response:
+    """An answer that is the same for everyone, which browsers keep and ask about: 304 while it has not changed."""
+    answer = make_response(body)
+    answer.cache_control.public = True
+    answer.cache_control.no_cache = True
+    answer.add_etag()
+    answer.make_conditional(request)
+    return answer
+
+
+@site.app_context_processor
+def _public_url() -> dict[str, Any]:
+    return {"public_url": public_url, "letter_html": campaigns.letter_html, "share_links": sharing.links}

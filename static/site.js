@@ -1,0 +1,74 @@
+// What the page does beyond htmx: keeps the list growing, says so to screen readers, shares, and survives a bad network.
+// Without this file everything still works, by links and forms.
+(() => {
+  const page = document.documentElement;
+  const SECOND = 1000;
+  // The server may show a feed that is a second old; a signer's own must be in the one that is asked for next.
+  const AFTER_SIGNING = 1.2 * SECOND;
+  // Seldom enough that a screen reader's user can read on.
+  const BETWEEN_ANNOUNCEMENTS = 60 * SECOND;
+
+  page.classList.add("live");
+  if (navigator.share) page.classList.add("can-share");
+
+  let timer;
+  const feed = () => document.querySelector("#feed[data-interval]");
+
+  function plan(delay) {
+    clearTimeout(timer);
+    if (feed() && !document.hidden) {
+      timer = setTimeout(refresh, delay ?? feed().dataset.interval * SECOND);
+    }
+  }
+
+  function refresh() {
+    feed()?.dispatchEvent(new Event("refresh"));
+    plan();
+  }
+
+  let announced = document.getElementById("feed")?.dataset.announcement;
+  let announcedAt = 0;
+
+  function announce() {
+    const words = document.getElementById("feed")?.dataset.announcement;
+    if (words && words !== announced && Date.now() - announcedAt > BETWEEN_ANNOUNCEMENTS) {
+      document.getElementById("announcer").textContent = announced = words;
+      announcedAt = Date.now();
+    }
+  }
+
+  document.addEventListener("visibilitychange", () => plan(0));
+  document.addEventListener("signed", () => plan(AFTER_SIGNING));
+  document.addEventListener("htmx:after:swap", announce);
+
+  // No answer at all: the form stays as it is, and says so.
+  document.addEventListener("htmx:error", (event) => {
+    const form = event.detail.ctx?.sourceElement;
+    const notice = document.getElementById("notice");
+    if (!notice || form?.method !== "post") return;
+    const box = document.createElement("div");
+    box.className = "notice wrong";
+    box.setAttribute("role", "alert");
+    box.tabIndex = -1;
+    box.textContent = notice.dataset.offline;
+    notice.replaceChildren(box);
+    box.focus();
+  });
+
+  document.addEventListener("click", async ({ target }) => {
+    const copy = target.closest("[data-copy]");
+    const share = target.closest("[data-share-url]");
+    if (copy) {
+      const field = document.getElementById(copy.dataset.copy);
+      field.select();
+      await navigator.clipboard.writeText(field.value);
+      copy.textContent = copy.dataset.copied;
+    } else if (share) {
+      const { shareUrl: url, shareTitle: title, shareText: text } = share.dataset;
+      // Rejected when the person closes the sheet again, which is no error.
+      navigator.share({ url, title, text }).catch(() => {});
+    }
+  });
+
+  plan();
+})();
