@@ -1,0 +1,171 @@
+"""What every test stands on: a real app on a real SQLite file, a campaign, and a real gunicorn where one is needed."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient, FlaskCliRunner
+from flask_migrate import upgrade
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from campaign import campaigns, create_app, feed
+from campaign.campaign_file import CampaignFile
+from campaign.extensions import db, write_transaction
+from campaign.models import Campaign, CampaignState, Signature
+from campaign.settings import ROOT, Settings
+
+SLUG = "save-the-park"
+PATH = f"/campaigns/{SLUG}"
+FILE = CampaignFile(
+    slug=SLUG,
+    title="Save the Park",
+    category="Environment",
+    summary="The council wants to sell it.",
+    addressees="The Mayor\nThe Council",
+    goal=100,
+    thanks="You did a good thing.",
+    share_text="I signed for the park.",
+    donate_url="https://donate.example/park",
+    donate_text="We live from donations.",
+    language="en",
+    opens_at=None,
+    closes_at=None,
+    letter="Dear Mayor,\n\nplease *keep* the park.",
+)
+ADA = {
+    "name": "Ada Lovelace",
+    "email": "ada@example.org",
+    "country": "US",
+    "postal_code": "90012",
+    "city": "",
+    "region": "",
+}
+HTMX = {"HX-Request": "true"}
+
+Publish = Callable[..., Campaign]
+Sign = Callable[..., TestResponse]
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("empty")
+    app = create_app(Settings.from_environ({}, folder))
+    with app.app_context():
+        upgrade()
+        db.engine.dispose()
+    return folder / "campaign.sqlite"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, empty_database: Path) -> Settings:
+    shutil.copy(empty_database, tmp_path / "campaign.sqlite")
+    return Settings.from_environ({}, tmp_path)
+
+
+@pytest.fixture
+def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    # A test looks right after it has done something; test_feed.py tests that the feed is kept for a second.
+    monkeypatch.setattr(feed, "KEPT_SECONDS", 0.0)
+    app = create_app(settings)
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def runner(app: Flask) -> FlaskCliRunner:
+    return app.test_cli_runner()
+
+
+@pytest.fixture
+def publish(app: Flask) -> Publish:
+    """Publish a campaign like FILE but for what is given; `state` too."""
+
+    def publish(state: CampaignState = CampaignState.OPEN, **changes: object) -> Campaign:
+        with write_transaction() as session:
+            (campaign, _new), *_ = campaigns.publish(session, [replace(FILE, **changes)], datetime.now(UTC))  # type: ignore[arg-type]
+            campaign.state = state
+            session.flush()
+            session.refresh(campaign)
+            session.expunge(campaign)
+        return campaign
+
+    return publish
+
+
+@pytest.fixture
+def campaign(publish: Publish) -> Campaign:
+    return publish()
+
+
+@pytest.fixture
+def sign(client: FlaskClient, campaign: Campaign) -> Sign:
+    """Sign the campaign as Ada, but for what is given; with `htmx=True` as the page's script does."""
+
+    def sign(*, htmx: bool = False, **fields: str) -> TestResponse:
+        return client.post(f"{PATH}/signatures", data=ADA | fields, headers=HTMX if htmx else {})
+
+    return sign
+
+
+def stored() -> list[Signature]:
+    """All signatures in the database, oldest first."""
+    db.session.rollback()
+    return list(db.session.scalars(select(Signature).order_by(Signature.id)))
+
+
+@dataclass(frozen=True)
+class Server:
+    """A gunicorn that runs, as an operator would run it."""
+
+    url: str
+    folder: Path
+
+    @property
+    def page(self) -> str:
+        return self.url + PATH
+
+
+@pytest.fixture
+def server(app: Flask, campaign: Campaign, settings: Settings) -> Iterator[Server]:
+    """Serve the test's own database by gunicorn with two workers, as `script/serve` does."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environ = {**os.environ, "PORT": str(port), "DATABASE_URL": settings.database_url}
+    process = subprocess.Popen([sys.executable, "-m", "gunicorn"], cwd=ROOT, env=environ, stdout=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(url + "/healthz", process)
+        yield Server(url, settings.instance)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise RuntimeError(f"gunicorn does not answer at {url}")
