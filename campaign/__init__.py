@@ -26,8 +26,6 @@ def create_app(settings: Settings | None = None) -> Flask:
         SECRET_KEY=settings.secret_key,
         MAX_CONTENT_LENGTH=guard.MOST_BYTES,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        # For the style sheet, which counts as a stream: as for pages, and gzip too.
-        COMPRESS_ALGORITHM_STREAMING=["zstd", "br", "gzip"],
         # Parameters are names and addresses; they must not get into a log by way of an error message.
         SQLALCHEMY_ENGINE_OPTIONS={"hide_parameters": True},
     )

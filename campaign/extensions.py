@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from flask import Response, request
 from flask_compress import Compress
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
@@ -29,9 +30,20 @@ class Base(DeclarativeBase):
     )
 
 
+class CompressWhole(Compress):
+    """Flask-Compress, but static files are read whole first: as streams it would leave them open."""
+
+    def after_request(self, response: Response | None) -> Response:
+        """Compress an answer if its reader takes it so."""
+        if response is not None and request.endpoint == "static":
+            response.direct_passthrough = False
+            response.get_data()
+        return super().after_request(response)
+
+
 db = SQLAlchemy(model_class=Base)
 migrate = Migrate()
-compress = Compress()
+compress = CompressWhole()
 
 STORAGE_ERRORS = (DBAPIError, PoolTimeoutError)
 """What SQLAlchemy raises when the database is away, locked, full or read-only."""

@@ -4,7 +4,7 @@
 bots is a field of the sign form (site/forms.py).
 """
 
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from werkzeug.exceptions import BadRequest, Forbidden, UnsupportedMediaType
 from werkzeug.wrappers import Request, Response
@@ -51,9 +51,13 @@ def refuse_broken_body(request: Request) -> None:
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype != "application/x-www-form-urlencoded" or charset not in ("utf-8", "utf8"):
         raise UnsupportedMediaType
-    request.get_data(cache=True, parse_form_data=True)
-    # Bytes that are not UTF-8 arrive as this replacement character, which no keyboard types.
-    if any("\ufffd" in text for pair in request.form.items(multi=True) for text in pair):
+    body = request.get_data()
+    try:
+        # Read strictly once; Werkzeug would let bytes through that are not UTF-8.
+        unquote_to_bytes(body).decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadRequest from None
+    if len(body) != (request.content_length or 0):
         raise BadRequest
 
 

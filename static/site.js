@@ -41,9 +41,8 @@
   document.addEventListener("signed", () => plan(AFTER_SIGNING));
   document.addEventListener("htmx:after:swap", announce);
 
-  // No answer at all: the form stays as it is, and says so.
-  document.addEventListener("htmx:error", (event) => {
-    const form = event.detail.ctx?.sourceElement;
+  // No answer of ours: the form stays as it is, with what was typed, and says so.
+  function sayOffline(form) {
     const notice = document.getElementById("notice");
     if (!notice || form?.method !== "post") return;
     const box = document.createElement("div");
@@ -53,6 +52,16 @@
     box.textContent = notice.dataset.offline;
     notice.replaceChildren(box);
     box.focus();
+  }
+
+  document.addEventListener("htmx:error", ({ detail }) => sayOffline(detail.ctx?.sourceElement));
+
+  // Every answer of ours carries our policy. One without it is a proxy's "bad gateway" or a hotel's log-in page.
+  document.addEventListener("htmx:before:response", (event) => {
+    const { response, sourceElement } = event.detail.ctx;
+    if (response.headers.has("Content-Security-Policy")) return;
+    event.preventDefault();
+    sayOffline(sourceElement);
   });
 
   document.addEventListener("click", async ({ target }) => {

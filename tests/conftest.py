@@ -8,11 +8,14 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextvars import Context
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from flask_migrate import upgrade
@@ -78,10 +81,26 @@ def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     # A test looks right after it has done something; test_feed.py tests that the feed is kept for a second.
     monkeypatch.setattr(feed, "KEPT_SECONDS", 0.0)
     app = create_app(settings)
+    app.test_client_class, app.test_cli_runner_class = Visitor, Operator
     with app.app_context():
         yield app
         db.session.remove()
         db.engine.dispose()
+
+
+class Visitor(FlaskClient):
+    """A client whose requests have nothing of the test's own context, as a visitor's have not."""
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        # Buffered, as a server reads an answer to its end and closes it.
+        return Context().run(super().open, *args, **kwargs, buffered=True)
+
+
+class Operator(FlaskCliRunner):
+    """The same for commands."""
+
+    def invoke(self, *args: Any, **kwargs: Any) -> Result:
+        return Context().run(super().invoke, *args, **kwargs)
 
 
 @pytest.fixture

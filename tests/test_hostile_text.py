@@ -1,0 +1,130 @@
+"""Hostile names and places: whatever is typed, the page shows text, or the signer is told why not."""
+
+import json
+import unicodedata
+from collections.abc import Callable
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+from flask import Flask
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from campaign import places
+from campaign.delivery import neutral
+from campaign.models import Campaign
+from campaign.site import cleaning
+from tests.conftest import ADA, PATH, stored
+
+SOURCE = (
+    "abYZ ÆñßİıʼN\u200d\u200c\u0301é中ุ😀<>&\"'`=/\\;:{}[]()%$#!?*_-+.,|~^"
+    "\x00\x07\t\n\r\x1b\x7f\x85\u2028\u202e\u2066\ufeff\ufffe\ue000"
+)
+TYPED = st.text(st.one_of(st.sampled_from(SOURCE), st.characters(exclude_categories=["Cs"])), min_size=1, max_size=110)
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "{{ 7 * 7 }}",
+    "{% raw %}",
+    "</li></ol></div><h1>Gone",
+    "&lt;b&gt;",
+    "]]></title><x>",
+    "</script><script>",
+    "A" + "\u0301" * 90,
+    "\u202eeverT",
+]
+
+
+class Text(HTMLParser):
+    """Collects the text of the signatories' names and places, and every tag."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.tags: set[str] = set()
+        self._inside = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        if tag == "bdi":
+            self.found.append("")
+            self._inside = True
+        assert not any(name.startswith("on") for name, _ in attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = self._inside and tag != "bdi"
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.found[-1] += data
+
+
+Test = Callable[..., None]
+
+
+def hostile(test: Test) -> Test:
+    for text in HOSTILE:
+        test = example(name=text, city=text)(test)
+    quiet = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    return quiet(given(name=TYPED, city=TYPED)(test))
+
+
+@hostile
+def test_whatever_is_typed_is_shown_as_text_or_refused(app: Flask, campaign: Campaign, name: str, city: str) -> None:
+    client = app.test_client()
+    # Each try is a mailbox of its own.
+    email = f"{len(stored())}@example.org"
+    fields = ADA | {"name": name, "city": city, "region": "", "postal_code": "", "country": "FR", "email": email}
+    before = len(stored())
+    answer = client.post(f"{PATH}/signatures", data=fields)
+    assert answer.status_code in (303, 422)
+    if answer.status_code == 422:
+        assert len(stored()) == before
+        assert 'class="message"' in answer.text
+        return
+    shown_name, shown_place = cleaning.clean(name), ", ".join(p for p in (cleaning.clean(city), "FR") if p)
+    page = Text(client.get(PATH).text)
+    assert page.found[:2] == [shown_name, shown_place]
+    assert not page.tags & {"img", "b", "x"}
+    newest = json.loads(client.get(f"{PATH}.json").text)["signatures"]["recent"][0]
+    assert (newest["name"], newest["place"]) == (shown_name, shown_place)
+    atom = ElementTree.fromstring(client.get(f"{PATH}.atom").text)  # noqa: S314 (our own answer)
+    entry = atom.find("{*}entry/{*}title")
+    assert entry is not None
+    assert entry.text == shown_name
+
+
+@given(TYPED)
+def test_cleaning_twice_changes_nothing_more(text: str) -> None:
+    once = cleaning.clean(text)
+    assert cleaning.clean(once) == once
+
+
+@given(TYPED)
+def test_a_clean_text_turns_nothing_round(text: str) -> None:
+    for character in cleaning.clean(text):
+        assert unicodedata.bidirectional(character) not in (
+            "LRE",
+            "RLE",
+            "LRO",
+            "RLO",
+            "PDF",
+            "LRI",
+            "RLI",
+            "FSI",
+            "PDI",
+        )
+
+
+@given(st.text())
+def test_no_exported_cell_is_a_formula(text: str) -> None:
+    assert not neutral(text).startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert neutral(text).removeprefix("'") == text.removeprefix("'")
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_no_postal_code_breaks_the_look_up(country: str, code: str) -> None:
+    assert places.place_of(country, code) is None or country == "US"
+    places.place_of("US", code)

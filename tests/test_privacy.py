@@ -1,0 +1,110 @@
+"""What the public learns of a signer: what they agreed to, and by no way more."""
+
+import re
+
+import pytest
+from flask.testing import FlaskClient
+
+from campaign import create_app
+from campaign.extensions import write_transaction
+from campaign.models import Campaign
+from campaign.settings import Settings
+from tests.conftest import ADA, HTMX, PATH, Publish, Sign
+
+VIEWS = ["", "/thanks", "/feed", "/signatures", ".json", ".atom"]
+POLICY = (
+    "default-src 'none'; script-src 'self' https://cdn.jsdelivr.net/npm/htmx.org@4.0.1/dist/htmx.min.js; "
+    "style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_an_anonymous_signer_is_a_country_everywhere(client: FlaskClient, sign: Sign, view: str) -> None:
+    sign(city="Los Angeles", anonymous="y")
+    page = client.get(PATH + view).text
+    assert "Anonymous" in page
+    assert "US" in page
+    for secret in ("Ada", "Lovelace", "ada@", "Los Angeles", "California", "90012"):
+        assert secret not in page
+
+
+def test_an_anonymous_signers_own_answer_shows_what_others_see(sign: Sign) -> None:
+    answer = sign(htmx=True, anonymous="y").text
+    assert '<bdi class="name">Anonymous</bdi> <bdi class="place">US</bdi>' in answer
+    assert "Lovelace" not in answer
+    assert "Los Angeles" not in answer
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_nobodys_address_or_postal_code_is_shown(client: FlaskClient, sign: Sign, view: str) -> None:
+    sign()
+    page = client.get(PATH + view).text
+    assert "Ada Lovelace" in page
+    assert "ada@example.org" not in page
+    assert "90012" not in page
+
+
+def every_public_answer(client: FlaskClient) -> list[tuple[str, int, dict[str, str]]]:
+    answers = [client.get(PATH + view) for view in [*VIEWS, "/share/mastodon", "/share/mastodon?instance=a.example"]]
+    answers += [
+        client.get(path) for path in ("/", "/healthz", "/readyz", "/robots.txt", "/static/site.css", "/nothing")
+    ]
+    answers += [client.get("/places?country=US&postal_code=90012"), client.get("/places")]
+    for headers in ({}, HTMX):
+        answers.append(client.post(f"{PATH}/signatures", data=ADA, headers=headers))
+        answers.append(client.post(f"{PATH}/signatures", data={"name": ""}, headers=headers))
+        answers.append(client.post(f"{PATH}/signatures", data=ADA, headers={**headers, "Sec-Fetch-Site": "cross-site"}))
+        answers.append(client.post(f"{PATH}/signatures", json={}, headers=headers))
+        answers.append(client.post(PATH, data=ADA, headers=headers))
+    etag = client.get(PATH).headers["ETag"]
+    answers.append(client.get(PATH, headers={"If-None-Match": etag}))
+    answers.append(client.options(PATH))
+    return [(answer.request.path, answer.status_code, dict(answer.headers)) for answer in answers]
+
+
+def test_no_public_answer_sets_a_cookie_and_every_one_has_the_strict_policy(
+    client: FlaskClient, campaign: Campaign
+) -> None:
+    answers = every_public_answer(client)
+    statuses = {200, 204, 302, 303, 304, 403, 404, 405, 415, 422}
+    assert {status for _, status, _ in answers} == statuses, "each kind of answer is among them"
+    for path, status, headers in answers:
+        assert "Set-Cookie" not in headers, (path, status)
+        assert headers["Content-Security-Policy"] == POLICY, (path, status)
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["Referrer-Policy"] == "same-origin"
+        assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert "geolocation=()" in headers["Permissions-Policy"]
+        assert "Strict-Transport-Security" not in headers, "this site is on plain http"
+
+
+def test_a_site_on_https_tells_browsers_to_stay_there(settings: Settings) -> None:
+    app = create_app(Settings.from_environ({"SITE_URL": "https://petition.example"}, settings.instance))
+    headers = app.test_client().get("/healthz").headers
+    assert headers["Strict-Transport-Security"] == "max-age=63072000"
+
+
+def test_an_operator_who_serves_htmx_themselves_needs_no_other_host(settings: Settings, publish: Publish) -> None:
+    publish()
+    app = create_app(Settings.from_environ({"HTMX_URL": "/static/htmx.min.js"}, settings.instance))
+    answer = app.test_client().get(PATH)
+    assert "script-src 'self';" in answer.headers["Content-Security-Policy"]
+    assert '<script src="/static/htmx.min.js" crossorigin' in answer.text
+    assert "jsdelivr" not in answer.text
+
+
+def test_share_links_tell_other_sites_nothing_of_where_one_comes_from(client: FlaskClient, campaign: Campaign) -> None:
+    links = re.findall(r'<a [^>]*href="(?:https?:|mailto:)[^>]*>', client.get(f"{PATH}/thanks").text)
+    assert len(links) == 9
+    for link in links:
+        assert 'rel="noopener noreferrer"' in link
+
+
+def test_no_address_and_no_name_gets_into_the_log(sign: Sign, caplog: pytest.LogCaptureFixture) -> None:
+    with write_transaction() as session:
+        session.connection().exec_driver_sql("DROP TABLE tally")
+    assert sign().status_code == 503
+    assert "no such table" in caplog.text
+    for secret in ("Ada", "Lovelace", "ada@example.org", "90012"):
+        assert secret not in caplog.text

@@ -1,0 +1,70 @@
+"""Spreading the word: links that open another site's own page, with nothing loaded from it."""
+
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from flask.testing import FlaskClient
+
+from campaign import sharing
+from campaign.models import Campaign
+from tests.conftest import PATH
+
+URL = "https://petition.example/campaigns/park"
+
+
+def test_each_site_gets_text_and_address() -> None:
+    links = {link.name: link.url for link in sharing.links(URL, "Sign & share: 100 % “yes”", "Save the Park")}
+    assert list(links) == ["Bluesky", "X", "Facebook", "WhatsApp", "Telegram", "Reddit", "LinkedIn", "Email"]
+    for name, link in links.items():
+        given = " ".join(value for values in parse_qs(urlsplit(link).query).values() for value in values)
+        assert URL in given
+        if name not in ("Facebook", "LinkedIn"):
+            assert "Sign & share: 100 % “yes”" in given or "Save the Park" in given
+    assert "+" not in links["Email"], "mail programs show a plus as a plus"
+
+
+@pytest.mark.parametrize(
+    ("typed", "host"),
+    [
+        ("mastodon.social", "mastodon.social"),
+        (" https://Mastodon.Social/@ada ", "mastodon.social"),
+        ("@ada@chaos.social", "chaos.social"),
+        ("bücher.example", "xn--bcher-kva.example"),
+    ],
+)
+def test_a_mastodon_server_is_understood_as_people_write_it(
+    client: FlaskClient, campaign: Campaign, typed: str, host: str
+) -> None:
+    page = client.get(f"{PATH}/share/mastodon", query_string={"instance": typed})
+    assert page.status_code == 200
+    assert f'href="https://{host}/share?text=I+signed+for+the+park.+http' in page.text
+    assert f"Continue to {host}" in page.text
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "mastodon",
+        "a b.example",
+        "javascript:alert(1)",
+        "http://",
+        "1.2.3.4",
+        "x" * 300 + ".org",
+        "a..b",
+        "-a.example",
+        "a.example:80",
+    ],
+)
+def test_what_is_no_server_gets_words_and_is_kept(client: FlaskClient, campaign: Campaign, typed: str) -> None:
+    page = client.get(f"{PATH}/share/mastodon", query_string={"instance": typed})
+    assert page.status_code == 422
+    assert "Enter the name of a server, like mastodon.social" in page.text
+    assert "Continue to" not in page.text
+    assert 'aria-invalid="true"' in page.text
+
+
+def test_mastodon_first_asks_which_server(client: FlaskClient, campaign: Campaign) -> None:
+    page = client.get(f"{PATH}/share/mastodon")
+    assert page.status_code == 200
+    assert "Your Mastodon server" in page.text
+    assert "Continue to" not in page.text

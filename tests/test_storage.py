@@ -1,0 +1,163 @@
+"""A database that can't be used: the signer is told so and keeps what they typed, and can sign when it is back."""
+
+import re
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import event, select
+
+from campaign import signing
+from campaign.extensions import STORAGE_ERRORS, db
+from campaign.models import Campaign
+from campaign.settings import Settings
+from campaign.signing import Details
+from tests.conftest import ADA, HTMX, PATH, stored
+
+Break = Callable[[], None]
+
+
+@pytest.fixture(params=["away", "full", "locked", "read-only"])
+def trouble(request: pytest.FixtureRequest, campaign: Campaign, settings: Settings) -> tuple[Break, Break]:
+    """How to break the database in each way, and how to mend it."""
+    file = settings.instance / "campaign.sqlite"
+    return {"away": _away, "full": _full, "locked": _locked, "read-only": _read_only}[request.param](file)
+
+
+def _away(file: Path) -> tuple[Break, Break]:
+    hidden = file.with_suffix(".away")
+
+    def leave() -> None:
+        db.session.remove()
+        db.engine.dispose()
+        file.rename(hidden)
+        file.mkdir()
+
+    def come_back() -> None:
+        file.rmdir()
+        hidden.rename(file)
+
+    return leave, come_back
+
+
+def _full(_file: Path) -> tuple[Break, Break]:
+    # SQLite's own limit gives its own "database or disk is full".
+    def limit(connection: sqlite3.Connection, *_: object) -> None:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count={pages}")
+
+    def fill() -> None:
+        db.session.remove()
+        db.engine.dispose()
+        event.listen(db.engine, "connect", limit)
+        # The pages that are there have room for some signatures more; these are smaller than Ada's.
+        campaign, refused = db.session.scalars(select(Campaign)).one(), 0
+        for number in count():
+            try:
+                signing.sign(campaign, Details("B", f"{number}@b.org", "FR"), datetime.now(UTC))
+                refused = 0
+            except STORAGE_ERRORS:
+                refused += 1
+            if refused == 5:
+                return
+
+    def make_room() -> None:
+        event.remove(db.engine, "connect", limit)
+        db.engine.dispose()
+
+    return fill, make_room
+
+
+def _locked(file: Path) -> tuple[Break, Break]:
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+
+    def hurry(connection: sqlite3.Connection, *_: object) -> None:
+        connection.execute("PRAGMA busy_timeout=50")
+
+    def lock() -> None:
+        db.session.remove()
+        db.engine.dispose()
+        event.listen(db.engine, "connect", hurry)
+        other.execute("BEGIN IMMEDIATE")
+
+    return lock, other.close
+
+
+def _read_only(_file: Path) -> tuple[Break, Break]:
+    def forbid(connection: sqlite3.Connection, *_: object) -> None:
+        connection.execute("PRAGMA query_only=ON")
+
+    def turn() -> None:
+        db.session.remove()
+        db.engine.dispose()
+        event.listen(db.engine, "connect", forbid)
+
+    def turn_back() -> None:
+        event.remove(db.engine, "connect", forbid)
+        db.engine.dispose()
+
+    return turn, turn_back
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX], ids=["no script", "htmx"])
+def test_what_cannot_be_stored_is_not_thanked_for_and_can_be_sent_again(
+    client: FlaskClient, trouble: tuple[Break, Break], headers: dict[str, str]
+) -> None:
+    break_it, mend_it = trouble
+    break_it()
+    answer = client.post(f"{PATH}/signatures", data=ADA | {"city": "Köln"}, headers=headers)
+    assert answer.status_code == 503
+    assert "Not signed yet: we could not store it" in answer.text
+    assert "Thank You" not in answer.text
+    for typed in ("Ada Lovelace", "ada@example.org", "90012", "Köln"):
+        assert f'value="{typed}"' in answer.text
+    assert '<option value="US" selected>' in answer.text
+    assert "Traceback" not in answer.text
+    assert re.search(rf'<form action="{PATH}/signatures" method="post"', answer.text), "the same button sends it again"
+
+    mend_it()
+    assert client.post(f"{PATH}/signatures", data=ADA, headers=headers).status_code in (200, 303)
+    assert [signature.name for signature in stored()].count("Ada Lovelace") == 1
+
+
+@pytest.mark.parametrize("trouble", ["away", "locked", "read-only"], indirect=True)
+def test_an_operator_is_told_when_a_signature_could_not_be_stored(
+    client: FlaskClient, trouble: tuple[Break, Break]
+) -> None:
+    break_it, mend_it = trouble
+    break_it()
+    assert client.get("/readyz").status_code == 503
+    assert client.get("/healthz").status_code == 200
+    mend_it()
+    assert client.get("/readyz").status_code == 200
+
+
+def test_while_the_database_is_away_pages_say_so_and_polls_change_nothing(
+    client: FlaskClient, campaign: Campaign, settings: Settings
+) -> None:
+    leave, _ = _away(settings.instance / "campaign.sqlite")
+    leave()
+    page = client.get(PATH)
+    assert page.status_code == 503
+    assert "We can’t reach our records" in page.text
+    assert "Traceback" not in page.text
+    poll = client.get(f"{PATH}/feed", headers=HTMX)
+    assert (poll.status_code, poll.headers["HX-Reswap"], poll.text) == (503, "none", "")
+
+
+def test_a_mistake_of_ours_shows_no_trace_of_itself(client: FlaskClient, campaign: Campaign) -> None:
+    app = client.application
+
+    def broken(slug: str) -> str:
+        raise RuntimeError(f"secret of {slug}")
+
+    app.view_functions["site.campaign_page"] = broken
+    answer = client.get(PATH)
+    assert answer.status_code == 500
+    assert "That was our mistake" in answer.text
+    assert "secret" not in answer.text
+    assert "Traceback" not in answer.text
