@@ -41,6 +41,25 @@
   document.addEventListener("signed", () => plan(AFTER_SIGNING));
   document.addEventListener("htmx:after:swap", announce);
 
+  // On a phone the form stands below the list: what is typed or read there must not move when the list grows. Most
+  // browsers see to the reading themselves (scroll anchoring); none knows that a field is being typed in.
+  const anchors = CSS.supports("overflow-anchor", "auto");
+  let held;
+
+  document.addEventListener("htmx:before:swap", () => {
+    const panel = document.getElementById("sign");
+    const scrolledPast = document.getElementById("feed")?.getBoundingClientRect().top < 0;
+    let element = null;
+    if (panel?.contains(document.activeElement)) element = document.activeElement;
+    else if (scrolledPast && !anchors) element = panel;
+    held = element && { element, top: element.getBoundingClientRect().top };
+  });
+
+  document.addEventListener("htmx:after:swap", () => {
+    if (!held?.element.isConnected) return;
+    scrollBy({ top: held.element.getBoundingClientRect().top - held.top, behavior: "instant" });
+  });
+
   // No answer of ours: the form stays as it is, with what was typed, and says so.
   function sayOffline(form) {
     const notice = document.getElementById("notice");
