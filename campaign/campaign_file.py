@@ -4,7 +4,7 @@ campaigns.py puts it into the table. Keys are explained in the README, "How to w
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -48,6 +48,21 @@ class CampaignFile:
     letter: str
 
 
+def read_all(paths: Iterable[Path]) -> list[CampaignFile]:
+    """Read and check files that are published together.
+
+    Raises:
+        CampaignFileError: one of them is broken, or two have the same slug.
+    """
+    files: dict[str, tuple[Path, CampaignFile]] = {}
+    for path in paths:
+        file = read(path)
+        if file.slug in files:
+            raise CampaignFileError(path, "slug", f"is also the slug of {files[file.slug][0]}")
+        files[file.slug] = path, file
+    return [file for _, file in files.values()]
+
+
 def read(path: Path) -> CampaignFile:
     """Read and check a file.
 
@@ -61,7 +76,7 @@ def read(path: Path) -> CampaignFile:
     except UnicodeDecodeError:
         raise CampaignFileError(path, "file", "is not UTF-8 text") from None
     except yaml.MarkedYAMLError as error:
-        line = f" in line {error.problem_mark.line + 2}" if error.problem_mark else ""
+        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise CampaignFileError(path, "front matter", f"{error.problem}{line}") from None
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise CampaignFileError(path, "front matter", " ".join(str(error).split())) from None

@@ -1,12 +1,14 @@
 """The operator's and organiser's commands: flask prepare, flask campaigns …, flask signatures …"""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 from flask import Flask
-from flask.cli import AppGroup
+from flask.cli import AppGroup, with_appcontext
 from flask_migrate import upgrade
 
 from campaign import campaign_file, campaigns, delivery, fake, tally
@@ -25,11 +27,17 @@ class Commands(AppGroup):
         Raises:
             click.ClickException: the database can't be used.
         """
-        try:
+        with _database_trouble_in_one_line(" (has `flask prepare` run?)"):
             return super().invoke(context)
-        except STORAGE_ERRORS as error:
-            reason = str(getattr(error, "orig", error)).splitlines()[0]
-            raise click.ClickException(f"the database can't be used: {reason} (has `flask prepare` run?)") from error
+
+
+@contextmanager
+def _database_trouble_in_one_line(hint: str = "") -> Iterator[None]:
+    try:
+        yield
+    except STORAGE_ERRORS as error:
+        reason = str(getattr(error, "orig", error)).splitlines()[0]
+        raise click.ClickException(f"the database can't be used: {reason}{hint}") from error
 
 
 campaigns_group = Commands("campaigns", help="Publish campaigns, close them, prove their count.")
@@ -45,11 +53,13 @@ def init_app(app: Flask) -> None:
 
 
 @click.command()
+@with_appcontext
 def prepare() -> None:
     """Bring the database to this version, and publish the sample if there is no campaign."""
-    upgrade()
-    if not campaigns.every(db.session()):
-        publish_files(sorted(SAMPLES.glob("*.md")))
+    with _database_trouble_in_one_line():
+        upgrade()
+        if not campaigns.every(db.session()):
+            publish_files(sorted(SAMPLES.glob("*.md")))
 
 
 @campaigns_group.command()
@@ -66,7 +76,7 @@ def publish_files(files: tuple[Path, ...] | list[Path]) -> None:
         click.ClickException: a file is broken; its message names file, key and reason.
     """
     try:
-        read = [campaign_file.read(path) for path in files]
+        read = campaign_file.read_all(files)
     except CampaignFileError as error:
         raise click.ClickException(str(error)) from None
     with write_transaction() as session:
