@@ -8,8 +8,10 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -67,29 +69,28 @@ class Settings:
     def from_environ(cls, environ: Mapping[str, str] = os.environ, instance: Path | None = None) -> "Settings":
         """Read and check all settings.
 
-        An empty variable counts as absent. `instance` is made if it is not there.
+        An empty variable counts as absent. `instance` is made if a default is kept there.
 
         Raises:
             SettingError: a value can't be used; its message names the variable.
         """
         folder = instance or cls.instance
-        folder.mkdir(parents=True, exist_ok=True)
 
         def read(name: str, check: Callable[[str], T], default: Callable[[], T]) -> T:
             value = environ.get(name, "").strip()
-            if not value:
-                return default()
             try:
-                return check(value)
+                return check(value) if value else default()
             except ValueError as error:
                 raise SettingError(name, str(error)) from None
+            except OSError as error:
+                raise SettingError(name, f"is not set, and its default can't be kept: {error}") from None
 
         host = read("HOST", str, lambda: cls.host)
         port = read("PORT", _whole(1, 65535), lambda: cls.port)
         htmx_url = read("HTMX_URL", _script_url, lambda: cls.htmx_url)
         settings = cls(
-            database_url=read("DATABASE_URL", _database_url, lambda: f"sqlite:///{folder / 'campaign.sqlite'}"),
-            secret_key=read("SECRET_KEY", _secret, lambda: _kept_secret(folder / "secret_key")),
+            database_url=read("DATABASE_URL", _database_url, lambda: f"sqlite:///{_made(folder) / 'campaign.sqlite'}"),
+            secret_key=read("SECRET_KEY", _secret, lambda: _kept_secret(_made(folder) / "secret_key")),
             site_name=read("SITE_NAME", str, lambda: cls.site_name),
             site_url=read("SITE_URL", _site_url, lambda: f"http://{_bracketed(host)}:{port}"),
             host=host,
@@ -132,23 +133,30 @@ def _secret(value: str) -> str:
     return value
 
 
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def _kept_secret(path: Path) -> str:
-    # Exclusive creation, so that workers starting together agree on one key.
-    try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    if not path.exists():
+        # Written aside and linked whole, so that workers starting together agree on one key.
+        with NamedTemporaryFile("w", dir=path.parent) as file, suppress(FileExistsError):
             file.write(secrets.token_hex(32))
-    except FileExistsError:
-        pass
+            file.flush()
+            os.link(file.name, path)
     return _secret(path.read_text().strip())
 
 
 def _database_url(value: str) -> str:
     try:
-        backend = make_url(value).get_backend_name()
+        url = make_url(value)
     except ArgumentError:
         raise ValueError("must be a database URL such as sqlite:////var/lib/campaign/campaign.sqlite") from None
-    if backend != "sqlite":
-        raise ValueError(f"must begin with sqlite:, not {backend}:")
+    if url.get_backend_name() != "sqlite":
+        raise ValueError(f"must begin with sqlite:, not {url.get_backend_name()}:")
+    if not url.database or ":memory:" in url.database:
+        raise ValueError("must name a file; what is only in memory is lost at the end")
     return value
 
 

@@ -81,9 +81,7 @@ def test_an_unknown_slug_is_named_in_one_line(runner: FlaskCliRunner, campaign: 
     assert answer.output == "Error: there is no campaign 'missing'; `flask campaigns list` shows all\n"
 
 
-def test_check_proves_the_count_of_one_campaign_or_of_all(
-    runner: FlaskCliRunner, publish: Publish, sign: Sign
-) -> None:
+def test_check_proves_the_count_of_one_campaign_or_of_all(runner: FlaskCliRunner, publish: Publish, sign: Sign) -> None:
     sign()
     publish(slug="other")
     one = runner.invoke(args=["campaigns", "check", SLUG])
@@ -235,9 +233,7 @@ def test_without_tables_a_command_says_what_to_do(app: Flask, runner: FlaskCliRu
     downgrade(revision="base")
     answer = runner.invoke(args=["campaigns", "list"])
     assert answer.exit_code == 1
-    assert answer.output == (
-        "Error: the database can't be used: no such table: campaign (has `flask prepare` run?)\n"
-    )
+    assert answer.output == ("Error: the database can't be used: no such table: campaign (has `flask prepare` run?)\n")
 
 
 @pytest.mark.parametrize("command", [["prepare"], ["campaigns", "list"]], ids=" ".join)

@@ -1,0 +1,158 @@
+"""Settings: what each of them does, and the one line that a wrong value gets."""
+
+import os
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from campaign import create_app
+from campaign.settings import HTMX_INTEGRITY, HTMX_URL, ROOT, SettingError, Settings
+
+HASH = "sha256-" + "A" * 43 + "="
+
+
+def read(folder: Path, **environ: str) -> Settings:
+    return Settings.from_environ(environ, folder)
+
+
+def test_without_any_setting_it_is_a_small_site_on_this_machine(tmp_path: Path) -> None:
+    settings = read(tmp_path)
+    assert settings.database_url == f"sqlite:///{tmp_path}/campaign.sqlite"
+    assert settings.bind == "127.0.0.1:8000"
+    assert settings.site_url == "http://127.0.0.1:8000"
+    assert settings.site_name == "Campaign"
+    assert settings.web_concurrency == 2
+    assert settings.trusted_proxies == 0
+    assert (settings.htmx_url, settings.htmx_integrity) == (HTMX_URL, HTMX_INTEGRITY)
+
+
+def test_each_setting_is_taken_from_the_environment(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        DATABASE_URL=f"sqlite:///{tmp_path}/other.sqlite",
+        SECRET_KEY="s" * 32,
+        SITE_NAME="Fight for the Park",
+        SITE_URL="https://park.example/",
+        HOST="::1",
+        PORT="8080",
+        WEB_CONCURRENCY="4",
+        TRUSTED_PROXIES="1",
+        HTMX_URL="https://files.example/htmx.js",
+        HTMX_INTEGRITY=HASH,
+    )
+    assert settings == Settings(
+        database_url=f"sqlite:///{tmp_path}/other.sqlite",
+        secret_key="s" * 32,
+        site_name="Fight for the Park",
+        site_url="https://park.example",
+        host="::1",
+        port=8080,
+        web_concurrency=4,
+        trusted_proxies=1,
+        htmx_url="https://files.example/htmx.js",
+        htmx_integrity=HASH,
+        instance=tmp_path,
+    )
+    assert settings.bind == "[::1]:8080"
+
+
+def test_an_empty_setting_counts_as_none(tmp_path: Path) -> None:
+    assert read(tmp_path, PORT="", SITE_NAME="  ", DATABASE_URL="") == read(tmp_path)
+
+
+def test_the_sites_address_follows_host_and_port(tmp_path: Path) -> None:
+    assert read(tmp_path, HOST="::1", PORT="81").site_url == "http://[::1]:81"
+
+
+def test_a_secret_key_is_made_once_and_kept_for_us_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "instance"
+    # Workers that start together must agree on one.
+    with ThreadPoolExecutor(8) as workers:
+        keys = set(workers.map(lambda _: read(folder).secret_key, range(32)))
+    assert keys == {read(folder).secret_key}
+    assert len(keys.pop()) >= 32
+    assert stat.S_IMODE((folder / "secret_key").stat().st_mode) == 0o600
+
+
+def test_htmx_served_by_the_operator_needs_no_hash_but_a_path_of_this_site(tmp_path: Path) -> None:
+    settings = read(tmp_path, HTMX_URL="/static/htmx.min.js")
+    assert settings.htmx_integrity == ""
+    policy = create_app(settings).test_client().get("/healthz").headers["Content-Security-Policy"]
+    assert "script-src 'self';" in policy
+
+
+WRONG = [
+    ("DATABASE_URL", "nonsense", "must be a database URL such as sqlite:////var/lib/campaign/campaign.sqlite"),
+    ("DATABASE_URL", "mysql://localhost/campaign", "must begin with sqlite:, not mysql:"),
+    ("DATABASE_URL", "sqlite://", "must name a file; what is only in memory is lost at the end"),
+    ("DATABASE_URL", "sqlite:///:memory:", "must name a file"),
+    ("DATABASE_URL", "sqlite:///file::memory:?uri=true", "must name a file"),
+    ("SECRET_KEY", "short", "must have at least 32 characters"),
+    ("SITE_URL", "park.example", "must be the site's address without a path, such as https://example.org, not 'park"),
+    ("SITE_URL", "ftp://park.example", "must be the site's address without a path"),
+    ("SITE_URL", "https://park.example/petitions", "must be the site's address without a path"),
+    ("PORT", "eighty", "must be a whole number from 1 to 65535, not 'eighty'"),
+    ("PORT", "0", "must be a whole number from 1 to 65535, not '0'"),
+    ("PORT", "65536", "must be a whole number from 1 to 65535, not '65536'"),
+    ("PORT", "٨٠٨٠", "must be a whole number from 1 to 65535"),
+    ("WEB_CONCURRENCY", "0", "must be a whole number from 1 to 256, not '0'"),
+    ("TRUSTED_PROXIES", "-1", "must be a whole number from 0 to 10, not '-1'"),
+    ("TRUSTED_PROXIES", "11", "must be a whole number from 0 to 10, not '11'"),
+    ("HTMX_URL", "http://files.example/htmx.js", "must be an https address or a path on this site"),
+    ("HTMX_URL", "//files.example/htmx.js", "must be an https address or a path on this site"),
+    ("HTMX_URL", "https://files.example/h.js; script-src *", "must hold no space, comma, semicolon or quote"),
+    ("HTMX_INTEGRITY", "sha384-short", "must be a hash such as sha384-…, in base64"),
+    ("HTMX_INTEGRITY", "md5-AAAA", "must be a hash such as sha384-…, in base64"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "reason"), WRONG, ids=lambda word: str(word)[:30])
+def test_a_wrong_value_is_named_with_its_reason(tmp_path: Path, name: str, value: str, reason: str) -> None:
+    with pytest.raises(SettingError) as error:
+        read(tmp_path, **{name: value})
+    assert str(error.value).startswith(f"{name}: {reason}")
+    assert "\n" not in str(error.value)
+
+
+def test_a_kept_secret_key_that_was_cut_short_is_named(tmp_path: Path) -> None:
+    (tmp_path / "secret_key").write_text("cut sh")
+    with pytest.raises(SettingError, match=r"^SECRET_KEY: must have at least 32 characters$"):
+        read(tmp_path)
+
+
+def test_where_nothing_can_be_kept_the_settings_that_need_no_folder_are_enough(tmp_path: Path) -> None:
+    folder = tmp_path / "a file, not a folder"
+    folder.touch()
+    with pytest.raises(SettingError, match=r"^DATABASE_URL: is not set, and its default can't be kept: "):
+        read(folder)
+    with pytest.raises(SettingError, match=r"^SECRET_KEY: is not set, and its default can't be kept: "):
+        read(folder, DATABASE_URL="sqlite:///elsewhere.sqlite")
+    assert read(folder, DATABASE_URL="sqlite:///elsewhere.sqlite", SECRET_KEY="s" * 32).instance == folder
+
+
+def test_a_script_of_another_host_needs_its_hash(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="HTMX_INTEGRITY: is needed with an HTMX_URL on another host"):
+        read(tmp_path, HTMX_URL="https://files.example/htmx.js")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["gunicorn"], ["flask", "--app", "wsgi", "campaigns", "list"], ["flask", "--app", "wsgi", "prepare"]],
+    ids=" ".join,
+)
+def test_whatever_is_starting_stops_with_that_one_line(tmp_path: Path, command: list[str]) -> None:
+    started = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env={**os.environ, "PORT": "eighty", "DATABASE_URL": f"sqlite:///{tmp_path}/campaign.sqlite"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert started.returncode == 1
+    assert started.stdout == ""
+    assert started.stderr == "PORT: must be a whole number from 1 to 65535, not 'eighty'\n"
