@@ -1,0 +1,56 @@
+"""What the README says there is, there is; and what there is, it says."""
+
+import dataclasses
+import re
+import tomllib
+
+import pytest
+from flask import Flask
+
+from campaign import campaign_file
+from campaign.settings import ROOT, Settings
+
+README = (ROOT / "README.md").read_text()
+
+
+def first_column(heading: str) -> list[str]:
+    """The names in the first column of the first table under the heading."""
+    section = README.partition(f"\n## {heading}\n")[2]
+    rows = re.findall(r"^\|([^|]+)\|.*\|$", section.partition("\n## ")[0], re.M)[2:]
+    return [name for row in rows for name in re.findall(r"[\w-]+", row)]
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert sorted(first_column("Dependencies")) == project["dependencies"]
+    tests = README.partition("For tests: ")[2].partition(".")[0]
+    assert sorted(re.findall(r"[\w-]+", tests)) == project["optional-dependencies"]["test"]
+
+
+def test_every_setting_is_explained() -> None:
+    fields = [field.name.upper() for field in dataclasses.fields(Settings) if field.name != "instance"]
+    assert first_column("Settings") == fields
+
+
+def test_every_key_of_a_campaigns_file_is_explained() -> None:
+    keys = [field.name for field in dataclasses.fields(campaign_file.CampaignFile) if field.name != "letter"]
+    assert first_column("How to write a campaign") == keys
+
+
+def test_every_command_is_there_and_explained(app: Flask) -> None:
+    shown = set(re.findall(r"^\.venv/bin/flask ((?:campaigns|signatures) \w+)", README, re.M))
+    there = {
+        f"{group} {command}"
+        for group in ("campaigns", "signatures")
+        for command in app.cli.commands[group].commands  # type: ignore[attr-defined]
+    }
+    assert shown == there
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_every_file_that_is_named_is_there(document: str) -> None:
+    text = (ROOT / document).read_text()
+    named = re.findall(r"\]\(([^)#]+)\)", text)
+    named += re.findall(r"`((?:campaign|templates|static|script)/[\w./]*)`", text)
+    assert len(named) >= 3
+    assert [path for path in named if not path.startswith("http") and not (ROOT / path).exists()] == []
