@@ -1,23 +1,32 @@
 """How gunicorn serves the site; read by itself when gunicorn starts in this folder."""
 
+import socket
+import struct
 from typing import Any
 
-from campaign.settings import Settings
+from campaign.settings import THREADS, Settings
 
 settings = Settings.from_environ()
 
 wsgi_app = "wsgi:app"
 bind = settings.bind
 workers = settings.web_concurrency
-# Threads, so that a slow phone holds up nobody else. Few, for they share one interpreter.
+# Threads, and more than work at once, so that slow phones hold up nobody else.
 worker_class = "gthread"
-threads = 4
-# Nobody needs its notes on starting and stopping; what goes wrong is still written.
-loglevel = "warning"
+threads = THREADS
+# What goes wrong is written; not its warnings, which quote a malformed request: its address, names, mailboxes.
+loglevel = "error"
 # We don't steer a running gunicorn by its socket, which it would put into the home folder.
 control_socket_disable = True
 
 
-def when_ready(_server: Any) -> None:
-    """Say where the site is."""
+STALLED_SECONDS = 10
+"""How long a phone that has lost its network in the middle of a request may hold a thread."""
+
+
+def when_ready(server: Any) -> None:
+    """Give every connection that deadline, which gunicorn's threads don't have, and say where the site is."""
+    for listener in server.LISTENERS:
+        # Linux hands the option on to the connections that the socket accepts (socket(7)).
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", STALLED_SECONDS, 0))
     print(f"{settings.site_name} is at http://{settings.bind} (stop it with Ctrl+C)", flush=True)

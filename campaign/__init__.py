@@ -5,7 +5,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from campaign import commands, errors, guard
 from campaign.extensions import compress, db, migrate
-from campaign.settings import ROOT, Settings
+from campaign.settings import ROOT, THREADS, Settings
 from campaign.site import formatting, site
 
 
@@ -27,7 +27,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         MAX_CONTENT_LENGTH=guard.MOST_BYTES,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         # Parameters are names and addresses; they must not get into a log by way of an error message.
-        SQLALCHEMY_ENGINE_OPTIONS={"hide_parameters": True},
+        SQLALCHEMY_ENGINE_OPTIONS={"hide_parameters": True, "pool_size": 2 * THREADS},
     )
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

@@ -119,6 +119,10 @@ class _Handler(YAMLHandler):
         return yaml.load(fm, Loader=_Loader)  # noqa: S506 (it is a SafeLoader)
 
 
+# Neither XML nor UTF-8 can carry them; YAML can write them as \x01 or \ud800.
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
 def _text(most: int, *, needed: bool = True) -> Callable[[object], str]:
     def check(value: object) -> str:
         if value is None or value == "":
@@ -127,6 +131,8 @@ def _text(most: int, *, needed: bool = True) -> Callable[[object], str]:
             return ""
         if not isinstance(value, str):
             raise ValueError(f"must be text, not {value!r}; put it in quotes")
+        if _NO_TEXT.search(value):
+            raise ValueError("holds a control character")
         if len(value.strip()) > most:
             raise ValueError(f"must have {most} characters or fewer, and has {len(value.strip())}")
         return value.strip()

@@ -14,7 +14,6 @@ from markdown_it import MarkdownIt
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from campaign import tally
 from campaign.campaign_file import CampaignFile
 from campaign.models import Campaign, CampaignState
 
@@ -83,9 +82,6 @@ def publish(session: Session, files: Iterable[CampaignFile], now: datetime) -> l
         for name, value in vars(file).items():
             setattr(campaign, name, value)
         campaign.updated_at = now
-        session.flush()
-        if new:
-            tally.start(session, campaign.id)
         published.append((campaign, new))
     return published
 

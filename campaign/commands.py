@@ -1,6 +1,6 @@
 """The operator's and organiser's commands: flask prepare, flask campaigns …, flask signatures …"""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,7 +69,7 @@ def publish(files: tuple[Path, ...]) -> None:
     publish_files(files)
 
 
-def publish_files(files: tuple[Path, ...] | list[Path]) -> None:
+def publish_files(files: Iterable[Path]) -> None:
     """Publish all of these files or, if one is broken, none.
 
     Raises:
@@ -86,12 +86,13 @@ def publish_files(files: tuple[Path, ...] | list[Path]) -> None:
 
 @campaigns_group.command("list")
 def list_campaigns() -> None:
-    """List all campaigns: slug, stage, count and goal."""
+    """List all campaigns: slug, stage, count, goal and title."""
     session, now = db.session(), datetime.now(UTC)
     for campaign in campaigns.every(session):
         count = tally.count(session, campaign.id)
         stage = campaigns.stage(campaign, now)
-        click.echo(f"{campaign.slug}\t{stage}\t{count} of {campaign.goal}\t{campaign.title}")
+        goal = campaigns.progress(campaign, count).goal
+        click.echo(f"{campaign.slug}\t{stage}\t{count} of {goal}\t{campaign.title}")
 
 
 @campaigns_group.command()

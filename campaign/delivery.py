@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 
 from sqlalchemy import select
@@ -20,6 +21,10 @@ COLUMNS = (
     "wants_updates",
     "signed_at",
 )
+FORMULA_SIGNS = "=+-@＝＋－＠"
+"""With these a spreadsheet takes a cell for a formula."""
+_FORMULA = re.compile(rf"^(?=\s*[{re.escape(FORMULA_SIGNS)}]|[\t\r\n])|(?<=[;\t])(?=\s*[{re.escape(FORMULA_SIGNS)}])")
+
 CHUNK = 1000
 """Rows held in memory at once."""
 
@@ -52,5 +57,8 @@ def csv_chunks(session: Session, campaign_id: int) -> Iterator[str]:
 
 
 def neutral(cell: str) -> str:
-    """The cell, with an apostrophe before what a spreadsheet would run as a formula (OWASP, "CSV Injection")."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    """The cell, with an apostrophe before what a spreadsheet would run as a formula (OWASP, "CSV Injection").
+
+    Also after a semicolon or a tab, where spreadsheets of many languages begin a new cell.
+    """
+    return _FORMULA.sub("'", cell)

@@ -1,7 +1,7 @@
 """What is answered when something is wrong: our own page for each status, and never a stack trace.
 
 To HTMX a wrong sign request answers with a notice above the form, which keeps what was typed; a wrong request for a
-piece of the page (a poll, the next page of the list) changes nothing.
+partial (a poll, a ZIP code's city, the next page of the list) changes nothing.
 """
 
 from typing import NamedTuple
@@ -37,8 +37,7 @@ WORDS = {
     ),
     503: Words(
         "We can’t reach our records",
-        "Nothing could be read or stored just now. If you were signing, your signature is not stored yet. "
-        "Please try again in a minute.",
+        "Nothing could be read just now. Please try again in a minute.",
     ),
 }
 """By status; one that is missing here gets the words of 400 or 500, whichever is of its kind."""
@@ -65,7 +64,7 @@ def answer(error: HTTPException) -> ResponseReturnValue:
     words = WORDS.get(error.code) or WORDS[error.code // 100 * 100]
     if request.headers.get("HX-Request") != "true":
         response = make_response(render_template("errors/error.html", words=words))
-    elif request.method == "POST":
+    elif request.endpoint == "site.sign":
         response = make_response(render_template("errors/_notice.html", words=words))
         response.headers["HX-Retarget"] = "#notice"
         response.headers["HX-Reswap"] = "innerHTML"

@@ -10,6 +10,7 @@ from flask_compress import Compress
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Connection, Engine, MetaData, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -60,6 +61,12 @@ def write_transaction() -> Iterator[Session]:
     """
     with Session(db.engine.execution_options(writes=True)) as session, session.begin():
         yield session
+
+
+def insert_into(session: Session, table: type[Base]) -> Any:
+    """An INSERT that can be given an ON CONFLICT clause, which SQLAlchemy keeps apart for each database."""
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    return insert(table.__table__)  # type: ignore[arg-type]
 
 
 @event.listens_for(Engine, "connect")

@@ -66,13 +66,13 @@ _kept: dict[tuple[str, int], tuple[float, Feed]] = {}
 _reading = threading.Lock()
 
 
-def read(session: Session, campaign_id: int, *, now: bool = False) -> Feed:
-    """The campaign's feed, at most KEPT_SECONDS old; with `now`, as it is in the database at this moment."""
+def read(session: Session, campaign_id: int, *, fresh: bool = False) -> Feed:
+    """The campaign's feed, at most KEPT_SECONDS old; `fresh`, as it is in the database at this moment."""
     # Two databases in one process, as tests have them, must not see each other's campaigns.
     key = (str(session.get_bind().engine.url), campaign_id)
     with _reading:
         read_at, feed = _kept.get(key, (0.0, None))
-        if feed is None or now or time.monotonic() - read_at >= KEPT_SECONDS:
+        if feed is None or fresh or time.monotonic() - read_at >= KEPT_SECONDS:
             newest = session.execute(_listed(campaign_id).limit(RECENT))
             feed = Feed(tally.count(session, campaign_id), [_signatory(row) for row in newest])
             _kept[key] = (time.monotonic(), feed)

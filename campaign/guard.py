@@ -33,31 +33,39 @@ def refuse_cross_site(request: Request) -> None:
     if site is not None:
         refused = site not in ("same-origin", "none")
     else:
-        refused = origin is not None and urlsplit(origin).netloc.lower() != request.host.lower()
+        refused = origin is not None and _host(origin) != request.host.lower()
     if refused:
         raise Forbidden
+
+
+def _host(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def refuse_broken_body(request: Request) -> None:
     """Take only a whole form in UTF-8.
 
     Raises:
-        BadRequest: the body is shorter than announced, or is not UTF-8.
+        BadRequest: the body has not the length it announced, or announced none, or is not UTF-8.
         UnsupportedMediaType: it is no form.
         RequestEntityTooLarge: it has more than MOST_BYTES bytes.
     """
-    if request.method in SAFE_METHODS:
-        return
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype != "application/x-www-form-urlencoded" or charset not in ("utf-8", "utf8"):
         raise UnsupportedMediaType
+    # Browsers announce a form's length. What does not could only be measured by reading it.
+    if request.content_length is None:
+        raise BadRequest
     body = request.get_data()
     try:
         # Read strictly once; Werkzeug would let bytes through that are not UTF-8.
         unquote_to_bytes(body).decode("utf-8")
     except UnicodeDecodeError:
         raise BadRequest from None
-    if len(body) != (request.content_length or 0):
+    if len(body) != request.content_length:
         raise BadRequest
 
 
@@ -83,6 +91,8 @@ def headers(settings: Settings) -> dict[str, str]:
         # with that, browsers send "Origin: null" with our own form.
         "Referrer-Policy": "same-origin",
         "X-Content-Type-Options": "nosniff",
+        # By it site.js knows our answers from those of a proxy or a hotel's log-in page.
+        "Campaign-Answer": "1",
         "X-Frame-Options": "DENY",
     }
     if settings.site_url.startswith("https:"):

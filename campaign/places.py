@@ -89,7 +89,7 @@ class Place(NamedTuple):
 
 @lru_cache(maxsize=32)
 def countries(language: str) -> dict[str, str]:
-    """Names by ISO 3166-1 alpha-2 code, in the language (BCP 47 tag) and in its alphabetical order (CLDR's names)."""
+    """Names by ISO 3166-1 alpha-2 code, in the language (BCP 47 tag), sorted without accents (CLDR's names)."""
     names = Locale.parse(language, sep="-").territories
     codes = (str(code) for code in Locale.parse("en").territories if re.fullmatch("[A-Z]{2}", str(code)))
     found = ((code, str(names.get(code, code))) for code in codes if code not in _NO_COUNTRY)
@@ -108,10 +108,14 @@ def region_name(country: str, region: str) -> str:
     return _US_STATES.get(region.replace(".", "").upper()) or _US_STATE_NAMES.get(region.casefold(), region)
 
 
-@lru_cache(maxsize=4096)
 def place_of(country: str, postal_code: str) -> Place | None:
     """The city and state of a US ZIP or ZIP+4 code; None for other countries and for codes that are not in use."""
     if country != "US" or not re.fullmatch(r"\d{5}(-\d{4})?", postal_code, re.ASCII):
         return None
-    found = zipcodes.matching(postal_code)  # type: ignore[no-untyped-call]
-    return Place(found[0]["city"], region_name("US", found[0]["state"])) if found else None
+    return _us_places().get(postal_code[:5])
+
+
+@lru_cache(maxsize=1)
+def _us_places() -> dict[str, Place]:
+    # The package's own search goes through all 42,000 codes each time.
+    return {z["zip_code"]: Place(z["city"], region_name("US", z["state"])) for z in zipcodes.list_all()}  # type: ignore[no-untyped-call]

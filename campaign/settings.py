@@ -1,6 +1,7 @@
 """Every setting, read once from the environment and checked at the start.
 
-Nothing else reads the environment. `create_app()` and gunicorn.conf.py call `Settings.from_environ()`.
+Nothing else reads the environment, but for `script/serve --dev`; `create_app()` and gunicorn.conf.py call
+`Settings.from_environ()`.
 """
 
 import base64
@@ -23,6 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 HTMX_URL = "https://cdn.jsdelivr.net/npm/htmx.org@4.0.1/dist/htmx.min.js"
 HTMX_INTEGRITY = "sha384-Qp9rdC8H7EqOoX+nR0P3RPG2Noji+qdwJlGpfzwQJsfOpp3sGwIdSP9xO3+UlEhn"
+
+THREADS = 32
+"""Threads of a worker process. Each signing holds two connections to the database: one that reads, one that writes."""
 
 T = TypeVar("T")
 
@@ -134,7 +138,8 @@ def _secret(value: str) -> str:
 
 
 def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
+    # Mailboxes stand in the database: no other user of the machine may read it.
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 

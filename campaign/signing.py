@@ -10,12 +10,11 @@ from datetime import datetime
 
 from email_validator import validate_email
 from sqlalchemy import Insert
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from campaign import tally
 from campaign.campaigns import Stage, stage
-from campaign.extensions import write_transaction
+from campaign.extensions import insert_into, write_transaction
 from campaign.models import Campaign, Signature, SignatureState
 
 # Google delivers to the same mailbox with and without dots, and under both of its domains
@@ -65,8 +64,7 @@ def sign(campaign: Campaign, details: Details, now: datetime) -> None:
     """Put a signature under the campaign, once for each mailbox; the first stands.
 
     When it returns, the signature is on the disk and in the tally, or both already were. The same statements run and
-    the same commit happens for a mailbox that has signed before: neither the answer nor the time that it takes tells
-    a stranger who has signed.
+    the same commit happens for a mailbox that has signed before: the answer does not tell a stranger who has signed.
 
     Raises:
         NotOpenError: the campaign takes no signatures now.
@@ -90,10 +88,10 @@ def sign(campaign: Campaign, details: Details, now: datetime) -> None:
 
 def insert_unless_signed(session: Session) -> Insert:
     """An INSERT of a signature that does nothing where its mailbox has signed that campaign."""
-    # The two say it in the same words, but SQLAlchemy keeps them in each dialect.
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    statement = insert(Signature.__table__)  # type: ignore[arg-type]
-    return statement.on_conflict_do_nothing(index_elements=["campaign_id", "email_key"])
+    statement: Insert = insert_into(session, Signature).on_conflict_do_nothing(
+        index_elements=["campaign_id", "email_key"]
+    )
+    return statement
 
 
 def email_key(email: str) -> str:

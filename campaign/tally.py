@@ -9,39 +9,32 @@ stores it, so that the count is exact at every commit and a crowd does not queue
 import random
 from dataclasses import dataclass
 
-from sqlalchemy import case, func, insert, select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.orm import Session
 
-from campaign.models import Signature, SignatureState, Tally
+from campaign.extensions import insert_into
+from campaign.models import Campaign, Signature, SignatureState, Tally
 
 SLOTS = 16
 """Rows to spread a crowd over; more than the transactions a machine commits at once, few enough to sum in no time."""
 
 
-def start(session: Session, campaign_id: int) -> None:
-    """Give a new campaign its slots, in the caller's transaction."""
-    session.execute(insert(Tally), [{"campaign_id": campaign_id, "slot": s, "count": 0} for s in range(SLOTS)])
-
-
 def add(session: Session, campaign_id: int, signatures: int) -> None:
-    """Add `signatures` (0 or more) to the count, in the caller's transaction. 0 costs what 1 costs; see signing.py.
-
-    Raises:
-        LookupError: the campaign has no such slot; `flask campaigns check --repair` makes it.
-    """
+    """Add `signatures` (0 or more) to the count, in the caller's transaction. 0 costs what 1 costs; see signing.py."""
     slot = random.randrange(SLOTS)  # noqa: S311 (no secret hangs on it)
-    added = session.execute(
-        update(Tally.__table__)  # type: ignore[arg-type]
-        .where(Tally.campaign_id == campaign_id, Tally.slot == slot)
-        .values(count=Tally.count + signatures)
+    session.execute(
+        insert_into(session, Tally).on_conflict_do_update(
+            index_elements=["campaign_id", "slot"], set_={"count": Tally.count + signatures}
+        ),
+        {"campaign_id": campaign_id, "slot": slot, "count": signatures},
     )
-    if added.rowcount != 1:  # type: ignore[attr-defined]
-        raise LookupError(f"the tally of campaign {campaign_id} has no slot {slot}")
 
 
 def touch(session: Session) -> None:
     """Write without changing anything, to find out whether a signature could be stored."""
-    session.execute(update(Tally).where(Tally.slot == 0).values(count=Tally.count))
+    campaign_id = session.scalar(select(func.min(Campaign.id)))
+    if campaign_id is not None:
+        add(session, campaign_id, 0)
 
 
 def count(session: Session, campaign_id: int) -> int:
@@ -75,10 +68,13 @@ def check(session: Session, campaign_id: int) -> Check:
 def repair(session: Session, campaign_id: int) -> Check:
     """Set the tally to what is stored, in the caller's write transaction; give back what was found."""
     of_campaign = Tally.campaign_id == campaign_id
-    # The lock comes first: signatures that are being stored wait for it, and add themselves afterwards.
-    slots = set(session.scalars(select(Tally.slot).where(of_campaign).with_for_update()))
-    session.add_all(Tally(campaign_id=campaign_id, slot=s, count=0) for s in set(range(SLOTS)) - slots)
-    session.flush()
+    # The locks come first, on every slot: signatures that are being stored wait and add themselves afterwards.
+    session.execute(
+        insert_into(session, Tally).on_conflict_do_update(
+            index_elements=["campaign_id", "slot"], set_={"count": Tally.count}
+        ),
+        [{"campaign_id": campaign_id, "slot": slot, "count": 0} for slot in range(SLOTS)],
+    )
     found = check(session, campaign_id)
     session.execute(update(Tally).where(of_campaign).values(count=case((Tally.slot == 0, found.stored), else_=0)))
     return found

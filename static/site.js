@@ -9,6 +9,8 @@
   const BETWEEN_ANNOUNCEMENTS = 60 * SECOND;
 
   page.classList.add("live");
+  // What is there at the first sight of the page is not new.
+  requestAnimationFrame(() => requestAnimationFrame(() => page.classList.add("settled")));
   if (navigator.share) page.classList.add("can-share");
 
   let timer;
@@ -60,10 +62,22 @@
     scrollBy({ top: held.element.getBoundingClientRect().top - held.top, behavior: "instant" });
   });
 
-  // No answer of ours: the form stays as it is, with what was typed, and says so.
-  function sayOffline(form) {
+  // What the signer types in city or state is not to be overwritten by what a ZIP code, asked for earlier, gives.
+  document.addEventListener("input", ({ target }) => {
+    if (target.closest("#place")) document.getElementById("place-finder").dispatchEvent(new Event("htmx:abort"));
+  });
+
+  document.addEventListener("htmx:before:request", ({ detail }) => {
+    const form = detail.ctx.sourceElement;
+    if (form.dataset.sending) document.getElementById("announcer").textContent = form.dataset.sending;
+  });
+
+  // No answer of ours. The form stays as it is, with what was typed, and says so; a link is followed without htmx, so
+  // that the browser says what is wrong.
+  function sayOffline(element) {
+    if (element?.href) location.assign(element.href);
     const notice = document.getElementById("notice");
-    if (!notice || form?.method !== "post") return;
+    if (!notice || element?.method !== "post") return;
     const box = document.createElement("div");
     box.className = "notice wrong";
     box.setAttribute("role", "alert");
@@ -75,10 +89,11 @@
 
   document.addEventListener("htmx:error", ({ detail }) => sayOffline(detail.ctx?.sourceElement));
 
-  // Every answer of ours carries our policy. One without it is a proxy's "bad gateway" or a hotel's log-in page.
+  // Every answer of ours says so (guard.py). Another is a proxy's "bad gateway" or a hotel's log-in page.
   document.addEventListener("htmx:before:response", (event) => {
     const { response, sourceElement } = event.detail.ctx;
-    if (response.headers.has("Content-Security-Policy")) return;
+    const whole = response.status < 500 || !sourceElement.href;
+    if (response.headers.has("Campaign-Answer") && whole) return;
     event.preventDefault();
     sayOffline(sourceElement);
   });
@@ -89,8 +104,13 @@
     if (copy) {
       const field = document.getElementById(copy.dataset.copy);
       field.select();
-      await navigator.clipboard.writeText(field.value);
-      copy.textContent = copy.dataset.copied;
+      try {
+        await navigator.clipboard.writeText(field.value);
+        copy.textContent = document.getElementById("announcer").textContent = copy.dataset.copied;
+      } catch {
+        // Plain http or a refusal; the link is selected, to be copied by hand.
+        field.focus();
+      }
     } else if (share) {
       const { shareUrl: url, shareTitle: title, shareText: text } = share.dataset;
       // Rejected when the person closes the sheet again, which is no error.

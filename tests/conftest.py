@@ -156,6 +156,8 @@ class Server:
 
     url: str
     folder: Path
+    log: Path
+    """What it wrote to standard error."""
 
     @property
     def page(self) -> str:
@@ -169,11 +171,15 @@ def server(app: Flask, campaign: Campaign, settings: Settings) -> Iterator[Serve
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environ = {**os.environ, "PORT": str(port), "DATABASE_URL": settings.database_url}
-    process = subprocess.Popen([sys.executable, "-m", "gunicorn"], cwd=ROOT, env=environ, stdout=subprocess.DEVNULL)
+    log = settings.instance / "gunicorn.log"
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn"], cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=errors
+        )
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_for(url + "/healthz", process)
-        yield Server(url, settings.instance)
+        yield Server(url, settings.instance, log)
     finally:
         process.terminate()
         process.wait(timeout=30)

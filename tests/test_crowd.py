@@ -1,5 +1,7 @@
 """Many at once, on a real gunicorn with two workers."""
 
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.error import HTTPError
 from urllib.parse import urlencode
@@ -8,7 +10,7 @@ from urllib.request import Request, urlopen
 from campaign import tally
 from campaign.extensions import db
 from campaign.models import Campaign
-from tests.conftest import ADA, HTMX, Server, stored
+from tests.conftest import ADA, HTMX, SLUG, Server, stored
 
 
 def post(server: Server, **fields: str) -> int:
@@ -34,3 +36,42 @@ def test_a_crowd_is_counted_to_the_last_signer(server: Server, campaign: Campaig
     assert statuses == [200] * 200
     assert {signature.email for signature in stored()} == {f"ada{n}@example.org" for n in range(200)}
     assert tally.check(db.session(), campaign.id) == tally.Check(tallied=200, stored=200)
+
+
+def test_phones_that_lose_their_network_while_signing_hold_up_nobody_for_long(server: Server) -> None:
+    host, port = server.url.removeprefix("http://").split(":")
+    stalled = [socket.create_connection((host, int(port))) for _ in range(100)]
+    for number, connection in enumerate(stalled):
+        head = f"POST /campaigns/{SLUG}/signatures HTTP/1.1\r\nHost: {host}:{port}\r\n"
+        form = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nname="
+        connection.sendall((head if number % 2 else head + form).encode())
+    deadline = time.monotonic() + 40
+    while True:
+        try:
+            assert post(server) == 200
+            break
+        except OSError:
+            assert time.monotonic() < deadline, "nobody can sign"
+    for connection in stalled:
+        connection.close()
+
+
+def test_no_log_says_who_signed_whatever_arrives(server: Server) -> None:
+    host, port = server.url.removeprefix("http://").split(":")
+    form = "name=Ada+Leaked&email=leaked@example.org&country=FR"
+    kind = "Content-Type: application/x-www-form-urlencoded\r\n"
+    for length, body in (
+        ("", form),
+        ("Content-Length: 5\r\n", form),
+        ("Content-Length: nonsense\r\n", form),
+        ("Transfer-Encoding: chunked\r\n", form),
+        ("Transfer-Encoding: chunked\r\n", f"{len(form):x}\r\n{form}\r\n0\r\n\r\n"),
+        ("", f"{form} HTTP/1.1\r\n\r\n"),
+    ):
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            head = f"POST /campaigns/{SLUG}/signatures HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n"
+            connection.sendall(f"{head}{kind}{length}\r\n{body}".encode())
+            connection.shutdown(socket.SHUT_WR)
+            answer = b"".join(iter(lambda connection=connection: connection.recv(65536), b""))  # type: ignore[misc]
+        assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 422")), (length, answer[:100])
+    assert server.log.read_text() == ""

@@ -63,7 +63,7 @@ def test_everybody_can_be_read_page_by_page_and_nobody_twice(client: FlaskClient
         page = client.get(address).text
         seen += re.findall(r'id="signatory-(\d+)"', page)
         pages += 1
-        link = re.search(r'id="more-link" href="([^"]+)"', page)
+        link = re.search(r'id="more"><a href="([^"]+)"', page)
         address = link[1].replace("&amp;", "&") if link else ""
     assert pages == 3
     assert seen == [str(signature.id) for signature in reversed(stored())]
@@ -74,7 +74,7 @@ def test_the_list_does_not_shift_when_somebody_signs_meanwhile(
 ) -> None:
     list(fake.sign(campaign.id, 60, datetime.now(UTC) - timedelta(hours=1)))
     first = client.get(f"{PATH}/signatures").text
-    older = re.search(r'id="more-link" href="([^"]+)"', first)
+    older = re.search(r'id="more"><a href="([^"]+)"', first)
     sign()
     assert older
     second = client.get(older[1]).text

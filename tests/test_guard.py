@@ -19,6 +19,7 @@ from tests.conftest import ADA, HTMX, PATH, stored
         {"Origin": "http://localhost:81"},
         {"Origin": "null"},
         {"Origin": ""},
+        {"Origin": "http://["},
     ],
     ids=str,
 )

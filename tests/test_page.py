@@ -68,7 +68,7 @@ def test_a_phone_can_fill_the_form_by_itself(client: FlaskClient, campaign: Camp
 def test_countries_are_named_in_the_campaigns_language(client: FlaskClient, publish: Publish) -> None:
     publish(language="de")
     page = client.get(PATH).text
-    assert '<option value="DE">Deutschland</option>' in page
+    assert '<option value="DE" lang="de">Deutschland</option>' in page
     assert page.index(">Ägypten<") < page.index(">Belgien<"), "sorted as a reader expects, not by code point"
     assert page.count("<option") == 251
     assert '<div lang="de" dir="ltr">' in page

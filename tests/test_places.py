@@ -12,12 +12,13 @@ from tests.conftest import HTMX
 
 def fill(client: FlaskClient, **typed: str) -> tuple[int, list[str]]:
     """What the page gets for what was typed: status, and the values of city, region and filled_from."""
-    answer = client.get("/places", query_string=typed, headers=HTMX)
+    answer = client.post("/places", data=typed, headers=HTMX)
     return answer.status_code, re.findall(r'value="([^"]*)"', answer.text)
 
 
 def test_a_zip_code_fills_in_city_and_state(client: FlaskClient) -> None:
     assert fill(client, country="US", postal_code="90012") == (200, ["Los Angeles", "California", "90012"])
+    assert fill(client, country="US", postal_code="90012", region="ca")[1][:2] == ["Los Angeles", "California"]
     assert fill(client, country="US", postal_code=" 90012-1234 ") == (200, ["Los Angeles", "California", "90012-1234"])
 
 
@@ -32,6 +33,13 @@ def test_a_zip_code_fills_in_city_and_state(client: FlaskClient) -> None:
         {},
         {"country": "US", "postal_code": "90012", "city": "Pasadena"},
         {"country": "US", "postal_code": "90012", "region": "Texas"},
+        {
+            "country": "US",
+            "postal_code": "90012",
+            "city": "Los Angeles",
+            "region": "California",
+            "filled_from": "90012",
+        },
     ],
     ids=str,
 )
@@ -46,6 +54,16 @@ def test_a_corrected_zip_code_corrects_what_the_first_one_filled_in(client: Flas
     assert fill(client, country="US", postal_code="10001", **first)[1] == ["New York", "New York", "10001"]
     changed = first | {"city": "Pasadena"}
     assert fill(client, country="US", postal_code="10001", **changed) == (204, [])
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [{"country": "CA", "postal_code": "90012"}, {"country": "US", "postal_code": ""}, {"country": "US"}],
+    ids=str,
+)
+def test_a_city_goes_with_the_zip_code_that_filled_it_in(client: FlaskClient, typed: dict[str, str]) -> None:
+    first = {"city": "Los Angeles", "region": "California", "filled_from": "90012"}
+    assert fill(client, **typed, **first) == (200, ["", "", ""])
 
 
 def test_a_country_is_a_country_in_every_language() -> None:
@@ -72,9 +90,9 @@ def test_a_us_state_is_shown_by_its_full_name(country: str, typed: str, shown: s
     assert places.region_name(country, typed) == shown
 
 
-def test_the_piece_is_the_one_that_the_form_holds(client: FlaskClient, campaign: Campaign) -> None:
-    piece = client.get("/places?country=US&postal_code=90012").text
+def test_the_partial_is_the_one_that_the_form_holds(client: FlaskClient, campaign: Campaign) -> None:
+    partial = client.post("/places", data={"country": "US", "postal_code": "90012"}).text
     form = client.get(f"/campaigns/{campaign.slug}").text
     for part in ('<fieldset class="place" id="place">', 'id="city" name="city"', 'id="region" name="region"'):
-        assert part in piece
+        assert part in partial
         assert part in form

@@ -78,6 +78,11 @@ def test_a_secret_key_is_made_once_and_kept_for_us_alone(tmp_path: Path) -> None
     assert stat.S_IMODE((folder / "secret_key").stat().st_mode) == 0o600
 
 
+def test_what_is_kept_is_for_no_other_user_of_the_machine(tmp_path: Path) -> None:
+    read(tmp_path / "instance")
+    assert stat.S_IMODE((tmp_path / "instance").stat().st_mode) == 0o700
+
+
 def test_htmx_served_by_the_operator_needs_no_hash_but_a_path_of_this_site(tmp_path: Path) -> None:
     settings = read(tmp_path, HTMX_URL="/static/htmx.min.js")
     assert settings.htmx_integrity == ""

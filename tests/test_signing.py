@@ -75,6 +75,21 @@ def test_a_us_zip_code_gives_city_and_state_to_who_left_them_empty(sign: Sign) -
     assert places == [("New York", "New York"), ("Brooklyn", ""), ("New York", "New York"), ("", "California")]
 
 
+def test_a_city_that_an_earlier_zip_code_filled_in_is_not_published_with_another(sign: Sign) -> None:
+    filled = {"city": "Los Angeles", "region": "California", "filled_from": "90012"}
+    sign(postal_code="10001", **filled)
+    sign(email="b@example.org", country="CA", postal_code="M5H 2N2", **filled)
+    sign(email="c@example.org", postal_code="10001", **filled | {"city": "Pasadena"})
+    sign(email="d@example.org", postal_code="90012", **filled)
+    places = [(signature.city, signature.region) for signature in stored()]
+    assert places == [
+        ("New York", "New York"),
+        ("", ""),
+        ("Pasadena", "California"),
+        ("Los Angeles", "California"),
+    ]
+
+
 @pytest.mark.parametrize("htmx", [True, False])
 def test_ten_spellings_of_one_mailbox_are_one_signature(sign: Sign, campaign: Campaign, htmx: bool) -> None:
     for number, email in enumerate(TEN_SPELLINGS):
@@ -113,6 +128,14 @@ def test_a_mailbox_that_has_signed_gets_the_very_same_answer(sign: Sign) -> None
     assert dict(without_script[0].headers) == dict(without_script[1].headers)
 
 
+@pytest.mark.parametrize(
+    "name", ["J.de Vries", "P.in t Veld", "M.de la Cruz", "Dr. No", "O’Brien", "Jean-Luc", "李小龍", "رضا‌پور"]
+)
+def test_nobodys_name_is_taken_for_a_link(sign: Sign, name: str) -> None:
+    assert sign(name=name).status_code == 303
+    assert stored()[0].name == name
+
+
 def test_the_first_signature_of_a_mailbox_stands(sign: Sign) -> None:
     sign(name="Ada Lovelace")
     sign(name="Somebody Else", anonymous="y")
@@ -129,14 +152,22 @@ def test_one_mailbox_may_sign_every_campaign(client: FlaskClient, publish: Publi
 REFUSED = {
     "no name": ({"name": ""}, "Enter your name"),
     "a blank name": ({"name": " \u200b\u200d "}, "Enter your name"),
+    "a name that shows nothing": ({"name": "\u3164\u115f\uffa0\u2063"}, "Enter your name"),
     "a name of dots": ({"name": "..."}, "Enter your name"),
     "a long name": ({"name": "x" * 101}, "Your name must have 100 characters or fewer"),
     "a link for a name": ({"name": "see https://spam.example"}, "Your name can’t hold a link or an @"),
     "a bare link for a name": ({"name": "Buy at cheap.com"}, "Your name can’t hold a link or an @"),
     "www in a name": ({"name": "www.spam"}, "Your name can’t hold a link or an @"),
+    "a link in wide letters": ({"name": "evil．com"}, "Your name can’t hold a link or an @"),
+    "a link with an ideographic stop": ({"name": "evil。com"}, "Your name can’t hold a link or an @"),
+    "a link of two letters": ({"name": "see casino.pw"}, "Your name can’t hold a link or an @"),
+    "a wide @ in a name": ({"name": "Ada＠evil"}, "Your name can’t hold a link or an @"),
     "an address for a name": ({"name": "ada@example"}, "Your name can’t hold a link or an @"),
     "a formula for a name": ({"name": "=1+1"}, "Your name can’t begin with = + - or @"),
     "a control character": ({"name": "Ada\x00"}, "Your name holds a character that can’t be shown"),
+    "a wide formula for a name": ({"name": "＝1+1 A"}, "Your name can’t begin with = + - or @"),
+    "a separator of teletypes": ({"name": "Ada\x1fL"}, "Your name holds a character that can’t be shown"),
+    "what is no character": ({"name": "Ada\ufdd0"}, "Your name holds a character that can’t be shown"),
     "a control character in a city": ({"city": "Pa\x07ris"}, "Your city holds a character that can’t be shown"),
     "no address": ({"email": ""}, "Enter your email address"),
     "half an address": ({"email": "ada@"}, "Enter an email address like name@example.org"),

@@ -6,48 +6,49 @@ forms.py cleans every text with `clean` before it checks it, and refuses what th
 import re
 import unicodedata
 
-# Invisible, and able to turn round or hide the text beside them (Unicode Standard Annex 9; Trojan Source,
-# CVE-2021-42574). People paste them without knowing, so they are dropped rather than refused. The joiners
-# U+200C and U+200D stay: Persian and Indic names are spelt with them.
-_INVISIBLE = dict.fromkeys(
-    [
-        0x00AD,
-        0x061C,
-        0x180E,
-        0x200B,
-        0x200E,
-        0x200F,
-        0x2060,
-        0xFEFF,
-        *range(0x202A, 0x202F),
-        *range(0x2066, 0x206A),
-    ]
-)
+# Hangul letters that show nothing; Unicode counts them as letters all the same.
+_BLANK_LETTERS = {0x115F, 0x1160, 0x3164, 0xFFA0}
 
-# "Ada.Com" might be somebody's name, "ada.com" is a link to most programs that show it.
+# White space is folded, but for the separators of teletypes, which are refused as other control characters are.
+_SPACE = re.compile(r"[^\S\x1c-\x1f\x85]+")
+
+# "J.de Vries" is somebody's name, "de.de" is a link to most programs that show it: two letters before two letters.
 _LINK = re.compile(
-    r"://|\bwww\.|[^\W_]\.(?:com|net|org|info|biz|io|co|me|tv|xyz|top|site|online|shop|store|club|link|live|ru|cn|de|uk"
-    r"|eu|fr|nl|in|br|app|dev|ai|gg|ly)\b",
+    r"://|\bwww\.|[^\W_]\.(?:com|net|org|info|biz|xyz|top|site|online|shop|store|club|link|live|app|dev|bet|win|vip|icu"
+    r"|pro|fun|click|space)\b|[^\W_]{2}\.(?:io|co|me|tv|ru|cn|de|uk|eu|fr|nl|in|br|ai|gg|ly|pw|cc|ws|su|to)\b",
     re.IGNORECASE,
 )
 
 
 def clean(text: str | None) -> str:
-    """The text in Unicode form C, without invisible direction marks, with runs of white space folded to one space."""
-    shown = unicodedata.normalize("NFC", text or "").translate(_INVISIBLE)
-    return " ".join(shown.split())
+    """The text in Unicode form C, without invisible characters, with runs of white space folded to one space."""
+    shown = "".join(c for c in unicodedata.normalize("NFC", text or "") if not _is_invisible(c))
+    return _SPACE.sub(" ", shown).strip(" ")
 
 
-def has_control_character(text: str) -> bool:
+def _is_invisible(character: str) -> bool:
+    # Such characters turn round or hide the text beside them (Unicode Standard Annex 9; Trojan Source, CVE-2021-42574).
+    # People paste them without knowing, so they are dropped rather than refused. The joiners U+200C and U+200D stay:
+    # Persian and Indic names are spelt with them.
+    return (unicodedata.category(character) == "Cf" and character not in "\u200c\u200d") or (
+        ord(character) in _BLANK_LETTERS
+    )
+
+
+def has_no_text(text: str) -> bool:
     """Whether a character is in it that is no text: a control, a private one, or one that Unicode keeps out of text."""
     return any(
-        unicodedata.category(character) in ("Cc", "Cs", "Co") or ord(character) & 0xFFFE == 0xFFFE for character in text
+        unicodedata.category(character) in ("Cc", "Cs", "Co")
+        or ord(character) & 0xFFFE == 0xFFFE
+        or 0xFDD0 <= ord(character) <= 0xFDEF
+        for character in text
     )
 
 
 def holds_link(text: str) -> bool:
-    """Whether it holds a link or an @, as spammers' names do."""
-    return "@" in text or _LINK.search(text) is not None
+    """Whether it holds a link or an @, in whatever width they are typed, as spammers' names do."""
+    narrow = unicodedata.normalize("NFKC", text).replace("。", ".")
+    return "@" in narrow or _LINK.search(narrow) is not None
 
 
 def is_blank(text: str) -> bool:

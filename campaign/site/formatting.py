@@ -7,12 +7,10 @@ from babel.dates import format_datetime, format_timedelta
 from babel.numbers import format_decimal
 from flask import Flask
 
-from campaign import places
-
 
 def init_app(app: Flask) -> None:
     """Give them to the templates."""
-    for function in (ago, number, moment, direction, country_name):
+    for function in (ago, number, moment, direction):
         app.add_template_filter(function)
 
 
@@ -36,11 +34,6 @@ def moment(value: datetime, language: str) -> str:
 def direction(language: str) -> str:
     """Which way the language is written: ltr or rtl."""
     return _locale(language).text_direction
-
-
-def country_name(code: str, language: str) -> str:
-    """The country's name in the language."""
-    return places.countries(language).get(code, code)
 
 
 def _locale(language: str) -> Locale:

@@ -4,13 +4,14 @@ from collections.abc import Callable
 
 from email_validator import EmailNotValidError, validate_email
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, Field, Form, SelectField, StringField
+from wtforms import BooleanField, Field, Form, HiddenField, SelectField, StringField
 from wtforms.validators import ValidationError
 
 from campaign import places
+from campaign.delivery import FORMULA_SIGNS
 from campaign.models import EMAIL_LENGTH, NAME_LENGTH, PLACE_LENGTH, POSTAL_CODE_LENGTH
 from campaign.signing import Details
-from campaign.site.cleaning import clean, has_control_character, holds_link, is_blank
+from campaign.site.cleaning import clean, has_no_text, holds_link, is_blank
 
 Validator = Callable[[Form, Field], None]
 
@@ -21,7 +22,7 @@ def _text(what: str, longest: int) -> Validator:
     def check(_form: Form, field: Field) -> None:
         if len(field.data) > longest:
             raise ValidationError(f"{what} must have {longest} characters or fewer")
-        if has_control_character(field.data):
+        if has_no_text(field.data):
             raise ValidationError(f"{what} holds a character that can’t be shown. Please type it again")
 
     return check
@@ -39,7 +40,7 @@ def _name(_form: Form, field: Field) -> None:
     if is_blank(field.data):
         raise ValidationError("Enter your name")
     # A spreadsheet would take it for a formula.
-    if field.data[0] in "=+-@":
+    if field.data[0] in FORMULA_SIGNS:
         raise ValidationError("Your name can’t begin with = + - or @")
 
 
@@ -78,16 +79,18 @@ class SignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF publishes no types
 
         csrf = False
 
-    name = StringField("Name", [_name, _text("Your name", NAME_LENGTH), _no_link("Your name")], [clean])
-    email = StringField("Email", [_text("Your email address", EMAIL_LENGTH), _email], [clean])
+    name = StringField("Name", [_name, _text("Your name", NAME_LENGTH), _no_link("Your name")], filters=[clean])
+    email = StringField("Email", [_text("Your email address", EMAIL_LENGTH), _email], filters=[clean])
     country = SelectField("Country", [_country], validate_choice=False)
-    postal_code = StringField("Postal code", [_text("Your postal code", POSTAL_CODE_LENGTH)], [clean])
-    city = StringField("City", [_text("Your city", PLACE_LENGTH), _no_link("Your city")], [clean])
+    postal_code = StringField("Postal code", [_text("Your postal code", POSTAL_CODE_LENGTH)], filters=[clean])
+    city = StringField("City", [_text("Your city", PLACE_LENGTH), _no_link("Your city")], filters=[clean])
     region = StringField(
         "State or region",
         [_text("Your state or region", PLACE_LENGTH), _no_link("Your state or region")],
-        [clean],
+        filters=[clean],
     )
+    # The ZIP code that the page filled city and state in from.
+    filled_from = HiddenField(filters=[clean])
     anonymous = BooleanField("Don’t show my name or city; list only my country")
     updates = BooleanField("Keep me posted")
     website = StringField("Leave this empty", [_trap])
@@ -95,25 +98,37 @@ class SignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF publishes no types
     def __init__(self, language: str, **kwargs: object) -> None:
         """Make the form, with the countries' names in the language (BCP 47 tag)."""
         super().__init__(**kwargs)
+        self.language = language
         self.country.choices = list(places.countries(language).items())
 
-    def details(self) -> Details:
-        """What was typed, as `signing.sign` takes it; to be asked of a form that is valid.
+    def fill_in_place(self) -> bool:
+        """Set city and state from the ZIP code, where the signer left them empty or an earlier ZIP code filled them in.
 
-        City and state come from the ZIP code where the signer gave one and left them empty.
+        Returns:
+            Whether anything changed.
         """
-        country, city = self.country.data, self.city.data
-        region = places.region_name(country, self.region.data)
-        place = places.place_of(country, self.postal_code.data)
-        if place and not city and region in ("", place.region):
-            city, region = place
+        before = self.city.data, self.region.data
+        if before == places.place_of("US", self.filled_from.data):
+            self.city.data = self.region.data = self.filled_from.data = ""
+        place = places.place_of(self.country.data, self.postal_code.data)
+        if place and not self.city.data and self._region() in ("", place.region):
+            self.city.data, self.region.data = place
+            self.filled_from.data = self.postal_code.data
+        return (self.city.data, self.region.data) != before
+
+    def _region(self) -> str:
+        return places.region_name(self.country.data, self.region.data)
+
+    def details(self) -> Details:
+        """What was typed, as `signing.sign` takes it; to be asked of a form that is valid."""
+        self.fill_in_place()
         return Details(
             name=self.name.data,
             email=self.email.data,
-            country=country,
+            country=self.country.data,
             postal_code=self.postal_code.data,
-            city=city,
-            region=region,
+            city=self.city.data,
+            region=self._region(),
             anonymous=self.anonymous.data,
             wants_updates=self.updates.data,
         )

@@ -1,4 +1,4 @@
-"""The public pages: each view reads the request, calls one rule and answers with a page or a piece of one."""
+"""The public pages: each view reads the request, calls one rule and answers with a page or a partial."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +16,7 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 
-from campaign import campaigns, feed, guard, places, sharing, signing
+from campaign import campaigns, feed, guard, sharing, signing
 from campaign.campaigns import Stage
 from campaign.extensions import STORAGE_ERRORS, db
 from campaign.models import Campaign
@@ -51,6 +51,7 @@ def sign(slug: str) -> ResponseReturnValue:
     guard.refuse_broken_body(request)
     try:
         campaign, now = find_or_404(slug), datetime.now(UTC)
+        # Before the form is looked at: nobody should mend a field in vain.
         signing.check_open(campaign, now)
         form = SignForm(campaign.language)
         if not form.validate():
@@ -81,15 +82,15 @@ def not_open(error: signing.NotOpenError) -> ResponseReturnValue:
 
 @site.get("/campaigns/<slug>/thanks")
 def thanks(slug: str) -> ResponseReturnValue:
-    """The thank-you page of those without JavaScript; its list is read anew, so that they find themselves in it."""
+    """The thank-you page of those without JavaScript; its list is read anew, so that a new signer finds themselves."""
     answer = make_response(render_campaign("site/thanks.html", find_or_404(slug), fresh=True))
     answer.cache_control.no_store = True
     return answer
 
 
 @site.get("/campaigns/<slug>/feed")
-def feed_fragment(slug: str) -> ResponseReturnValue:
-    """The piece of the page that an open tab asks for again and again."""
+def feed_partial(slug: str) -> ResponseReturnValue:
+    """The partial that an open tab asks for again and again."""
     return cacheable(render_campaign("site/_feed.html", find_or_404(slug)))
 
 
@@ -101,7 +102,8 @@ def signatories(slug: str) -> ResponseReturnValue:
         page = feed.page(db.session(), campaign.id, request.args.get("before"))
     except ValueError:
         abort(404)
-    return cacheable(render_campaign("site/signatories.html", campaign, page=page))
+    older_ones = "before" in request.args
+    return cacheable(render_campaign("site/signatories.html", campaign, page=page, older_ones=older_ones))
 
 
 @site.get("/campaigns/<slug>/share/mastodon")
@@ -115,19 +117,14 @@ def share_on_mastodon(slug: str) -> ResponseReturnValue:
     return render_template("site/mastodon.html", campaign=campaign, instance=instance, link=link)
 
 
-@site.get("/places")
+@site.post("/places")
 def place() -> ResponseReturnValue:
-    """The city and state fields, filled from a US ZIP code; 204 where there is nothing to fill in.
+    """The city and state fields, filled from a US ZIP code; 204 where nothing changes.
 
-    What the signer typed stays; what an earlier ZIP code (`filled_from`) filled in is replaced.
+    Asked for by POST, so that where people live is in no access log.
     """
-    form, country = SignForm("en", formdata=request.args), request.args.get("country", "")
-    found = places.place_of(country, form.postal_code.data)
-    filled = places.place_of(country, request.args.get("filled_from", "")) or ("", "")
-    if not found or (form.city.data, form.region.data) not in (("", ""), tuple(filled)):
-        return "", 204
-    form.city.data, form.region.data = found
-    return render_template("site/_place.html", form=form, filled_from=form.postal_code.data)
+    form = SignForm("en")
+    return render_template("site/_place.html", form=form) if form.fill_in_place() else ("", 204)
 
 
 def find_or_404(slug: str) -> Campaign:
@@ -136,7 +133,7 @@ def find_or_404(slug: str) -> Campaign:
 
 
 def is_htmx() -> bool:
-    """Whether the request comes from htmx and wants a piece of a page."""
+    """Whether the request comes from htmx and wants a partial."""
     return request.headers.get("HX-Request") == "true"
 
 
@@ -146,9 +143,9 @@ def public_url(campaign: Campaign) -> str:
 
 
 def render_campaign(template: str, campaign: Campaign, *, fresh: bool = False, **context: Any) -> str:
-    """A page or a piece of one about a campaign, with its stage, its feed and its progress."""
+    """A page or a partial about a campaign, with its stage, its feed and its progress."""
     now = datetime.now(UTC)
-    current = feed.read(db.session(), campaign.id, now=fresh)
+    current = feed.read(db.session(), campaign.id, fresh=fresh)
     return render_template(
         template,
         campaign=campaign,
@@ -172,5 +169,5 @@ def cacheable(body: str | Response) -> Response:
 
 
 @site.app_context_processor
-def _public_url() -> dict[str, Any]:
+def _helpers() -> dict[str, Any]:
     return {"public_url": public_url, "letter_html": campaigns.letter_html, "share_links": sharing.links}

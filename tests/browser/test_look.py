@@ -1,10 +1,11 @@
 """What people see: on a phone, zoomed, in the dark, with a screen reader, on paper, and where links lead."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from campaign import fake
 from campaign.models import Campaign, CampaignState
@@ -81,19 +82,21 @@ def test_nobody_is_shut_out_of_the_list_of_campaigns(open_page: OpenPage, publis
     assert violations(page) == []
 
 
-@pytest.mark.parametrize("name", ["x" * 100, "W" * 50 + " " + "M" * 49, "A\u0301" * 50])
+@pytest.mark.parametrize("name", ["x" * 100, "W" * 50 + " " + "M" * 49, "A\u0301" * 50, "AAA" + "\u0489" * 97])
 def test_no_name_breaks_the_page(open_page: OpenPage, name: str) -> None:
     page = open_page(width=320)
     fill(page, name=name, city="Y" * 100)
     page.get_by_role("button", name="Take Action").click()
     expect(page.get_by_role("heading", name="Thank You!")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    row, time = page.locator("#recent li").first.bounding_box(), page.locator("#recent time").first.bounding_box()
+    assert row is not None
+    assert time is not None
+    assert time["x"] + time["width"] <= row["x"] + row["width"] + 1, "nobody's time is pushed out of view"
 
 
 def test_the_page_holds_at_200_percent_of_text(open_page: OpenPage) -> None:
     page = open_page(width=640)
-    page.evaluate("document.documentElement.setAttribute('data-test', '')")
-    page.add_init_script("")
     session = page.context.new_cdp_session(page)
     session.send(
         "Emulation.setDeviceMetricsOverride", {"width": 320, "height": 400, "deviceScaleFactor": 2, "mobile": False}
@@ -140,6 +143,31 @@ def test_everybody_is_loaded_in_place_and_by_links_without_script(open_page: Ope
         expect(page.get_by_text("That is everyone.")).to_be_visible()
 
 
+def test_by_keyboard_one_goes_on_reading_where_the_loaded_signatories_begin(
+    open_page: OpenPage, campaign: Campaign
+) -> None:
+    list(fake.sign(campaign.id, 120, datetime.now(UTC)))
+    page = open_page("/signatures")
+    page.get_by_role("link", name="Show more").press("Enter")
+    expect(page.get_by_role("list", name="More signatories")).to_be_focused()
+    expect(page.locator(".name").nth(50)).to_be_in_viewport()
+
+
+def test_when_more_cannot_be_loaded_one_is_told(open_page: OpenPage, campaign: Campaign) -> None:
+    list(fake.sign(campaign.id, 60, datetime.now(UTC)))
+    page = open_page("/signatures")
+
+    def away(route: Route) -> None:
+        if "hx-request" in route.request.headers:
+            route.fulfill(status=503, headers={"HX-Reswap": "none", "Campaign-Answer": "1"})
+        else:
+            route.fulfill(status=503, body="<h1>Away</h1>", content_type="text/html")
+
+    page.route(re.compile("before="), away)
+    page.get_by_role("link", name="Show more").click()
+    expect(page.get_by_role("heading", name="Away")).to_be_visible()
+
+
 def test_the_link_is_copied(open_page: OpenPage) -> None:
     page = open_page("/thanks")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -148,6 +176,14 @@ def test_the_link_is_copied(open_page: OpenPage) -> None:
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied == page.get_by_label("Link to this petition").input_value()
     assert copied.endswith("/campaigns/save-the-park")
+
+
+def test_where_a_page_may_not_copy_the_link_is_ready_to_be_copied_by_hand(open_page: OpenPage) -> None:
+    page = open_page("/thanks")
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.get_by_role("button", name="Copy link").click()
+    selected = page.evaluate("document.getSelection().toString()")
+    assert selected == page.get_by_label("Link to this petition").input_value()
 
 
 def test_a_device_that_can_share_offers_its_own_sheet(open_page: OpenPage) -> None:
