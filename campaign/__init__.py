@@ -4,8 +4,8 @@ from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from campaign import commands, errors, guard
-from campaign.extensions import compress, db, migrate
-from campaign.settings import ROOT, THREADS, Settings
+from campaign.extensions import compress, db, engine_options, migrate
+from campaign.settings import ROOT, Settings
 from campaign.site import formatting, site
 
 
@@ -26,8 +26,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         SECRET_KEY=settings.secret_key,
         MAX_CONTENT_LENGTH=guard.MOST_BYTES,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        # Parameters are names and addresses; they must not get into a log by way of an error message.
-        SQLALCHEMY_ENGINE_OPTIONS={"hide_parameters": True, "pool_size": 2 * THREADS},
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
     )
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

@@ -10,10 +10,11 @@ import click
 from flask import Flask
 from flask.cli import AppGroup, with_appcontext
 from flask_migrate import upgrade
+from sqlalchemy.orm import Session
 
 from campaign import campaign_file, campaigns, delivery, fake, tally
-from campaign.campaign_file import CampaignFileError
-from campaign.extensions import STORAGE_ERRORS, db, write_transaction
+from campaign.campaign_file import CampaignFile, CampaignFileError
+from campaign.extensions import STORAGE_ERRORS, db, lock_out_other_nodes, write_transaction
 from campaign.models import Campaign, CampaignState
 from campaign.settings import ROOT
 
@@ -58,30 +59,31 @@ def prepare() -> None:
     """Bring the database to this version, and publish the sample if there is no campaign."""
     with _database_trouble_in_one_line():
         upgrade()
-        if not campaigns.every(db.session()):
-            publish_files(sorted(SAMPLES.glob("*.md")))
+        samples = campaign_file.read_all(sorted(SAMPLES.glob("*.md")))
+        with write_transaction() as session:
+            lock_out_other_nodes(session.connection())
+            if not campaigns.every(session):
+                _publish(session, samples)
 
 
 @campaigns_group.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
 def publish(files: tuple[Path, ...]) -> None:
-    """Create or update campaigns from their files, by slug. Signatures are not touched."""
-    publish_files(files)
+    """Create or update campaigns from their files, by slug: all or, if one is broken, none.
 
-
-def publish_files(files: Iterable[Path]) -> None:
-    """Publish all of these files or, if one is broken, none.
-
-    Raises:
-        click.ClickException: a file is broken; its message names file, key and reason.
+    Signatures are not touched.
     """
     try:
         read = campaign_file.read_all(files)
     except CampaignFileError as error:
         raise click.ClickException(str(error)) from None
     with write_transaction() as session:
-        for campaign, new in campaigns.publish(session, read, datetime.now(UTC)):
-            click.echo(f"{'published' if new else 'updated'} {campaign.slug}")
+        _publish(session, read)
+
+
+def _publish(session: Session, files: Iterable[CampaignFile]) -> None:
+    for campaign, new in campaigns.publish(session, files, datetime.now(UTC)):
+        click.echo(f"{'published' if new else 'updated'} {campaign.slug}")
 
 
 @campaigns_group.command("list")

@@ -9,11 +9,13 @@ from flask import Response, request
 from flask_compress import Compress
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Connection, Engine, MetaData, event
+from sqlalchemy import Connection, Engine, MetaData, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
+
+from campaign.settings import THREADS
 
 
 class Base(DeclarativeBase):
@@ -50,17 +52,43 @@ STORAGE_ERRORS = (DBAPIError, PoolTimeoutError)
 """What SQLAlchemy raises when the database is away, locked, full or read-only."""
 
 
+def engine_options(database_url: str) -> dict[str, Any]:
+    """How SQLAlchemy connects to the database."""
+    # Parameters are names and addresses; they must not get into a log by way of an error message.
+    options: dict[str, Any] = {"hide_parameters": True, "pool_size": THREADS}
+    if make_url(database_url).get_backend_name() == "postgresql":
+        # A connection that a restart of the server has broken is found and replaced before it is used. A server that is
+        # away, or a row that is locked, is waited for as long as Python's driver waits for a locked SQLite file.
+        arguments = {"connect_timeout": 5, "options": "-c lock_timeout=5s"}
+        options |= {"pool_pre_ping": True, "connect_args": arguments}
+    return options
+
+
 @contextmanager
 def write_transaction() -> Iterator[Session]:
     """One transaction that may write: committed at the end of the block, rolled back on any exception.
 
-    It takes SQLite's write lock at its start, so that it never finds out at its end that it must begin again.
+    It takes SQLite's write lock at its start, so that it never finds out at its end that it must begin again. What the
+    request has read so far stays readable, but its connection goes back first: a thread that held one and waited for
+    another could wait for one that waits for it.
 
     Raises:
         STORAGE_ERRORS: it could not begin or be committed; nothing of it is stored.
     """
+    db.session.close()
     with Session(db.engine.execution_options(writes=True)) as session, session.begin():
         yield session
+
+
+def lock_out_other_nodes(connection: Connection) -> None:
+    """Let one process at a time, on whichever machine, set the database up; until the end of the transaction.
+
+    SQLite needs nothing more than its write transaction.
+    """
+    if connection.dialect.name == "postgresql":
+        # Any number will do, if nothing else takes it: the letters of "camp".
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+        connection.execute(select(func.pg_advisory_xact_lock(0x63616D70)))
 
 
 def insert_into(session: Session, table: type[Base]) -> Any:

@@ -26,7 +26,7 @@ HTMX_URL = "https://cdn.jsdelivr.net/npm/htmx.org@4.0.1/dist/htmx.min.js"
 HTMX_INTEGRITY = "sha384-Qp9rdC8H7EqOoX+nR0P3RPG2Noji+qdwJlGpfzwQJsfOpp3sGwIdSP9xO3+UlEhn"
 
 THREADS = 32
-"""Threads of a worker process. Each signing holds two connections to the database: one that reads, one that writes."""
+"""Threads of a worker process; each holds one connection to the database at most, see extensions.py."""
 
 T = TypeVar("T")
 
@@ -157,10 +157,14 @@ def _database_url(value: str) -> str:
     try:
         url = make_url(value)
     except ArgumentError:
-        raise ValueError("must be a database URL such as sqlite:////var/lib/campaign/campaign.sqlite") from None
-    if url.get_backend_name() != "sqlite":
-        raise ValueError(f"must begin with sqlite:, not {url.get_backend_name()}:")
-    if not url.database or ":memory:" in url.database:
+        raise ValueError(
+            "must be a database URL such as sqlite:////var/lib/campaign/campaign.sqlite or postgresql://host/campaign"
+        ) from None
+    if url.drivername in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    if url.drivername not in ("sqlite", "postgresql+psycopg"):
+        raise ValueError(f"must begin with sqlite: or postgresql:, not {url.drivername}:")
+    if url.drivername == "sqlite" and (not url.database or ":memory:" in url.database):
         raise ValueError("must name a file; what is only in memory is lost at the end")
     return value
 

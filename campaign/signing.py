@@ -73,7 +73,7 @@ def sign(campaign: Campaign, details: Details, now: datetime) -> None:
     check_open(campaign, now)
     with write_transaction() as session:
         stored = session.execute(
-            insert_unless_signed(session),
+            insert_unless_signed(session).returning(Signature.id),
             {
                 **vars(details),
                 "campaign_id": campaign.id,
@@ -83,7 +83,7 @@ def sign(campaign: Campaign, details: Details, now: datetime) -> None:
                 "listed_at": now,
             },
         )
-        tally.add(session, campaign.id, stored.rowcount)  # type: ignore[attr-defined]
+        tally.add(session, campaign.id, len(stored.all()))
 
 
 def insert_unless_signed(session: Session) -> Insert:

@@ -3,6 +3,8 @@
 from alembic import context
 from flask import current_app
 
+from campaign.extensions import lock_out_other_nodes
+
 db = current_app.extensions["migrate"].db
 
 if context.is_offline_mode():
@@ -18,4 +20,5 @@ with db.engine.execution_options(writes=True).connect() as connection:
         transactional_ddl=True,
     )
     with context.begin_transaction():
+        lock_out_other_nodes(connection)
         context.run_migrations()

@@ -1,8 +1,8 @@
 """What every test stands on: a real app on a real SQLite file, a campaign, and a real gunicorn where one is needed."""
 
 import os
+import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,7 +19,7 @@ from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from flask_migrate import upgrade
-from sqlalchemy import select
+from sqlalchemy import URL, NullPool, create_engine, make_url, select
 from werkzeug.test import TestResponse
 
 from campaign import campaigns, create_app, feed
@@ -27,6 +27,7 @@ from campaign.campaign_file import CampaignFile
 from campaign.extensions import db, write_transaction
 from campaign.models import Campaign, CampaignState, Signature
 from campaign.settings import ROOT, Settings
+from tests import services
 
 SLUG = "save-the-park"
 PATH = f"/campaigns/{SLUG}"
@@ -60,20 +61,59 @@ Publish = Callable[..., Campaign]
 Sign = Callable[..., TestResponse]
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("empty")
-    app = create_app(Settings.from_environ({}, folder))
+def migrate(settings: Settings) -> None:
+    app = create_app(settings)
     with app.app_context():
         upgrade()
         db.engine.dispose()
-    return folder / "campaign.sqlite"
+
+
+@pytest.fixture(scope="session")
+def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with tables and no rows, to be copied."""
+    settings = Settings.from_environ({}, tmp_path_factory.mktemp("empty"))
+    migrate(settings)
+    return settings.instance / "campaign.sqlite"
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
+    """A PostgreSQL server whose database `empty` has tables and no rows, to be copied."""
+    with services.postgresql() as url:
+        server = make_url(url)
+        run_on(server, "CREATE DATABASE empty")
+        empty = {"DATABASE_URL": server.set(database="empty").render_as_string()}
+        migrate(Settings.from_environ(empty, tmp_path_factory.mktemp("empty")))
+        yield server
+
+
+def run_on(server: URL, statement: str) -> None:
+    """Run what can't be in a transaction, such as CREATE DATABASE."""
+    engine = create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(statement)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database with tables and no rows; every test that has one runs on both kinds."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("empty_sqlite"), tmp_path / "campaign.sqlite")
+        yield f"sqlite:///{tmp_path / 'campaign.sqlite'}"
+        return
+    server, name = request.getfixturevalue("postgresql"), f"test_{secrets.token_hex(8)}"
+    run_on(server, f"CREATE DATABASE {name} TEMPLATE empty")
+    yield server.set(database=name).render_as_string()
+    run_on(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+only_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+"""Marks a test of what only SQLite has, such as its file."""
 
 
 @pytest.fixture
-def settings(tmp_path: Path, empty_database: Path) -> Settings:
-    shutil.copy(empty_database, tmp_path / "campaign.sqlite")
-    return Settings.from_environ({}, tmp_path)
+def settings(tmp_path: Path, database: str) -> Settings:
+    return Settings.from_environ({"DATABASE_URL": database}, tmp_path)
 
 
 @pytest.fixture
@@ -167,9 +207,7 @@ class Server:
 @pytest.fixture
 def server(app: Flask, campaign: Campaign, settings: Settings) -> Iterator[Server]:
     """Serve the test's own database by gunicorn with two workers, as `script/serve` does."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = services.free_port()
     environ = {**os.environ, "PORT": str(port), "DATABASE_URL": settings.database_url}
     log = settings.instance / "gunicorn.log"
     with log.open("wb") as errors:

@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import pty
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -244,7 +245,8 @@ def test_without_tables_a_command_says_what_to_do(app: Flask, runner: FlaskCliRu
     downgrade(revision="base")
     answer = runner.invoke(args=["campaigns", "list"])
     assert answer.exit_code == 1
-    assert answer.output == ("Error: the database can't be used: no such table: campaign (has `flask prepare` run?)\n")
+    told = r"Error: the database can't be used: .*campaign.* \(has `flask prepare` run\?\)\n"
+    assert re.fullmatch(told, answer.output)
 
 
 @pytest.mark.parametrize("command", [["prepare"], ["campaigns", "list"]], ids=" ".join)

@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import pytest
 
 from campaign.settings import ROOT
 from tests.conftest import ADA
+from tests.services import free_port
 
 SAMPLE = "/campaigns/end-ring-police-partnerships"
 
@@ -26,9 +26,7 @@ class Served:
     """A `script/serve` that runs, and what it has written so far."""
 
     def __init__(self, project: Path, *arguments: str, **environ: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.written = project / "written"
         with self.written.open("wb") as file:

@@ -64,6 +64,11 @@ def test_an_empty_setting_counts_as_none(tmp_path: Path) -> None:
     assert read(tmp_path, PORT="", SITE_NAME="  ", DATABASE_URL="") == read(tmp_path)
 
 
+@pytest.mark.parametrize("url", ["postgresql://ada:secret@db/campaign", "postgres://ada:secret@db/campaign"])
+def test_a_postgresql_address_is_taken_as_it_is_usually_written(tmp_path: Path, url: str) -> None:
+    assert read(tmp_path, DATABASE_URL=url).database_url == "postgresql+psycopg://ada:secret@db/campaign"
+
+
 def test_the_sites_address_follows_host_and_port(tmp_path: Path) -> None:
     assert read(tmp_path, HOST="::1", PORT="81").site_url == "http://[::1]:81"
 
@@ -92,7 +97,7 @@ def test_htmx_served_by_the_operator_needs_no_hash_but_a_path_of_this_site(tmp_p
 
 WRONG = [
     ("DATABASE_URL", "nonsense", "must be a database URL such as sqlite:////var/lib/campaign/campaign.sqlite"),
-    ("DATABASE_URL", "mysql://localhost/campaign", "must begin with sqlite:, not mysql:"),
+    ("DATABASE_URL", "mysql://localhost/campaign", "must begin with sqlite: or postgresql:, not mysql:"),
     ("DATABASE_URL", "sqlite://", "must name a file; what is only in memory is lost at the end"),
     ("DATABASE_URL", "sqlite:///:memory:", "must name a file"),
     ("DATABASE_URL", "sqlite:///file::memory:?uri=true", "must name a file"),

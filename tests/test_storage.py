@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import event, select
+from sqlalchemy import URL, NullPool, create_engine, event, make_url, select, text
 
 from campaign import signing
 from campaign.extensions import STORAGE_ERRORS, db
 from campaign.models import Campaign
 from campaign.settings import Settings
 from campaign.signing import Details
-from tests.conftest import ADA, HTMX, PATH, stored
+from tests.conftest import ADA, HTMX, PATH, only_sqlite, run_on, stored
 
 Break = Callable[[], None]
 
@@ -24,8 +24,37 @@ Break = Callable[[], None]
 @pytest.fixture(params=["away", "full", "locked", "read-only"])
 def trouble(request: pytest.FixtureRequest, campaign: Campaign, settings: Settings) -> tuple[Break, Break]:
     """How to break the database in each way, and how to mend it."""
-    file = settings.instance / "campaign.sqlite"
-    return {"away": _away, "full": _full, "locked": _locked, "read-only": _read_only}[request.param](file)
+    url = make_url(settings.database_url)
+    if url.get_backend_name() == "sqlite":
+        file = Path(str(url.database))
+        return {"away": _away, "full": _full, "locked": _locked, "read-only": _read_only}[request.param](file)
+    server = request.getfixturevalue("postgresql")
+    if request.param == "locked":
+        return _locked_table(url)
+    word, opposite = {
+        "away": ("ALLOW_CONNECTIONS false", "ALLOW_CONNECTIONS true"),
+        "read-only": ("SET default_transaction_read_only = on", "RESET default_transaction_read_only"),
+    }[request.param]
+    return _altered(server, url, word), _altered(server, url, opposite)
+
+
+def _altered(server: URL, url: URL, word: str) -> Break:
+    def alter() -> None:
+        db.session.remove()
+        run_on(server, f"ALTER DATABASE {url.database} {word}")
+        run_on(server, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{url.database}'")
+
+    return alter
+
+
+def _locked_table(url: URL) -> tuple[Break, Break]:
+    other = create_engine(url, poolclass=NullPool).connect()
+
+    def lock() -> None:
+        db.session.remove()
+        other.execute(text("LOCK TABLE tally"))
+
+    return lock, other.close
 
 
 def _away(file: Path) -> tuple[Break, Break]:
@@ -103,6 +132,14 @@ def _read_only(_file: Path) -> tuple[Break, Break]:
     return turn, turn_back
 
 
+TROUBLES = [
+    *(("sqlite", trouble) for trouble in ("away", "full", "locked", "read-only")),
+    # A full disk under PostgreSQL is its own, not this connection's.
+    *(("postgresql", trouble) for trouble in ("away", "locked", "read-only")),
+]
+
+
+@pytest.mark.parametrize(("database", "trouble"), TROUBLES, indirect=True)
 @pytest.mark.parametrize("headers", [{}, HTMX], ids=["no script", "htmx"])
 def test_what_cannot_be_stored_is_not_thanked_for_and_can_be_sent_again(
     client: FlaskClient, trouble: tuple[Break, Break], headers: dict[str, str]
@@ -136,6 +173,7 @@ def test_an_operator_is_told_when_a_signature_could_not_be_stored(
     assert client.get("/readyz").status_code == 200
 
 
+@only_sqlite
 def test_while_the_database_is_away_pages_say_so_and_polls_change_nothing(
     client: FlaskClient, campaign: Campaign, settings: Settings
 ) -> None:

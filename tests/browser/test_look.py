@@ -10,7 +10,10 @@ from playwright.sync_api import Page, Route, expect
 from campaign import fake
 from campaign.models import Campaign, CampaignState
 from tests.browser.conftest import OpenPage, fill, violations
-from tests.conftest import Publish
+from tests.conftest import Publish, only_sqlite
+
+# A browser sees no difference between databases; what they answer is tested without it, on both.
+pytestmark = only_sqlite
 
 TOMORROW = datetime.now(UTC) + timedelta(days=1)
 

@@ -8,7 +8,10 @@ from playwright.sync_api import Error, Locator, Page, Route, expect
 
 from campaign import feed
 from tests.browser.conftest import OpenPage, fill
-from tests.conftest import Server, stored
+from tests.conftest import Server, only_sqlite, stored
+
+# A browser sees no difference between databases; what they answer is tested without it, on both.
+pytestmark = only_sqlite
 
 TAKE_ACTION = "Take Action"
 
