@@ -47,13 +47,14 @@ def sign(campaign_id: int, number: int, now: datetime) -> Iterator[int]:
         with write_transaction() as session:
             session.execute(
                 insert_unless_signed(session),
-                [_signature(campaign_id, f"{run}-{n}", now - step * (number - n)) for n in batch],
+                [signature(campaign_id, f"{run}-{n}", now - step * (number - n)) for n in batch],
             )
             tally.add(session, campaign_id, len(batch))
         yield len(batch)
 
 
-def _signature(campaign_id: int, key: str, signed_at: datetime) -> dict[str, object]:
+def signature(campaign_id: int, key: str, signed_at: datetime) -> dict[str, object]:
+    """A row of the signature table; `key` makes its mailbox."""
     country, city, region, postal_code = random.choice(_PLACES)  # noqa: S311 (no secret hangs on it)
     email = f"fake-{key}@example.org"
     return {

@@ -66,16 +66,34 @@ _kept: dict[tuple[str, int], tuple[float, Feed]] = {}
 _reading = threading.Lock()
 
 
+def tick() -> float:
+    """A number that changes every KEPT_SECONDS: what is kept is of one tick, so that what is made of it adds no age."""
+    return time.monotonic() // KEPT_SECONDS
+
+
 def read(session: Session, campaign_id: int, *, fresh: bool = False) -> Feed:
-    """The campaign's feed, at most KEPT_SECONDS old; `fresh`, as it is in the database at this moment."""
+    """The campaign's feed, at most KEPT_SECONDS old; `fresh`, as it is in the database at this moment.
+
+    While one thread reads it anew, the others get the last one.
+    """
     # Two databases in one process, as tests have them, must not see each other's campaigns.
     key = (str(session.get_bind().engine.url), campaign_id)
-    with _reading:
-        read_at, feed = _kept.get(key, (0.0, None))
-        if feed is None or fresh or time.monotonic() - read_at >= KEPT_SECONDS:
-            newest = session.execute(_listed(campaign_id).limit(RECENT))
-            feed = Feed(tally.count(session, campaign_id), [_signatory(row) for row in newest])
-            _kept[key] = (time.monotonic(), feed)
+    read_at, feed = _kept.get(key, (0.0, None))
+    if feed is None or fresh:
+        return _read_anew(session, key)
+    if read_at != tick() and _reading.acquire(blocking=False):
+        try:
+            return _read_anew(session, key)
+        finally:
+            _reading.release()
+    return feed
+
+
+def _read_anew(session: Session, key: tuple[str, int]) -> Feed:
+    now, campaign_id = tick(), key[1]
+    newest = session.execute(_listed(campaign_id).limit(RECENT))
+    feed = Feed(tally.count(session, campaign_id), [_signatory(row) for row in newest])
+    _kept[key] = (now, feed)
     return feed
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextvars import Context
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def settings(tmp_path: Path, database: str) -> Settings:
 @pytest.fixture
 def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     # A test looks right after it has done something; test_feed.py tests that the feed is kept for a second.
-    monkeypatch.setattr(feed, "KEPT_SECONDS", 0.0)
+    monkeypatch.setattr(feed, "tick", count().__next__)
     app = create_app(settings)
     app.test_client_class, app.test_cli_runner_class = Visitor, Operator
     with app.app_context():

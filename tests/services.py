@@ -30,8 +30,8 @@ def _postgresql_program(name: str) -> str:
 
 
 @contextmanager
-def postgresql() -> Iterator[str]:
-    """A PostgreSQL server; gives the URL of its empty database `postgres`."""
+def postgresql(*, fsync: bool = False) -> Iterator[str]:
+    """A PostgreSQL server; gives the URL of its empty database `postgres`. Tests need no fsync; benchmarks do."""
     # It refuses to run as root, as which containers and CI run.
     user = pwd.getpwnam("postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name)
     folder = Path(tempfile.mkdtemp(prefix="campaign-postgresql-"))
@@ -52,7 +52,16 @@ def postgresql() -> Iterator[str]:
             "--no-sync",
         ]
         subprocess.run(initdb, cwd=folder, check=True, stdout=subprocess.DEVNULL, **as_user)  # type: ignore[call-overload]
-        options = ["-p", str(port), "-k", str(folder), "-c", "fsync=off", "-c", "max_connections=300"]
+        options = [
+            "-p",
+            str(port),
+            "-k",
+            str(folder),
+            "-c",
+            f"fsync={'on' if fsync else 'off'}",
+            "-c",
+            "max_connections=300",
+        ]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(  # type: ignore[call-overload]
                 [_postgresql_program("postgres"), "-D", "data", *options], cwd=folder, stderr=log, stdout=log, **as_user

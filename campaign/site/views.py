@@ -162,7 +162,10 @@ def cacheable(body: str | Response) -> Response:
     """An answer that is the same for everyone, which browsers keep and ask about: 304 while it has not changed."""
     answer = make_response(body)
     answer.cache_control.public = True
-    answer.cache_control.no_cache = True
+    # Browsers ask each time. A proxy keeps it for a second, and for a day while every node is down (RFC 5861).
+    answer.cache_control.max_age = 0
+    answer.cache_control.s_maxage = 1
+    answer.cache_control.stale_if_error = 86_400
     answer.add_etag()
     answer.make_conditional(request)
     return answer
