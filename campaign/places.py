@@ -112,10 +112,11 @@ def place_of(country: str, postal_code: str) -> Place | None:
     """The city and state of a US ZIP or ZIP+4 code; None for other countries and for codes that are not in use."""
     if country != "US" or not re.fullmatch(r"\d{5}(-\d{4})?", postal_code, re.ASCII):
         return None
-    return _us_places().get(postal_code[:5])
+    return _us_place(postal_code[:5])
 
 
-@lru_cache(maxsize=1)
-def _us_places() -> dict[str, Place]:
-    # The package's own search goes through all 42,000 codes each time.
-    return {z["zip_code"]: Place(z["city"], region_name("US", z["state"])) for z in zipcodes.list_all()}  # type: ignore[no-untyped-call]
+# The package goes through all of its 42,000 codes each time; as a list of its own, they would take 140 MB of memory.
+@lru_cache(maxsize=50_000)
+def _us_place(code: str) -> Place | None:
+    found = zipcodes.matching(code)  # type: ignore[no-untyped-call]
+    return Place(found[0]["city"], region_name("US", found[0]["state"])) if found else None
