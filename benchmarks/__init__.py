@@ -1,0 +1,1 @@
+"""What the site can carry, and how we know."""
