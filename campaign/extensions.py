@@ -1,6 +1,7 @@
 """The Flask extensions, unbound, and how a transaction begins. No rule of the petition lives here."""
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -76,8 +77,27 @@ def write_transaction() -> Iterator[Session]:
         STORAGE_ERRORS: it could not begin or be committed; nothing of it is stored.
     """
     db.session.close()
-    with Session(db.engine.execution_options(writes=True)) as session, session.begin():
+    with _turn_to_write(), Session(db.engine.execution_options(writes=True)) as session, session.begin():
         yield session
+
+
+_writing = threading.Lock()
+_WAIT_SECONDS = 5
+"""As long as Python's driver waits for a SQLite file that is locked."""
+
+
+@contextmanager
+def _turn_to_write() -> Iterator[None]:
+    """The threads of a process queue here for SQLite's one writer: its own busy timer lets some wait for ever."""
+    if db.engine.dialect.name != "sqlite":
+        yield
+        return
+    if not _writing.acquire(timeout=_WAIT_SECONDS):
+        raise PoolTimeoutError("other signatures are being stored")
+    try:
+        yield
+    finally:
+        _writing.release()
 
 
 def lock_out_other_nodes(connection: Connection) -> None:
