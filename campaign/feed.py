@@ -22,6 +22,8 @@ PAGE = 50
 """Signatories on a page of the whole list."""
 KEPT_SECONDS = 1.0
 """How old the feed may be that a visitor sees."""
+LAST_TICKS = 3
+"""How many ticks old the last one may be that others get while one makes it anew; after a quiet hour they wait."""
 BUSY_SECONDS = 5
 """How long an open tab waits before it asks again, while signatures arrive."""
 QUIET_SECONDS = 15
@@ -79,7 +81,7 @@ def read(session: Session, campaign_id: int, *, fresh: bool = False) -> Feed:
     # Two databases in one process, as tests have them, must not see each other's campaigns.
     key = (str(session.get_bind().engine.url), campaign_id)
     read_at, feed = _kept.get(key, (0.0, None))
-    if feed is None or fresh:
+    if feed is None or fresh or tick() - read_at > LAST_TICKS:
         return _read_anew(session, key)
     if read_at != tick() and _reading.acquire(blocking=False):
         try:

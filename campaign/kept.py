@@ -63,10 +63,12 @@ class Kept:
         if answer and answer.tick == feed.tick():
             return answer
         lock = self._making[hash(key) % len(self._making)]
-        # One makes it anew; the others take the last one meanwhile, or wait where there is none.
-        if not lock.acquire(blocking=answer is None):
-            assert answer is not None  # noqa: S101 (one waits where there is none)
-            return answer
+        # One makes it anew; the others take the last one meanwhile, or wait where it is too old or there is none.
+        if answer and feed.tick() - answer.tick <= feed.LAST_TICKS:
+            if not lock.acquire(blocking=False):
+                return answer
+        else:
+            lock.acquire()
         try:
             answer = self._answers.get(key)
             if answer is None or answer.tick != feed.tick():

@@ -106,3 +106,16 @@ def test_a_proxy_may_keep_it_for_a_second_and_for_a_day_while_we_are_down(
     for view in VIEWS:
         kept = client.get(PATH + view).headers["Cache-Control"].split(", ")
         assert set(kept) == {"public", "max-age=0", "s-maxage=1", "stale-if-error=86400"}
+
+
+def test_nobody_gets_the_page_of_an_hour_ago_while_one_makes_it_anew(
+    client: FlaskClient, next_tick: Tick, sign: Sign
+) -> None:
+    client.get(PATH)
+    sign()
+    for _ in range(3600):
+        next_tick()
+    app = client.application
+    with ThreadPoolExecutor(16) as crowd:
+        pages = list(crowd.map(lambda _: app.test_client().get(PATH).text, range(16)))
+    assert all("Ada Lovelace" in page for page in pages)
