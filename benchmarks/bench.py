@@ -212,12 +212,12 @@ def main() -> None:
     if not shutil.which("wrk"):
         raise SystemExit("the benchmarks need wrk: apt-get install wrk")
     report = Report()
-    with tempfile.TemporaryDirectory() as name, postgresql(fsync=True) as postgresql_url:
+    with tempfile.TemporaryDirectory() as name, postgresql(fsync=True) as server:
         folder = Path(name)
         sqlite = Settings.from_environ({}, folder / "sqlite")
         for settings in (
             sqlite,
-            on_postgresql := Settings.from_environ({"DATABASE_URL": postgresql_url}, folder / "pg"),
+            on_postgresql := Settings.from_environ({"DATABASE_URL": server.url}, folder / "pg"),
         ):
             prepare(settings)
 

@@ -80,8 +80,8 @@ def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
     """A PostgreSQL server whose database `empty` has tables and no rows, to be copied."""
-    with services.postgresql() as url:
-        server = make_url(url)
+    with services.postgresql() as service:
+        server = make_url(service.url)
         run_on(server, "CREATE DATABASE empty")
         empty = {"DATABASE_URL": server.set(database="empty").render_as_string()}
         migrate(Settings.from_environ(empty, tmp_path_factory.mktemp("empty")))
@@ -93,6 +93,13 @@ def run_on(server: URL, statement: str) -> None:
     engine = create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql(statement)
+
+
+@pytest.fixture
+def redis() -> Iterator[services.Service]:
+    """A Redis server of the test's own, which it may kill and start again."""
+    with services.redis() as service:
+        yield service
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -8,9 +8,11 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 def free_port() -> int:
@@ -20,67 +22,110 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def _postgresql_program(name: str) -> str:
-    """The path of one of PostgreSQL's programs; Debian keeps them out of the PATH, the newest version last."""
+def program(name: str) -> str:
+    """The path of a server's program; Debian keeps PostgreSQL's out of the PATH, the newest version last."""
     kept = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
-    found = shutil.which(name) or (str(kept[-1]) if kept else None)
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") or (str(kept[-1]) if kept else None)
     if found is None:
-        raise RuntimeError(f"tests need PostgreSQL's {name}; script/test installs it")
+        raise RuntimeError(f"tests need {name}; script/test installs it")
     return found
 
 
-@contextmanager
-def postgresql(*, fsync: bool = False) -> Iterator[str]:
-    """A PostgreSQL server; gives the URL of its empty database `postgres`. Tests need no fsync; benchmarks do."""
-    # It refuses to run as root, as which containers and CI run.
-    user = pwd.getpwnam("postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name)
-    folder = Path(tempfile.mkdtemp(prefix="campaign-postgresql-"))
-    port = free_port()
-    try:
-        os.chown(folder, user.pw_uid, user.pw_gid)
-        as_user = {"user": user.pw_uid, "group": user.pw_gid} if os.geteuid() == 0 else {}
-        initdb = [
-            _postgresql_program("initdb"),
-            "-D",
-            "data",
-            "-U",
-            "campaign",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--no-sync",
-        ]
-        subprocess.run(initdb, cwd=folder, check=True, stdout=subprocess.DEVNULL, **as_user)  # type: ignore[call-overload]
-        options = [
-            "-p",
-            str(port),
-            "-k",
-            str(folder),
-            "-c",
-            f"fsync={'on' if fsync else 'off'}",
-            "-c",
-            "max_connections=300",
-        ]
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(  # type: ignore[call-overload]
-                [_postgresql_program("postgres"), "-D", "data", *options], cwd=folder, stderr=log, stdout=log, **as_user
+@dataclass
+class Service:
+    """A server process that a test may kill and start again, on the same port and with the same data."""
+
+    command: Sequence[str]
+    port: int
+    folder: Path
+    """Where it runs; its output is in the file `log` there."""
+    url: str
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        """Start it, and come back when it listens."""
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, cwd=self.folder, stdout=log, stderr=log, start_new_session=True, **_as_nobody_special()
             )
-        try:
-            _wait_until_ready(port, process)
-            yield f"postgresql+psycopg://campaign@127.0.0.1:{port}/postgres"
-        finally:
-            # The fast shutdown, which does not wait for clients.
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=30)
+        deadline = time.monotonic() + 30
+        while not self._listens():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{self.command[0]} does not start: {(self.folder / 'log').read_text()[-2000:]}")
+            time.sleep(0.05)
+
+    def _listens(self) -> bool:
+        if "postgres" in self.command[0]:
+            # It listens before it answers.
+            ready = [program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+            return subprocess.run(ready, check=False).returncode == 0
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def kill(self) -> None:
+        """Kill it with all of its children, as when the machine's power goes."""
+        assert self.process
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=30)
+
+    def stop(self) -> None:
+        """Stop it without waiting for its clients; nothing happens where it is gone."""
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(timeout=30)
+
+
+def _as_nobody_special() -> dict[str, Any]:
+    # PostgreSQL refuses to run as root, as which containers and CI run.
+    if os.geteuid():
+        return {}
+    user = pwd.getpwnam("postgres")
+    return {"user": user.pw_uid, "group": user.pw_gid}
+
+
+@contextmanager
+def _folder(name: str) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix=f"campaign-{name}-"))
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(folder, "postgres", "postgres")
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> None:
-    is_ready = [_postgresql_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
-    deadline = time.monotonic() + 30
-    while subprocess.run(is_ready, check=False).returncode:
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError("PostgreSQL does not start")
-        time.sleep(0.05)
+@contextmanager
+def postgresql(*options: str, fsync: bool = False) -> Iterator[Service]:
+    """A PostgreSQL server; its URL is that of its empty database `postgres`. Tests need no fsync; benchmarks do.
+
+    `options` are settings of its own, each as `name=value`.
+    """
+    with _folder("postgresql") as folder:
+        initdb = [program("initdb"), "-D", "data", "-U", "campaign", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        subprocess.run(initdb, cwd=folder, check=True, stdout=subprocess.DEVNULL, **_as_nobody_special())
+        yield from _served(postgresql_at(folder, f"fsync={'on' if fsync else 'off'}", "max_connections=300", *options))
+
+
+def postgresql_at(folder: Path, *options: str) -> Service:
+    """A PostgreSQL server, not started, of the data that stand in `folder / "data"`."""
+    port = free_port()
+    settings = [part for option in options for part in ("-c", option)]
+    command = [program("postgres"), "-D", "data", "-p", str(port), "-k", str(folder), *settings]
+    return Service(command, port, folder, f"postgresql+psycopg://campaign@127.0.0.1:{port}/postgres")
+
+
+@contextmanager
+def redis() -> Iterator[Service]:
+    """A Redis server that keeps nothing on the disk."""
+    with _folder("redis") as folder:
+        port = free_port()
+        command = [program("redis-server"), "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
+        yield from _served(Service(command, port, folder, f"redis://127.0.0.1:{port}/0"))
+
+
+def _served(service: Service) -> Iterator[Service]:
+    try:
+        service.start()
+        yield service
+    finally:
+        service.stop()
