@@ -11,11 +11,12 @@ from functools import lru_cache
 
 import nh3
 from markdown_it import MarkdownIt
-from sqlalchemy import select, update
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from campaign.campaign_file import CampaignFile
 from campaign.models import Campaign, CampaignState
+from campaign.once import Once
 
 
 class Stage(StrEnum):
@@ -39,10 +40,26 @@ def stage(campaign: Campaign, now: datetime) -> Stage:
     return Stage.OPEN
 
 
-def find(session: Session, slug: str, *, drafts: bool = False) -> Campaign | None:
-    """The campaign of that slug; a draft only where `drafts` are asked for, since the public knows nothing of them."""
-    campaign = session.scalar(select(Campaign).where(Campaign.slug == slug))
-    return None if campaign and campaign.state is CampaignState.DRAFT and not drafts else campaign
+def find(session: Session, slug: str) -> Campaign | None:
+    """The campaign of that slug, be it a draft."""
+    return session.scalar(select(Campaign).where(Campaign.slug == slug))
+
+
+_found: Once[tuple[Engine, str], Campaign | None] = Once(most=256, keep=lambda campaign: campaign is not None)
+
+
+def find_public(engine: Engine, slug: str) -> Campaign | None:
+    """The campaign of that slug as it was in this tick, detached; None for a draft, of which the public knows nothing.
+
+    A crowd asks for it with each signature, so that what an organiser changes takes a second to hold for everybody.
+    """
+
+    def made() -> Campaign | None:
+        with Session(engine) as session:
+            campaign = find(session, slug)
+            return None if campaign and campaign.state is CampaignState.DRAFT else campaign
+
+    return _found.get((engine, slug), made)
 
 
 def set_state(session: Session, campaign_id: int, state: CampaignState, now: datetime) -> None:

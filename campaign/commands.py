@@ -158,7 +158,7 @@ def fake_signatures(slug: str, number: int) -> None:
 
 
 def _find(slug: str) -> Campaign:
-    campaign = campaigns.find(db.session(), slug, drafts=True)
+    campaign = campaigns.find(db.session(), slug)
     if campaign is None:
         raise click.ClickException(f"there is no campaign {slug!r}; `flask campaigns list` shows all")
     return campaign

@@ -4,26 +4,21 @@ Views render it. What is shown of one signatory is decided in models.py, and her
 signatures for the public.
 """
 
-import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Row, Select, select, tuple_
+from sqlalchemy import Engine, Row, Select, select, tuple_
 from sqlalchemy.orm import Session
 
 from campaign import tally
 from campaign.models import Signature, display_name, display_place
+from campaign.once import Once
 
 RECENT = 10
 """Signatories in the feed."""
 PAGE = 50
 """Signatories on a page of the whole list."""
-KEPT_SECONDS = 1.0
-"""How old the feed may be that a visitor sees."""
-LAST_TICKS = 3
-"""How many ticks old the last one may be that others get while one makes it anew; after a quiet hour they wait."""
 BUSY_SECONDS = 5
 """How long an open tab waits before it asks again, while signatures arrive."""
 QUIET_SECONDS = 15
@@ -64,39 +59,18 @@ class Page:
     """The cursor of the page of older ones; None on the last page."""
 
 
-_kept: dict[tuple[str, int], tuple[float, Feed]] = {}
-_reading = threading.Lock()
+_feeds: Once[tuple[Engine, int], Feed] = Once(most=256)
 
 
-def tick() -> float:
-    """A number that changes every KEPT_SECONDS: what is kept is of one tick, so that what is made of it adds no age."""
-    return time.monotonic() // KEPT_SECONDS
+def read(engine: Engine, campaign_id: int, *, fresh: bool = False) -> Feed:
+    """The campaign's feed, of this tick; `fresh`, as it is in the database at this moment."""
 
+    def made() -> Feed:
+        with Session(engine) as session:
+            newest = session.execute(_listed(campaign_id).limit(RECENT)).all()
+            return Feed(tally.count(session, campaign_id), [_signatory(row) for row in newest])
 
-def read(session: Session, campaign_id: int, *, fresh: bool = False) -> Feed:
-    """The campaign's feed, at most KEPT_SECONDS old; `fresh`, as it is in the database at this moment.
-
-    While one thread reads it anew, the others get the last one.
-    """
-    # Two databases in one process, as tests have them, must not see each other's campaigns.
-    key = (str(session.get_bind().engine.url), campaign_id)
-    read_at, feed = _kept.get(key, (0.0, None))
-    if feed is None or fresh or tick() - read_at > LAST_TICKS:
-        return _read_anew(session, key)
-    if read_at != tick() and _reading.acquire(blocking=False):
-        try:
-            return _read_anew(session, key)
-        finally:
-            _reading.release()
-    return feed
-
-
-def _read_anew(session: Session, key: tuple[str, int]) -> Feed:
-    now, campaign_id = tick(), key[1]
-    newest = session.execute(_listed(campaign_id).limit(RECENT))
-    feed = Feed(tally.count(session, campaign_id), [_signatory(row) for row in newest])
-    _kept[key] = (now, feed)
-    return feed
+    return _feeds.get((engine, campaign_id), made, fresh=fresh)
 
 
 def page(session: Session, campaign_id: int, before: str | None = None) -> Page:

@@ -5,14 +5,13 @@ same for everyone (`Cache-Control: public`; views.cacheable says so).
 """
 
 import re
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from werkzeug.test import run_wsgi_app
 
-from campaign import feed
+from campaign.once import Once
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -22,14 +21,10 @@ CROWDED = re.compile(r"/campaigns/[^/]+?(?:/feed|\.json|\.atom)?")
 MOST = 512
 """Answers kept at once: a page of 15 KB for each campaign and each of the few ways in which browsers ask."""
 
-Key = tuple[str, str]
-
-
 @dataclass(frozen=True)
 class Answer:
-    """An answer of the site as it was given at a tick of `feed.tick`."""
+    """An answer of the site."""
 
-    tick: float
     status: str
     headers: list[tuple[str, str]]
     body: bytes
@@ -43,52 +38,26 @@ class Kept:
     def __init__(self, app: "WSGIApplication") -> None:
         """Stand before `app`."""
         self._app = app
-        self._answers: dict[Key, Answer] = {}
-        self._making = [threading.Lock() for _ in range(64)]
+        self._answers: Once[tuple[str, str], Answer] = Once(MOST, keep=lambda answer: answer.etag is not None)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer from what is kept, or let the app answer."""
         path = environ["PATH_INFO"]
         if environ["REQUEST_METHOD"] != "GET" or environ.get("QUERY_STRING") or not CROWDED.fullmatch(path):
             return self._app(environ, start_response)
-        answer = self._kept((path, environ.get("HTTP_ACCEPT_ENCODING", "")), environ)
+        key = (path, environ.get("HTTP_ACCEPT_ENCODING", ""))
+        answer = self._answers.get(key, lambda: self._made(environ))
         if answer.etag and answer.etag in environ.get("HTTP_IF_NONE_MATCH", ""):
             start_response("304 Not Modified", [pair for pair in answer.headers if pair[0] not in _OF_THE_BODY])
             return []
         start_response(answer.status, answer.headers)
         return [answer.body]
 
-    def _kept(self, key: Key, environ: "WSGIEnvironment") -> Answer:
-        answer = self._answers.get(key)
-        if answer and answer.tick == feed.tick():
-            return answer
-        lock = self._making[hash(key) % len(self._making)]
-        # One makes it anew; the others take the last one meanwhile, or wait where it is too old or there is none.
-        if answer and feed.tick() - answer.tick <= feed.LAST_TICKS:
-            if not lock.acquire(blocking=False):
-                return answer
-        else:
-            lock.acquire()
-        try:
-            answer = self._answers.get(key)
-            if answer is None or answer.tick != feed.tick():
-                answer = self._made(environ)
-                if answer.etag:
-                    if len(self._answers) >= MOST:
-                        self._answers.clear()
-                    self._answers[key] = answer
-                else:
-                    self._answers.pop(key, None)
-            return answer
-        finally:
-            lock.release()
-
     def _made(self, environ: "WSGIEnvironment") -> Answer:
-        tick = feed.tick()
         whole = {name: value for name, value in environ.items() if name != "HTTP_IF_NONE_MATCH"}
         body, status, headers = run_wsgi_app(self._app, whole, buffered=True)
         keep = status.startswith("200") and "public" in headers.get("Cache-Control", "")
-        return Answer(tick, status, list(headers), b"".join(body), headers.get("ETag") if keep else None)
+        return Answer(status, list(headers), b"".join(body), headers.get("ETag") if keep else None)
 
 
 _OF_THE_BODY = {"Content-Type", "Content-Length", "Content-Encoding"}

@@ -23,7 +23,7 @@ from flask_migrate import upgrade
 from sqlalchemy import URL, NullPool, create_engine, make_url, select
 from werkzeug.test import TestResponse
 
-from campaign import campaigns, create_app, feed
+from campaign import campaigns, create_app, once
 from campaign.campaign_file import CampaignFile
 from campaign.extensions import db, write_transaction
 from campaign.models import Campaign, CampaignState, Signature
@@ -127,7 +127,7 @@ def settings(tmp_path: Path, database: str) -> Settings:
 @pytest.fixture
 def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     # A test looks right after it has done something; test_feed.py tests that the feed is kept for a second.
-    monkeypatch.setattr(feed, "tick", count().__next__)
+    monkeypatch.setattr(once, "tick", count().__next__)
     app = create_app(settings)
     app.test_client_class, app.test_cli_runner_class = Visitor, Operator
     with app.app_context():

@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import event, update
 
-from campaign import fake, feed, tally
+from campaign import fake, feed, once, tally
 from campaign.extensions import db, write_transaction
 from campaign.models import Campaign, Signature
 from tests.conftest import PATH, Sign, stored
@@ -102,7 +102,7 @@ def test_a_quiet_campaign_is_asked_for_seldom_and_a_busy_one_often(
 def test_the_database_is_asked_once_however_many_look(
     client: FlaskClient, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed, "tick", lambda: 0.0)
+    monkeypatch.setattr(once, "tick", lambda: 0.0)
     statements: list[str] = []
     event.listen(db.engine, "before_cursor_execute", lambda _c, _k, statement, *_: statements.append(statement))
     for _ in range(5):
@@ -114,7 +114,7 @@ def test_the_database_is_asked_once_however_many_look(
 def test_a_signer_without_script_sees_themselves_even_if_the_feed_is_kept(
     client: FlaskClient, sign: Sign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed, "tick", lambda: 0.0)
+    monkeypatch.setattr(once, "tick", lambda: 0.0)
     client.get(PATH)
     assert "Ada Lovelace" in client.get(sign().location).text
 

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import event
 
-from campaign import fake, feed
+from campaign import fake, once
 from campaign.extensions import db
 from campaign.models import Campaign, CampaignState
 from tests.conftest import PATH, Publish, Sign
@@ -22,7 +22,7 @@ Tick = Callable[[], None]
 def next_tick(monkeypatch: pytest.MonkeyPatch) -> Tick:
     """Time stands still until it is called."""
     now = [0.0]
-    monkeypatch.setattr(feed, "tick", lambda: now[0])
+    monkeypatch.setattr(once, "tick", lambda: now[0])
 
     def go_on() -> None:
         now[0] += 1

@@ -14,7 +14,7 @@ from campaign.site.views import cacheable, find_or_404, render_campaign, site
 def campaign_json(slug: str) -> ResponseReturnValue:
     """Count, goal, stage and recent signatories."""
     campaign = find_or_404(slug)
-    current = feed.read(db.session(), campaign.id)
+    current = feed.read(db.engine, campaign.id)
     return cacheable(
         jsonify(
             slug=campaign.slug,

@@ -34,7 +34,7 @@ def home() -> ResponseReturnValue:
     stages = [campaigns.stage(campaign, now) for campaign in shown]
     if stages.count(Stage.OPEN) == 1:
         return redirect(url_for("site.campaign_page", slug=shown[stages.index(Stage.OPEN)].slug))
-    counts = [feed.read(db.session(), campaign.id).count for campaign in shown]
+    counts = [feed.read(db.engine, campaign.id).count for campaign in shown]
     return cacheable(render_template("site/home.html", shown=list(zip(shown, stages, counts, strict=True))))
 
 
@@ -129,7 +129,7 @@ def place() -> ResponseReturnValue:
 
 def find_or_404(slug: str) -> Campaign:
     """The campaign of that slug, if the public may see it."""
-    return campaigns.find(db.session(), slug) or abort(404)
+    return campaigns.find_public(db.engine, slug) or abort(404)
 
 
 def is_htmx() -> bool:
@@ -145,7 +145,7 @@ def public_url(campaign: Campaign) -> str:
 def render_campaign(template: str, campaign: Campaign, *, fresh: bool = False, **context: Any) -> str:
     """A page or a partial about a campaign, with its stage, its feed and its progress."""
     now = datetime.now(UTC)
-    current = feed.read(db.session(), campaign.id, fresh=fresh)
+    current = feed.read(db.engine, campaign.id, fresh=fresh)
     return render_template(
         template,
         campaign=campaign,
