@@ -66,34 +66,36 @@ def engine_options(database_url: str) -> dict[str, Any]:
 
 
 @contextmanager
-def write_transaction() -> Iterator[Session]:
+def write_transaction(engine: Engine | None = None) -> Iterator[Session]:
     """One transaction that may write: committed at the end of the block, rolled back on any exception.
 
-    It takes SQLite's write lock at its start, so that it never finds out at its end that it must begin again. What the
-    request has read so far stays readable, but its connection goes back first: a thread that held one and waited for
-    another could wait for one that waits for it.
+    It takes SQLite's write lock at its start, so that it never finds out at its end that it must begin again. `engine`
+    is the app's own if it is not given; then what the request has read so far stays readable, but its connection goes
+    back first: a thread that held one and waited for another could wait for one that waits for it.
 
     Raises:
         STORAGE_ERRORS: it could not begin or be committed; nothing of it is stored.
     """
-    db.session.close()
-    with _turn_to_write(), Session(db.engine.execution_options(writes=True)) as session, session.begin():
+    if engine is None:
+        engine = db.engine
+        db.session.close()
+    with _turn_to_write(engine), Session(engine.execution_options(writes=True)) as session, session.begin():
         yield session
 
 
+WAIT_SECONDS = 5
+"""How long somebody waits for their turn to write, as Python's driver does for a SQLite file that is locked."""
 _writing = threading.Lock()
-_WAIT_SECONDS = 5
-"""As long as Python's driver waits for a SQLite file that is locked."""
 
 
 @contextmanager
-def _turn_to_write() -> Iterator[None]:
+def _turn_to_write(engine: Engine) -> Iterator[None]:
     """The threads of a process queue here for SQLite's one writer: its own busy timer lets some wait for ever."""
-    if db.engine.dialect.name != "sqlite":
+    if engine.dialect.name != "sqlite":
         yield
         return
-    if not _writing.acquire(timeout=_WAIT_SECONDS):
-        raise PoolTimeoutError("other signatures are being stored")
+    if not _writing.acquire(timeout=WAIT_SECONDS):
+        raise PoolTimeoutError("something else is being stored")
     try:
         yield
     finally:

@@ -21,6 +21,7 @@ CROWDED = re.compile(r"/campaigns/[^/]+?(?:/feed|\.json|\.atom)?")
 MOST = 512
 """Answers kept at once: a page of 15 KB for each campaign and each of the few ways in which browsers ask."""
 
+
 @dataclass(frozen=True)
 class Answer:
     """An answer of the site."""

@@ -5,14 +5,20 @@ The site's view calls `sign()` after its form has cleaned what was typed; nobody
 """
 
 import unicodedata
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any
 
 from email_validator import validate_email
-from sqlalchemy import Insert
+from sqlalchemy import Engine, Insert
 from sqlalchemy.orm import Session
 
 from campaign import tally
+from campaign.batches import Batches
 from campaign.campaigns import Stage, stage
 from campaign.extensions import insert_into, write_transaction
 from campaign.models import Campaign, Signature, SignatureState
@@ -60,7 +66,7 @@ def check_open(campaign: Campaign, now: datetime) -> None:
         raise NotOpenError(campaign, standing)
 
 
-def sign(campaign: Campaign, details: Details, now: datetime) -> None:
+def sign(engine: Engine, campaign: Campaign, details: Details, now: datetime) -> None:
     """Put a signature under the campaign, once for each mailbox; the first stands.
 
     When it returns, the signature is on the disk and in the tally, or both already were. The same statements run and
@@ -71,19 +77,31 @@ def sign(campaign: Campaign, details: Details, now: datetime) -> None:
         STORAGE_ERRORS: the database could not store it; nothing is changed.
     """
     check_open(campaign, now)
-    with write_transaction() as session:
-        stored = session.execute(
-            insert_unless_signed(session).returning(Signature.id),
-            {
-                **vars(details),
-                "campaign_id": campaign.id,
-                "email_key": email_key(details.email),
-                "state": SignatureState.PUBLIC,
-                "signed_at": now,
-                "listed_at": now,
-            },
-        )
-        tally.add(session, campaign.id, len(stored.all()))
+    _batches(engine).add(
+        {
+            **vars(details),
+            "campaign_id": campaign.id,
+            "email_key": email_key(details.email),
+            "state": SignatureState.PUBLIC,
+            "signed_at": now,
+            "listed_at": now,
+        }
+    )
+
+
+@lru_cache(maxsize=1)
+def _batches(engine: Engine) -> Batches[dict[str, Any]]:
+    return Batches(lambda rows: _store(engine, rows))
+
+
+def _store(engine: Engine, rows: Sequence[dict[str, Any]]) -> None:
+    # In the same order on every node, so that no two batches can wait for each other.
+    in_order = sorted(rows, key=itemgetter("campaign_id", "email_key"))
+    with write_transaction(engine) as session:
+        stored = session.execute(insert_unless_signed(session).returning(Signature.campaign_id), in_order)
+        numbers = Counter(stored.scalars())
+        for campaign_id in sorted({row["campaign_id"] for row in rows}):
+            tally.add(session, campaign_id, numbers[campaign_id])
 
 
 def insert_unless_signed(session: Session) -> Insert:

@@ -87,7 +87,7 @@ def _full(_file: Path) -> tuple[Break, Break]:
         campaign, refused = db.session.scalars(select(Campaign)).one(), 0
         for number in count():
             try:
-                signing.sign(campaign, Details("B", f"{number}@b.org", "FR"), datetime.now(UTC))
+                signing.sign(db.engine, campaign, Details("B", f"{number}@b.org", "FR"), datetime.now(UTC))
                 refused = 0
             except STORAGE_ERRORS:
                 refused += 1

@@ -58,7 +58,7 @@ def sign(slug: str) -> ResponseReturnValue:
             template = "site/_sign_form.html" if is_htmx() else "site/campaign.html"
             return render_campaign(template, campaign, form=form), 422
         details = form.details()
-        signing.sign(campaign, details, now)
+        signing.sign(db.engine, campaign, details, now)
     except STORAGE_ERRORS:
         current_app.logger.exception("a signature could not be stored")
         db.session.rollback()
