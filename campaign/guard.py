@@ -4,6 +4,7 @@
 bots is a field of the sign form (site/forms.py).
 """
 
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from werkzeug.exceptions import BadRequest, Forbidden, UnsupportedMediaType
@@ -69,6 +70,7 @@ def refuse_broken_body(request: Request) -> None:
         raise BadRequest
 
 
+@lru_cache(maxsize=1)
 def headers(settings: Settings) -> dict[str, str]:
     """The headers that every answer carries."""
     scripts = "'self'" if settings.htmx_url.startswith("/") else f"'self' {settings.htmx_url}"

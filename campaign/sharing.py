@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, urlencode
 
 
@@ -13,11 +14,12 @@ class ShareLink:
     url: str
 
 
-def links(url: str, text: str, title: str) -> list[ShareLink]:
+@lru_cache(maxsize=256)
+def links(url: str, text: str, title: str) -> tuple[ShareLink, ...]:
     """Where to share the campaign at `url`, with the organiser's `text`; Mastodon is not here, see `mastodon_link`."""
     words = f"{text} {url}"
     # Formats: each site's own documentation of its share or compose page; quote, not plus, for mail (RFC 6068).
-    return [
+    return (
         ShareLink("Bluesky", "https://bsky.app/intent/compose?" + urlencode({"text": words})),
         ShareLink("X", "https://x.com/intent/post?" + urlencode({"text": text, "url": url})),
         ShareLink("Facebook", "https://www.facebook.com/sharer/sharer.php?" + urlencode({"u": url})),
@@ -26,7 +28,7 @@ def links(url: str, text: str, title: str) -> list[ShareLink]:
         ShareLink("Reddit", "https://www.reddit.com/submit?" + urlencode({"url": url, "title": title})),
         ShareLink("LinkedIn", "https://www.linkedin.com/sharing/share-offsite/?" + urlencode({"url": url})),
         ShareLink("Email", "mailto:?" + urlencode({"subject": title, "body": words}, quote_via=quote)),
-    ]
+    )
 
 
 def mastodon_link(instance: str, url: str, text: str) -> ShareLink:

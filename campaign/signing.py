@@ -112,6 +112,8 @@ def insert_unless_signed(session: Session) -> Insert:
     return statement
 
 
+# The form asks whether it is an address, and a moment later it is stored.
+@lru_cache(maxsize=64)
 def email_key(email: str) -> str:
     """The canonical form of a valid address: two spellings of one mailbox have the same key.
 

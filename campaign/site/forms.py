@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from email_validator import EmailNotValidError, validate_email
+from email_validator import EmailNotValidError
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, Field, Form, HiddenField, SelectField, StringField
 from wtforms.validators import ValidationError
@@ -10,7 +10,7 @@ from wtforms.validators import ValidationError
 from campaign import places
 from campaign.delivery import FORMULA_SIGNS
 from campaign.models import EMAIL_LENGTH, NAME_LENGTH, PLACE_LENGTH, POSTAL_CODE_LENGTH
-from campaign.signing import Details
+from campaign.signing import Details, email_key
 from campaign.site.cleaning import clean, has_no_text, holds_link, is_blank
 
 Validator = Callable[[Form, Field], None]
@@ -50,15 +50,15 @@ def _email(_form: Form, field: Field) -> None:
     if field.data.count("@") > 1 or any(mark in field.data for mark in ",; "):
         raise ValidationError("Enter one email address, without spaces or commas")
     try:
-        validate_email(field.data, check_deliverability=False)
+        email_key(field.data)
     except EmailNotValidError:
         raise ValidationError("Enter an email address like name@example.org") from None
 
 
-def _country(_form: Form, field: Field) -> None:
+def _country(form: Form, field: Field) -> None:
     if not field.data:
         raise ValidationError("Choose your country")
-    if field.data not in dict(field.choices):
+    if field.data not in places.countries(form.language):
         raise ValidationError("Choose your country from the list")
 
 

@@ -15,15 +15,20 @@ from flask import (
     url_for,
 )
 from flask.typing import ResponseReturnValue
+from sqlalchemy import Engine
 
 from campaign import campaigns, feed, guard, sharing, signing
 from campaign.campaigns import Stage
 from campaign.extensions import STORAGE_ERRORS, db
 from campaign.models import Campaign
+from campaign.once import Once
 from campaign.site.cleaning import clean
 from campaign.site.forms import SignForm
 
 site = Blueprint("site", __name__)
+
+_panels: Once[tuple[Engine, str], str] = Once(most=256)
+"""The thank-you panels: the same for every signer of a campaign."""
 
 
 @site.get("/")
@@ -68,7 +73,9 @@ def sign(slug: str) -> ResponseReturnValue:
         return redirect(url_for("site.thanks", slug=slug), 303)
     # Made of what was typed and of nothing else, so that a mailbox that has signed before gets the very same answer.
     own = feed.own_entry(details.name, details.city, details.region, details.country, details.anonymous, now)
-    answer = make_response(render_template("site/_thanks.html", campaign=campaign, own=own, now=now))
+    panel = _panels.get((db.engine, slug), lambda: render_template("site/_thanks.html", campaign=campaign))
+    entry = render_template("site/_own_entry.html", campaign=campaign, signatory=own, now=now)
+    answer = make_response(panel + entry)
     answer.headers["HX-Trigger"] = "signed"
     return answer
 
