@@ -26,7 +26,7 @@ from flask_migrate import upgrade
 from sqlalchemy import text
 
 from campaign import campaign_file, campaigns, create_app, fake, feed, tally
-from campaign.extensions import db, write_transaction
+from campaign.extensions import db, init_migrations, write_transaction
 from campaign.settings import ROOT, Settings
 from tests.services import free_port, postgresql
 
@@ -156,7 +156,9 @@ def commits(settings: Settings) -> float:
 
 def prepare(settings: Settings) -> None:
     """Tables and the sample campaign, without signatures."""
-    with create_app(settings).app_context():
+    app = create_app(settings)
+    init_migrations(app)
+    with app.app_context():
         upgrade()
         samples = campaign_file.read_all((ROOT / "campaigns").glob("*.md"))
         with write_transaction() as session:

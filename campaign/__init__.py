@@ -4,7 +4,7 @@ from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from campaign import commands, errors, guard
-from campaign.extensions import compress, db, engine_options, migrate
+from campaign.extensions import compress, db, engine_options
 from campaign.kept import Kept
 from campaign.settings import ROOT, Settings
 from campaign.site import formatting, site
@@ -34,7 +34,6 @@ def create_app(settings: Settings | None = None) -> Flask:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     db.init_app(app)
-    migrate.init_app(app, db, directory=str(ROOT / "migrations"))
     compress.init_app(app)
     app.before_request(lambda: guard.refuse_cross_site(request))
     app.after_request(lambda response: guard.add_headers(response, settings))

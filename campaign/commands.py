@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from flask import Flask
+from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
-from flask_migrate import upgrade
 from sqlalchemy.orm import Session
 
 from campaign import campaign_file, campaigns, delivery, fake, tally
 from campaign.campaign_file import CampaignFile, CampaignFileError
-from campaign.extensions import STORAGE_ERRORS, db, lock_out_other_nodes, write_transaction
+from campaign.extensions import STORAGE_ERRORS, db, init_migrations, lock_out_other_nodes, write_transaction
 from campaign.models import Campaign, CampaignState
 from campaign.settings import ROOT
 
@@ -47,7 +46,9 @@ SAMPLES = ROOT / "campaigns"
 
 
 def init_app(app: Flask) -> None:
-    """Give the app its commands."""
+    """Give the app its commands; those of Flask-Migrate, if it is the flask command that loads the app."""
+    if click.get_current_context(silent=True):
+        init_migrations(app)
     app.cli.add_command(campaigns_group)
     app.cli.add_command(signatures_group)
     app.cli.add_command(prepare)
@@ -57,6 +58,9 @@ def init_app(app: Flask) -> None:
 @with_appcontext
 def prepare() -> None:
     """Bring the database to this version, and publish the sample if there is no campaign."""
+    from flask_migrate import upgrade
+
+    init_migrations(current_app)
     with _database_trouble_in_one_line():
         upgrade()
         samples = campaign_file.read_all(sorted(SAMPLES.glob("*.md")))

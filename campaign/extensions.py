@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from flask import Response, request
+from flask import Flask, Response, request
 from flask_compress import Compress
-from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Connection, Engine, MetaData, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from campaign.settings import THREADS
+from campaign.settings import ROOT, THREADS
 
 
 class Base(DeclarativeBase):
@@ -46,8 +45,15 @@ class CompressWhole(Compress):
 
 
 db = SQLAlchemy(model_class=Base)
-migrate = Migrate()
 compress = CompressWhole()
+
+
+def init_migrations(app: Flask) -> None:
+    """Let the app's database be migrated. Not in a worker: Alembic would take 10 MB of it."""
+    from flask_migrate import Migrate
+
+    Migrate(app, db, directory=str(ROOT / "migrations"))
+
 
 STORAGE_ERRORS = (DBAPIError, PoolTimeoutError)
 """What SQLAlchemy raises when the database is away, locked, full or read-only."""

@@ -68,13 +68,20 @@ def check(session: Session, campaign_id: int) -> Check:
 def repair(session: Session, campaign_id: int) -> Check:
     """Set the tally to what is stored, in the caller's write transaction; give back what was found."""
     of_campaign = Tally.campaign_id == campaign_id
-    # The locks come first, on every slot: signatures that are being stored wait and add themselves afterwards.
+    lock(session, campaign_id)
+    found = check(session, campaign_id)
+    session.execute(update(Tally).where(of_campaign).values(count=case((Tally.slot == 0, found.stored), else_=0)))
+    return found
+
+
+def lock(session: Session, campaign_id: int) -> None:
+    """Let signatures that are being stored wait for the end of the caller's write transaction, to add themselves then.
+
+    Every slot is locked, those too that are not there yet.
+    """
     session.execute(
         insert_into(session, Tally).on_conflict_do_update(
             index_elements=["campaign_id", "slot"], set_={"count": Tally.count}
         ),
         [{"campaign_id": campaign_id, "slot": slot, "count": 0} for slot in range(SLOTS)],
     )
-    found = check(session, campaign_id)
-    session.execute(update(Tally).where(of_campaign).values(count=case((Tally.slot == 0, found.stored), else_=0)))
-    return found

@@ -25,7 +25,7 @@ from werkzeug.test import TestResponse
 
 from campaign import campaigns, create_app, once
 from campaign.campaign_file import CampaignFile
-from campaign.extensions import db, write_transaction
+from campaign.extensions import db, init_migrations, write_transaction
 from campaign.models import Campaign, CampaignState, Signature
 from campaign.settings import ROOT, Settings
 from tests import services
@@ -64,6 +64,7 @@ Sign = Callable[..., TestResponse]
 
 def migrate(settings: Settings) -> None:
     app = create_app(settings)
+    init_migrations(app)
     with app.app_context():
         upgrade()
         db.engine.dispose()
@@ -129,6 +130,7 @@ def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     # A test looks right after it has done something; test_feed.py tests that the feed is kept for a second.
     monkeypatch.setattr(once, "tick", count().__next__)
     app = create_app(settings)
+    init_migrations(app)
     app.test_client_class, app.test_cli_runner_class = Visitor, Operator
     with app.app_context():
         yield app

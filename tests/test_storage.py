@@ -3,6 +3,7 @@
 import re
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -11,8 +12,8 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import URL, NullPool, create_engine, event, make_url, select, text
 
-from campaign import signing
-from campaign.extensions import STORAGE_ERRORS, db
+from campaign import signing, tally
+from campaign.extensions import STORAGE_ERRORS, db, write_transaction
 from campaign.models import Campaign
 from campaign.settings import Settings
 from campaign.signing import Details
@@ -199,3 +200,21 @@ def test_a_mistake_of_ours_shows_no_trace_of_itself(client: FlaskClient, campaig
     assert "That was our mistake" in answer.text
     assert "secret" not in answer.text
     assert "Traceback" not in answer.text
+
+
+def test_a_signature_that_cannot_be_written_takes_no_other_down_with_it(campaign: Campaign) -> None:
+    engine = db.engine
+
+    def sign(number: int) -> None:
+        details = Details("\ud800" if number == 3 else "Ada", f"{number}@example.org", "FR")
+        signing.sign(engine, campaign, details, datetime.now(UTC))
+
+    with ThreadPoolExecutor(16) as crowd:
+        with write_transaction() as session:
+            tally.lock(session, campaign.id)
+            # Who comes while the first waits shares the batch after it.
+            signed = [crowd.submit(sign, number) for number in range(16)]
+            assert not wait(signed, timeout=0.5).done
+        assert [number for number, one in enumerate(signed) if one.exception()] == [3]
+    assert isinstance(signed[3].exception(), UnicodeEncodeError)
+    assert tally.check(db.session(), campaign.id) == tally.Check(tallied=15, stored=15)
