@@ -4,9 +4,10 @@ from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from campaign import commands, errors, guard
-from campaign.extensions import compress, db, engine_options
+from campaign.extensions import compress, db, engine_options, limiter
 from campaign.kept import Kept
 from campaign.settings import ROOT, Settings
+from campaign.shared import Shared, edition
 from campaign.site import formatting, site
 
 
@@ -17,6 +18,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         SettingError: a setting in the environment is wrong.
     """
     settings = settings or Settings.from_environ()
+    shared = Shared(settings)
     app = Flask(
         __name__,
         root_path=str(ROOT),
@@ -26,16 +28,20 @@ def create_app(settings: Settings | None = None) -> Flask:
         SETTINGS=settings,
         SECRET_KEY=settings.secret_key,
         MAX_CONTENT_LENGTH=guard.MOST_BYTES,
+        RATELIMIT_ENABLED=settings.ratelimit_enabled,
+        RATELIMIT_STORAGE_URI="campaign://",
+        RATELIMIT_STORAGE_OPTIONS={"shared": shared},
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
     )
-    app.wsgi_app = Kept(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = Kept(app.wsgi_app, shared, edition(settings))  # type: ignore[method-assign]
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     db.init_app(app)
     compress.init_app(app)
     app.before_request(lambda: guard.refuse_cross_site(request))
+    limiter.init_app(app)
     app.after_request(lambda response: guard.add_headers(response, settings))
     errors.init_app(app)
     formatting.init_app(app)

@@ -1,10 +1,12 @@
-"""What keeps visitors safe at the door: no cross-site posts, no broken bodies, a strict policy on every answer.
+"""What keeps visitors safe at the door: no cross-site posts, no broken bodies, no floods, a strict policy everywhere.
 
-`create_app()` hangs the first and the last before and after every request, the views call the second. The trap for
-bots is a field of the sign form (site/forms.py).
+`create_app()` and site/views.py hang them before and after every request, but for the limit, which is on the sign view.
+The trap for bots is a field of the sign form (site/forms.py).
 """
 
+import hmac
 from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from werkzeug.exceptions import BadRequest, Forbidden, UnsupportedMediaType
@@ -47,13 +49,15 @@ def _host(origin: str) -> str | None:
 
 
 def refuse_broken_body(request: Request) -> None:
-    """Take only a whole form in UTF-8.
+    """Of what would change something, take only a whole form in UTF-8.
 
     Raises:
         BadRequest: the body has not the length it announced, or announced none, or is not UTF-8.
         UnsupportedMediaType: it is no form.
         RequestEntityTooLarge: it has more than MOST_BYTES bytes.
     """
+    if request.method in SAFE_METHODS:
+        return
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype != "application/x-www-form-urlencoded" or charset not in ("utf-8", "utf8"):
         raise UnsupportedMediaType
@@ -68,6 +72,30 @@ def refuse_broken_body(request: Request) -> None:
         raise BadRequest from None
     if len(body) != request.content_length:
         raise BadRequest
+
+
+def client(address: str | None, settings: Settings) -> str | None:
+    """Whom to count for: a keyed hash of the IPv4 address or IPv6 /64; None for who is not limited.
+
+    A provider gives each customer a /64 at the least (RFC 6177). Nobody without the secret key finds the address by
+    trying them all.
+    """
+    try:
+        ip = ip_address(address or "")
+    except ValueError:
+        # A proxy on a Unix socket, which has not said for whom it asks.
+        return None
+    if isinstance(ip, IPv6Address):
+        ip = ip.ipv4_mapped or ip
+    if any(ip in network for network in _trusted(settings.ratelimit_trusted)):
+        return None
+    network = ip_network((ip, 64 if ip.version == 6 else 32), strict=False)
+    return hmac.new(settings.secret_key.encode(), network.network_address.packed, "sha256").hexdigest()[:32]
+
+
+@lru_cache(maxsize=1)
+def _trusted(networks: str) -> list[IPv4Network | IPv6Network]:
+    return [ip_network(network.strip()) for network in networks.split(",")]
 
 
 @lru_cache(maxsize=1)

@@ -11,11 +11,13 @@ import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from limits import parse_many
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -62,6 +64,14 @@ class Settings:
     """Worker processes of gunicorn."""
     trusted_proxies: int = 0
     """How many proxies stand before us and set X-Forwarded-For, -Proto and -Host."""
+    redis_url: str = ""
+    """What the worker processes of all machines have in common; without it, each is on its own."""
+    ratelimit_enabled: bool = True
+    """Whether signing is limited."""
+    ratelimit_sign: str = "20 per minute, 300 per hour"
+    """How often one client may send the sign form; generous, for many may share an address."""
+    ratelimit_trusted: str = "127.0.0.0/8, ::1"
+    """Networks that are not limited. By default this machine: a proxy here that TRUSTED_PROXIES forgot is everybody."""
     htmx_url: str = HTMX_URL
     """Where browsers fetch htmx: an https URL, or a path on this site that begins with a slash."""
     htmx_integrity: str = HTMX_INTEGRITY
@@ -101,6 +111,10 @@ class Settings:
             port=port,
             web_concurrency=read("WEB_CONCURRENCY", _whole(1, 256), lambda: cls.web_concurrency),
             trusted_proxies=read("TRUSTED_PROXIES", _whole(0, 10), lambda: cls.trusted_proxies),
+            redis_url=read("REDIS_URL", _redis_url, lambda: cls.redis_url),
+            ratelimit_enabled=read("RATELIMIT_ENABLED", _yes_or_no, lambda: cls.ratelimit_enabled),
+            ratelimit_sign=read("RATELIMIT_SIGN", _limits, lambda: cls.ratelimit_sign),
+            ratelimit_trusted=read("RATELIMIT_TRUSTED", _networks, lambda: cls.ratelimit_trusted),
             htmx_url=htmx_url,
             htmx_integrity=read(
                 "HTMX_INTEGRITY", _integrity, lambda: cls.htmx_integrity if htmx_url == cls.htmx_url else ""
@@ -128,6 +142,36 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
         return int(value)
 
     return check
+
+
+def _yes_or_no(value: str) -> bool:
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if value.lower() not in words:
+        raise ValueError(f"must be true or false, not {value!r}")
+    return words[value.lower()]
+
+
+def _redis_url(value: str) -> str:
+    if urlsplit(value).scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("must be an address such as redis://host:6379/0")
+    return value
+
+
+def _limits(value: str) -> str:
+    try:
+        parse_many(value)
+    except ValueError:
+        raise ValueError(f"must be limits such as '20 per minute, 300 per hour', not {value!r}") from None
+    return value
+
+
+def _networks(value: str) -> str:
+    for network in value.split(","):
+        try:
+            ip_network(network.strip())
+        except ValueError:
+            raise ValueError(f"must be networks such as 10.0.0.0/8, 2001:db8::/32, not {network.strip()!r}") from None
+    return value
 
 
 def _secret(value: str) -> str:

@@ -64,6 +64,8 @@
 
   // What the signer types in city or state is not to be overwritten by what a ZIP code, asked for earlier, gives.
   document.addEventListener("input", ({ target }) => {
+    // Nor is the form to be sent by itself while it is being changed.
+    if (target.form) document.getElementById("resend")?.remove();
     if (target.closest("#place")) document.getElementById("place-finder").dispatchEvent(new Event("htmx:abort"));
   });
 

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from contextvars import Context
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -214,15 +215,38 @@ class Server:
         return self.url + PATH
 
 
+Serve = Callable[..., Server]
+
+
 @pytest.fixture
-def server(app: Flask, campaign: Campaign, settings: Settings) -> Iterator[Server]:
-    """Serve the test's own database by gunicorn with two workers, as `script/serve` does."""
+def serve(app: Flask, campaign: Campaign, settings: Settings) -> Iterator[Serve]:
+    """Serve the test's own database by gunicorn with two workers, as `script/serve` does; settings may be given."""
+    with ExitStack() as running:
+
+        def serve(**environ: str) -> Server:
+            return running.enter_context(_served(settings, environ))
+
+        yield serve
+
+
+@pytest.fixture
+def server(serve: Serve, request: pytest.FixtureRequest) -> Server:
+    """One that serves, with the settings of the test's mark `settings`."""
+    mark = request.node.get_closest_marker("settings")
+    return serve(**mark.kwargs if mark else {})
+
+
+@contextmanager
+def _served(settings: Settings, environ: dict[str, str]) -> Iterator[Server]:
     port = services.free_port()
-    environ = {**os.environ, "PORT": str(port), "DATABASE_URL": settings.database_url}
-    log = settings.instance / "gunicorn.log"
+    log = settings.instance / f"gunicorn-{port}.log"
     with log.open("wb") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn"], cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=errors
+            [sys.executable, "-m", "gunicorn"],
+            cwd=ROOT,
+            env={**os.environ, "PORT": str(port), "DATABASE_URL": settings.database_url, **environ},
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
         )
     url = f"http://127.0.0.1:{port}"
     try:

@@ -1,5 +1,8 @@
 """The public pages: each view reads the request, calls one rule and answers with a page or a partial."""
 
+import math
+import random
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,11 +18,12 @@ from flask import (
     url_for,
 )
 from flask.typing import ResponseReturnValue
+from flask_limiter import RateLimitExceeded
 from sqlalchemy import Engine
 
 from campaign import campaigns, feed, guard, sharing, signing
 from campaign.campaigns import Stage
-from campaign.extensions import STORAGE_ERRORS, db
+from campaign.extensions import STORAGE_ERRORS, db, limiter
 from campaign.models import Campaign
 from campaign.once import Once
 from campaign.site.cleaning import clean
@@ -27,6 +31,8 @@ from campaign.site.forms import SignForm
 
 site = Blueprint("site", __name__)
 
+SPREAD_SECONDS = 5
+"""Over how many seconds those come back who were asked to wait."""
 _panels: Once[tuple[Engine, str], str] = Once(most=256)
 """The thank-you panels: the same for every signer of a campaign."""
 
@@ -50,10 +56,21 @@ def campaign_page(slug: str) -> ResponseReturnValue:
     return cacheable(render_campaign("site/campaign.html", campaign, form=SignForm(campaign.language)))
 
 
+@site.before_request
+def refuse_broken_body() -> None:
+    """Before the body is looked at."""
+    guard.refuse_broken_body(request)
+
+
+def client() -> str:
+    """Whom a signature is counted for, when it comes to limits; empty for who is not limited."""
+    return guard.client(request.remote_addr, current_app.config["SETTINGS"]) or ""
+
+
 @site.post("/campaigns/<slug>/signatures")
+@limiter.limit(lambda: current_app.config["SETTINGS"].ratelimit_sign, key_func=client, exempt_when=lambda: not client())
 def sign(slug: str) -> ResponseReturnValue:
     """Take a signature; for HTMX the answer is what takes the form's place, for others a page."""
-    guard.refuse_broken_body(request)
     try:
         campaign, now = find_or_404(slug), datetime.now(UTC)
         # Before the form is looked at: nobody should mend a field in vain.
@@ -67,8 +84,7 @@ def sign(slug: str) -> ResponseReturnValue:
     except STORAGE_ERRORS:
         current_app.logger.exception("a signature could not be stored")
         db.session.rollback()
-        template = "site/_sign_form.html" if is_htmx() else "site/not_stored.html"
-        return render_template(template, slug=slug, form=SignForm("en"), not_stored=True), 503
+        return render_refusal(slug, not_stored=True), 503
     if not is_htmx():
         return redirect(url_for("site.thanks", slug=slug), 303)
     # Made of what was typed and of nothing else, so that a mailbox that has signed before gets the very same answer.
@@ -78,6 +94,21 @@ def sign(slug: str) -> ResponseReturnValue:
     answer = make_response(panel + entry)
     answer.headers["HX-Trigger"] = "signed"
     return answer
+
+
+@site.errorhandler(RateLimitExceeded)
+def limited(_error: RateLimitExceeded) -> ResponseReturnValue:
+    """Ask who shares an address with many others to wait; what they typed is sent again by itself, with HTMX."""
+    limit = limiter.current_limit
+    seconds = max(1, math.ceil(limit.reset_at - time.time())) if limit else 60
+    # Those who wait for the same moment must not all come back in it.
+    wait = seconds + random.randrange(SPREAD_SECONDS)  # noqa: S311 (no secret hangs on it)
+    slug = (request.view_args or {})["slug"]
+    return (
+        render_refusal(slug, wait=wait, resend=is_htmx()),
+        429,
+        {"Retry-After": str(wait), "Cache-Control": "no-store"},
+    )
 
 
 @site.errorhandler(signing.NotOpenError)
@@ -163,6 +194,12 @@ def render_campaign(template: str, campaign: Campaign, *, fresh: bool = False, *
         now=now,
         **context,
     )
+
+
+def render_refusal(slug: str, **why: Any) -> str:
+    """The form again, with what was typed and why it was not taken; without asking the database for anything."""
+    template = "site/_sign_form.html" if is_htmx() else "site/refused.html"
+    return render_template(template, slug=slug, form=SignForm("en"), **why)
 
 
 def cacheable(body: str | Response) -> Response:
