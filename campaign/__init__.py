@@ -3,7 +3,7 @@
 from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from campaign import commands, errors, guard
+from campaign import commands, errors, guard, static
 from campaign.extensions import compress, db, engine_options, limiter
 from campaign.kept import Kept
 from campaign.settings import ROOT, Settings
@@ -45,6 +45,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.after_request(lambda response: guard.add_headers(response, settings))
     errors.init_app(app)
     formatting.init_app(app)
+    static.init_app(app)
     app.register_blueprint(site)
     commands.init_app(app)
     return app

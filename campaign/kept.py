@@ -20,7 +20,7 @@ from campaign.shared import PREFIX, Shared
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-CROWDED = re.compile(r"/campaigns/[^/]+?(?:/feed|\.json|\.atom)?")
+CROWDED = re.compile(r"/campaigns/[^/]+?(?:/feed|\.json|\.atom)?|/static/[^/]+")
 """The paths that a crowd asks for; without a query."""
 MOST = 512
 """Answers kept at once: a page of 15 KB for each campaign and each of the four ways to compress it."""
@@ -58,6 +58,7 @@ class Kept:
         self._app = app
         self._shared = shared
         self._edition = edition
+        self._for_ever: dict[tuple[str, str], Answer] = {}
         self._answers: Once[tuple[str, str], Answer] = Once(MOST, keep=lambda answer: answer.etag is not None)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -66,7 +67,9 @@ class Kept:
         if environ["REQUEST_METHOD"] != "GET" or environ.get("QUERY_STRING") or not CROWDED.fullmatch(path):
             return self._app(environ, start_response)
         encoding = _encoding(environ.get("HTTP_ACCEPT_ENCODING", ""))
-        answer = self._answers.get((path, encoding), lambda: self._made_by_one_of_us(path, encoding, environ))
+        answer = self._for_ever.get((path, encoding)) or self._answers.get(
+            (path, encoding), lambda: self._made_by_one_of_us(path, encoding, environ)
+        )
         if answer.etag and answer.etag in environ.get("HTTP_IF_NONE_MATCH", ""):
             start_response("304 Not Modified", [pair for pair in answer.headers if pair[0] not in _OF_THE_BODY])
             return []
@@ -79,7 +82,9 @@ class Kept:
         if isinstance(kept, bytes):
             return Answer.from_bytes(kept)
         answer = self._made(encoding, environ)
-        if answer.etag:
+        if any("immutable" in value for _, value in answer.headers):
+            self._for_ever[path, encoding] = answer
+        elif answer.etag:
             self._shared.ask(lambda redis: redis.set(key, answer.to_bytes(), px=SHARED_MS), lambda: None)
         return answer
 
