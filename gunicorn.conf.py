@@ -1,31 +1,62 @@
 """How gunicorn serves the site; read by itself when gunicorn starts in this folder."""
 
 import ctypes
+import resource
+import selectors
 import socket
 import struct
+import time
 from contextlib import suppress
+from functools import partial
 from threading import Thread
 from typing import Any
+
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from campaign import places
 from campaign.settings import THREADS, Settings
 
 settings = Settings.from_environ()
 
+SILENT_SECONDS = 5
+"""How long a connection may say nothing; browsers open some in advance."""
+STALLED_SECONDS = 10
+"""How long a phone that has lost its network in the middle of a request may hold a thread."""
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishes no types.
+    """gunicorn's worker with threads, but a connection gets a thread when it has said something, and not before.
+
+    gunicorn gives it one for five seconds, to wait: a thousand silent connections would hold all threads for a minute.
+    """
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """Give a connection to a thread, or wait for its first word where gunicorn waits for all the others'."""
+        if conn.initialized or conn.data_ready:
+            super().enqueue_req(conn)
+            return
+        conn.sock.setblocking(False)
+        conn.timeout = time.monotonic() + SILENT_SECONDS
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+
+
 wsgi_app = "wsgi:app"
 bind = settings.bind
 workers = settings.web_concurrency
 # Threads, and more than work at once, so that slow phones hold up nobody else.
-worker_class = "gthread"
+worker_class = Worker
 threads = THREADS
+# Connections that wait cost a file descriptor each, and no thread; what a process may have of them is asked for.
+worker_connections = 4000
+_, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (most_files if 0 < most_files < 8192 else 8192, most_files))
+# A request that is at work when a worker is asked to stop has this long: longer than anything waits for the database.
+graceful_timeout = 30
 # What goes wrong is written; not its warnings, which quote a malformed request: its address, names, mailboxes.
 loglevel = "error"
 # We don't steer a running gunicorn by its socket, which it would put into the home folder.
 control_socket_disable = True
-
-
-STALLED_SECONDS = 10
-"""How long a phone that has lost its network in the middle of a request may hold a thread."""
 
 
 def when_ready(server: Any) -> None:
