@@ -4,7 +4,7 @@ from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from campaign import commands, errors, guard, static
-from campaign.extensions import compress, db, engine_options, limiter
+from campaign.extensions import compress, db, engine_options, limiter, replica_binds
 from campaign.kept import Kept
 from campaign.settings import ROOT, Settings
 from campaign.shared import Shared, edition
@@ -33,6 +33,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         RATELIMIT_STORAGE_OPTIONS={"shared": shared},
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
+        SQLALCHEMY_BINDS=replica_binds(settings.database_read_url),
     )
     app.wsgi_app = Kept(app.wsgi_app, shared, edition(settings))  # type: ignore[method-assign]
     if settings.trusted_proxies:

@@ -14,7 +14,9 @@ from markdown_it import MarkdownIt
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
+from campaign import replica
 from campaign.campaign_file import CampaignFile
+from campaign.extensions import db
 from campaign.models import Campaign, CampaignState
 from campaign.once import Once
 
@@ -45,21 +47,21 @@ def find(session: Session, slug: str) -> Campaign | None:
     return session.scalar(select(Campaign).where(Campaign.slug == slug))
 
 
-_found: Once[tuple[Engine, str], Campaign | None] = Once(most=256, keep=lambda campaign: campaign is not None)
+_found: Once[tuple[Engine, str, bool], Campaign | None] = Once(most=256, keep=lambda campaign: campaign is not None)
 
 
-def find_public(engine: Engine, slug: str) -> Campaign | None:
+def find_public(slug: str, *, to_sign: bool = False) -> Campaign | None:
     """The campaign of that slug as it was in this tick, detached; None for a draft, of which the public knows nothing.
 
     A crowd asks for it with each signature, so that what an organiser changes takes a second to hold for everybody.
+    `to_sign`, it is looked up where signatures are stored, and never in a replica.
     """
 
-    def made() -> Campaign | None:
-        with Session(engine) as session:
-            campaign = find(session, slug)
-            return None if campaign and campaign.state is CampaignState.DRAFT else campaign
+    def made(session: Session) -> Campaign | None:
+        campaign = find(session, slug)
+        return None if campaign and campaign.state is CampaignState.DRAFT else campaign
 
-    return _found.get((engine, slug), made)
+    return _found.get((db.engine, slug, to_sign), lambda: replica.read(made, fresh=to_sign))
 
 
 def set_state(session: Session, campaign_id: int, state: CampaignState, now: datetime) -> None:
@@ -72,10 +74,10 @@ def every(session: Session) -> list[Campaign]:
     return list(session.scalars(select(Campaign).order_by(Campaign.created_at.desc(), Campaign.id.desc())))
 
 
-def public(session: Session, now: datetime) -> list[Campaign]:
+def public(now: datetime) -> list[Campaign]:
     """All but drafts: those to sign first, then those to come, then the won and the closed, each newest first."""
     order = [Stage.OPEN, Stage.UPCOMING, Stage.WON, Stage.CLOSED]
-    shown = [campaign for campaign in every(session) if campaign.state is not CampaignState.DRAFT]
+    shown = [campaign for campaign in replica.read(every) if campaign.state is not CampaignState.DRAFT]
     return sorted(shown, key=lambda campaign: order.index(stage(campaign, now)))
 
 

@@ -74,6 +74,15 @@ def engine_options(database_url: str) -> dict[str, Any]:
     return options
 
 
+def replica_binds(database_read_url: str) -> dict[str, dict[str, Any]]:
+    """Flask-SQLAlchemy's name for the replica, if there is one, and how to connect to it."""
+    if not database_read_url:
+        return {}
+    # It must be slow or away for less time than a reader waits, for there is another to ask.
+    arguments = {"connect_timeout": 2, "options": "-c default_transaction_read_only=on -c statement_timeout=2s"}
+    return {"read": {"url": database_read_url, **engine_options(database_read_url), "connect_args": arguments}}
+
+
 @contextmanager
 def write_transaction(engine: Engine | None = None) -> Iterator[Session]:
     """One transaction that may write: committed at the end of the block, rolled back on any exception.

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine, Row, Select, select, tuple_
 from sqlalchemy.orm import Session
 
-from campaign import tally
+from campaign import replica, tally
+from campaign.extensions import db
 from campaign.models import Signature, display_name, display_place
 from campaign.once import Once
 
@@ -62,18 +63,17 @@ class Page:
 _feeds: Once[tuple[Engine, int], Feed] = Once(most=256)
 
 
-def read(engine: Engine, campaign_id: int, *, fresh: bool = False) -> Feed:
+def read(campaign_id: int, *, fresh: bool = False) -> Feed:
     """The campaign's feed, of this tick; `fresh`, as it is in the database at this moment."""
 
-    def made() -> Feed:
-        with Session(engine) as session:
-            newest = session.execute(_listed(campaign_id).limit(RECENT)).all()
-            return Feed(tally.count(session, campaign_id), [_signatory(row) for row in newest])
+    def made(session: Session) -> Feed:
+        newest = session.execute(_listed(campaign_id).limit(RECENT)).all()
+        return Feed(tally.count(session, campaign_id), [_signatory(row) for row in newest])
 
-    return _feeds.get((engine, campaign_id), made, fresh=fresh)
+    return _feeds.get((db.engine, campaign_id), lambda: replica.read(made, fresh=fresh), fresh=fresh)
 
 
-def page(session: Session, campaign_id: int, before: str | None = None) -> Page:
+def page(campaign_id: int, before: str | None = None) -> Page:
     """A page of all signatories: the newest, or those before the cursor that the page before gave.
 
     Raises:
@@ -83,7 +83,7 @@ def page(session: Session, campaign_id: int, before: str | None = None) -> Page:
     if before is not None:
         listed = listed.where(tuple_(Signature.listed_at, Signature.id) < tuple_(*_position(before)))
     # One more than is shown tells whether there is a next page.
-    rows = session.execute(listed.limit(PAGE + 1)).all()
+    rows = replica.read(lambda session: session.execute(listed.limit(PAGE + 1)).all())
     signatories = [_signatory(row) for row in rows[:PAGE]]
     return Page(signatories, _cursor(signatories[-1]) if len(rows) > PAGE else None)
 

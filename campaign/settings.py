@@ -52,6 +52,8 @@ class Settings:
     """SQLAlchemy URL. Default: the SQLite file `campaign.sqlite` in the instance folder."""
     secret_key: str
     """Signs what only this site may have written. Default: made once and kept in the instance folder."""
+    database_read_url: str = ""
+    """A replica of a PostgreSQL database, for the public's pages; signing never goes there."""
     site_name: str = "Campaign"
     """The organisation's name, at the top of every page."""
     site_url: str = "http://127.0.0.1:8000"
@@ -105,6 +107,7 @@ class Settings:
         settings = cls(
             database_url=read("DATABASE_URL", _database_url, lambda: f"sqlite:///{_made(folder) / 'campaign.sqlite'}"),
             secret_key=read("SECRET_KEY", _secret, lambda: _kept_secret(_made(folder) / "secret_key")),
+            database_read_url=read("DATABASE_READ_URL", _database_url, lambda: cls.database_read_url),
             site_name=read("SITE_NAME", str, lambda: cls.site_name),
             site_url=read("SITE_URL", _site_url, lambda: f"http://{_bracketed(host)}:{port}"),
             host=host,
@@ -123,6 +126,9 @@ class Settings:
         )
         if settings.htmx_url.startswith("https:") and not settings.htmx_integrity:
             raise SettingError("HTMX_INTEGRITY", "is needed with an HTMX_URL on another host; give the file's hash")
+        both = settings.database_url, settings.database_read_url
+        if settings.database_read_url and not all(url.startswith("postgresql") for url in both):
+            raise SettingError("DATABASE_READ_URL", "must be a replica of a PostgreSQL database")
         return settings
 
     @property

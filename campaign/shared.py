@@ -5,7 +5,6 @@ on its own; nothing waits for it and nothing fails.
 """
 
 import hashlib
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from limits.storage import Storage
 
+from campaign.away import Away
 from campaign.settings import ROOT, Settings
 
 if TYPE_CHECKING:
@@ -22,14 +22,11 @@ ANSWER_SECONDS = 0.25
 """How long an answer of Redis is waited for; on a network of one's own it comes in a hundredth of that."""
 AWAY_SECONDS = 1.0
 """After a failure, how long it is not asked again."""
-SAY_AGAIN_SECONDS = 60
-"""How often the log says that it is away."""
 
 PREFIX = "campaign:"
 """What begins all of our keys; others may use the same Redis."""
 
 T = TypeVar("T")
-_log = logging.getLogger(__name__)
 
 
 class Shared:
@@ -38,29 +35,19 @@ class Shared:
     def __init__(self, settings: Settings) -> None:
         """Take the Redis of the settings; it is not asked before it is needed."""
         self._redis = _redis(settings.redis_url) if settings.redis_url else None
-        self._away_until = self._say_at = 0.0
-        self._lock = threading.Lock()
+        self._away = Away("Redis can't be used: each process limits and keeps on its own", AWAY_SECONDS)
 
     def ask(self, work: "Callable[[Redis], T]", otherwise: Callable[[], T]) -> T:
         """What `work` gets from Redis; what `otherwise` gives, where there is none or it can't be used."""
-        if self._redis is None or time.monotonic() < self._away_until:
+        if self._redis is None or self._away:
             return otherwise()
         try:
             return work(self._redis)
         except Exception as error:
             if type(error).__module__ != "redis.exceptions":
                 raise
-            self._away(error)
+            self._away.note(type(error).__name__)
             return otherwise()
-
-    def _away(self, error: Exception) -> None:
-        with self._lock:
-            now = time.monotonic()
-            self._away_until = now + AWAY_SECONDS
-            if now < self._say_at:
-                return
-            self._say_at = now + SAY_AGAIN_SECONDS
-        _log.error("Redis can't be used (%s): each process limits and keeps on its own", type(error).__name__)
 
     @property
     def away(self) -> bool:

@@ -135,8 +135,14 @@ def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     app.test_client_class, app.test_cli_runner_class = Visitor, Operator
     with app.app_context():
         yield app
-        db.session.remove()
-        db.engine.dispose()
+        dispose()
+
+
+def dispose() -> None:
+    """Close what the current app holds of its databases."""
+    db.session.remove()
+    for engine in db.engines.values():
+        engine.dispose()
 
 
 class Visitor(FlaskClient):

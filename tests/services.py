@@ -115,6 +115,15 @@ def postgresql_at(folder: Path, *options: str) -> Service:
 
 
 @contextmanager
+def replica_of(primary: Service) -> Iterator[Service]:
+    """A streaming replica of a PostgreSQL server."""
+    with _folder("replica") as folder:
+        copy = [program("pg_basebackup"), "-d", f"postgresql://campaign@127.0.0.1:{primary.port}", "-D", "data", "-R"]
+        subprocess.run([*copy, "-c", "fast"], cwd=folder, check=True, **_as_nobody_special())
+        yield from _served(postgresql_at(folder, "max_connections=300"))
+
+
+@contextmanager
 def redis() -> Iterator[Service]:
     """A Redis server that keeps nothing on the disk."""
     with _folder("redis") as folder:

@@ -109,6 +109,7 @@ WRONG = [
     ("DATABASE_URL", "sqlite://", "must name a file; what is only in memory is lost at the end"),
     ("DATABASE_URL", "sqlite:///:memory:", "must name a file"),
     ("DATABASE_URL", "sqlite:///file::memory:?uri=true", "must name a file"),
+    ("DATABASE_READ_URL", "postgresql://replica/campaign", "must be a replica of a PostgreSQL database"),
     ("SECRET_KEY", "short", "must have at least 32 characters"),
     ("SITE_URL", "park.example", "must be the site's address without a path, such as https://example.org, not 'park"),
     ("SITE_URL", "ftp://park.example", "must be the site's address without a path"),

@@ -6,7 +6,7 @@ from flask import Response, jsonify, make_response
 from flask.typing import ResponseReturnValue
 
 from campaign import campaigns, feed, tally
-from campaign.extensions import db, write_transaction
+from campaign.extensions import write_transaction
 from campaign.site.views import cacheable, find_or_404, render_campaign, site
 
 
@@ -14,7 +14,7 @@ from campaign.site.views import cacheable, find_or_404, render_campaign, site
 def campaign_json(slug: str) -> ResponseReturnValue:
     """Count, goal, stage and recent signatories."""
     campaign = find_or_404(slug)
-    current = feed.read(db.engine, campaign.id)
+    current = feed.read(campaign.id)
     return cacheable(
         jsonify(
             slug=campaign.slug,

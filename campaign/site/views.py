@@ -41,11 +41,11 @@ _panels: Once[tuple[Engine, str], str] = Once(most=256)
 def home() -> ResponseReturnValue:
     """The campaigns; where only one can be signed, that one."""
     now = datetime.now(UTC)
-    shown = campaigns.public(db.session(), now)
+    shown = campaigns.public(now)
     stages = [campaigns.stage(campaign, now) for campaign in shown]
     if stages.count(Stage.OPEN) == 1:
         return redirect(url_for("site.campaign_page", slug=shown[stages.index(Stage.OPEN)].slug))
-    counts = [feed.read(db.engine, campaign.id).count for campaign in shown]
+    counts = [feed.read(campaign.id).count for campaign in shown]
     return cacheable(render_template("site/home.html", shown=list(zip(shown, stages, counts, strict=True))))
 
 
@@ -72,7 +72,7 @@ def client() -> str:
 def sign(slug: str) -> ResponseReturnValue:
     """Take a signature; for HTMX the answer is what takes the form's place, for others a page."""
     try:
-        campaign, now = find_or_404(slug), datetime.now(UTC)
+        campaign, now = find_or_404(slug, to_sign=True), datetime.now(UTC)
         # Before the form is looked at: nobody should mend a field in vain.
         signing.check_open(campaign, now)
         form = SignForm(campaign.language)
@@ -137,7 +137,7 @@ def signatories(slug: str) -> ResponseReturnValue:
     """All signatories, a page at a time."""
     campaign = find_or_404(slug)
     try:
-        page = feed.page(db.session(), campaign.id, request.args.get("before"))
+        page = feed.page(campaign.id, request.args.get("before"))
     except ValueError:
         abort(404)
     older_ones = "before" in request.args
@@ -165,9 +165,9 @@ def place() -> ResponseReturnValue:
     return render_template("site/_place.html", form=form) if form.fill_in_place() else ("", 204)
 
 
-def find_or_404(slug: str) -> Campaign:
+def find_or_404(slug: str, *, to_sign: bool = False) -> Campaign:
     """The campaign of that slug, if the public may see it."""
-    return campaigns.find_public(db.engine, slug) or abort(404)
+    return campaigns.find_public(slug, to_sign=to_sign) or abort(404)
 
 
 def is_htmx() -> bool:
@@ -183,7 +183,7 @@ def public_url(campaign: Campaign) -> str:
 def render_campaign(template: str, campaign: Campaign, *, fresh: bool = False, **context: Any) -> str:
     """A page or a partial about a campaign, with its stage, its feed and its progress."""
     now = datetime.now(UTC)
-    current = feed.read(db.engine, campaign.id, fresh=fresh)
+    current = feed.read(campaign.id, fresh=fresh)
     return render_template(
         template,
         campaign=campaign,
