@@ -3,8 +3,9 @@
 (() => {
   const page = document.documentElement;
   const SECOND = 1000;
-  // The server may show a feed that is a second old; a signer's own must be in the one that is asked for next.
-  const AFTER_SIGNING = 1.2 * SECOND;
+  // A signer's own must be in the feed that is asked for next. The server may show one that is a second old, and nginx
+  // keeps that for up to three (deploy/nginx.conf). Meanwhile their entry stands where the thank-you has put it.
+  const AFTER_SIGNING = 4.2 * SECOND;
   // Seldom enough that a screen reader's user can read on.
   const BETWEEN_ANNOUNCEMENTS = 60 * SECOND;
 

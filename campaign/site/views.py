@@ -206,9 +206,12 @@ def cacheable(body: str | Response) -> Response:
     """An answer that is the same for everyone, which browsers keep and ask about: 304 while it has not changed."""
     answer = make_response(body)
     answer.cache_control.public = True
-    # Browsers ask each time. A proxy keeps it for a second, and for a day while every node is down (RFC 5861).
+    # Browsers ask each time. A proxy keeps it for a second, and for a day while every node is down (RFC 5861). While it
+    # asks for the next it may show the last for a second more, and not longer: the next to look is told how it is now.
+    # Browsers obey that too, which is less than a signer's page waits before it asks (AFTER_SIGNING in site.js).
     answer.cache_control.max_age = 0
     answer.cache_control.s_maxage = 1
+    answer.cache_control.stale_while_revalidate = 1
     answer.cache_control.stale_if_error = 86_400
     answer.add_etag()
     answer.make_conditional(request)
