@@ -58,6 +58,8 @@ ADA = {
     "region": "",
 }
 HTMX = {"HX-Request": "true"}
+DOMAIN = "petitions.example.org"
+"""As in the files of deploy/."""
 
 Publish = Callable[..., Campaign]
 Sign = Callable[..., TestResponse]
@@ -272,3 +274,29 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
         except OSError:
             time.sleep(0.05)
     raise RuntimeError(f"gunicorn does not answer at {url}")
+
+
+StartNode = Callable[..., services.Node]
+
+
+@pytest.fixture
+def start_node(app: Flask, campaign: Campaign, settings: Settings) -> Iterator[StartNode]:
+    """Start a gunicorn for the test's own database that expects one proxy before it; settings as keywords."""
+    with ExitStack() as running:
+
+        def start(**environ: str) -> services.Node:
+            ours = {
+                "DATABASE_URL": settings.database_url,
+                "SECRET_KEY": settings.secret_key,
+                "SITE_URL": f"https://{DOMAIN}",
+                "TRUSTED_PROXIES": "1",
+                "WEB_CONCURRENCY": "1",
+                # All of a test's crowd come from one address.
+                "RATELIMIT_ENABLED": "false",
+            }
+            node = services.Node(ours | environ, settings.instance / "node.log")
+            running.callback(node.stop)
+            node.start()
+            return node
+
+        yield start

@@ -6,13 +6,17 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from campaign.settings import ROOT
 
 
 def free_port() -> int:
@@ -138,3 +142,45 @@ def _served(service: Service) -> Iterator[Service]:
         yield service
     finally:
         service.stop()
+
+
+@dataclass
+class Node:
+    """A gunicorn that a test may stop, kill and start again, on the same port."""
+
+    environ: dict[str, str]
+    log: Path
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and come back when it answers."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn"],
+                cwd=ROOT,
+                env={**os.environ, **self.environ, "PORT": str(self.port)},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + 30
+        while True:
+            with suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=5).close()
+                return
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, "gunicorn does not answer"
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Stop it as systemd does."""
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(timeout=40)
+
+    def kill(self) -> None:
+        """Kill it and its workers, as when the machine's power goes."""
+        assert self.process
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=30)
