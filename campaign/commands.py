@@ -1,4 +1,4 @@
-"""The operator's and organiser's commands: flask prepare, flask campaigns …, flask signatures …"""
+"""The operator's and organiser's commands: flask prepare, copy-from, campaigns …, signatures …"""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.orm import Session
 
-from campaign import campaign_file, campaigns, delivery, fake, tally
+from campaign import campaign_file, campaigns, copying, delivery, fake, tally
 from campaign.campaign_file import CampaignFile, CampaignFileError
 from campaign.extensions import STORAGE_ERRORS, db, init_migrations, lock_out_other_nodes, write_transaction
 from campaign.models import Campaign, CampaignState
@@ -52,6 +52,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(campaigns_group)
     app.cli.add_command(signatures_group)
     app.cli.add_command(prepare)
+    app.cli.add_command(copy_from)
 
 
 @click.command()
@@ -68,6 +69,23 @@ def prepare() -> None:
             lock_out_other_nodes(session.connection())
             if not campaigns.every(session):
                 _publish(session, samples)
+
+
+@click.command("copy-from")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@with_appcontext
+def copy_from(file: Path) -> None:
+    """Copy everything of a SQLite FILE into this empty database, to move a site to PostgreSQL."""
+    with _database_trouble_in_one_line():
+        upgrade()
+        with write_transaction() as session:
+            lock_out_other_nodes(session.connection())
+            try:
+                copied = copying.copy_from(file, session)
+            except copying.CopyError as error:
+                raise click.ClickException(str(error)) from None
+    for table, rows in copied.items():
+        click.echo(f"{table}: {rows} rows")
 
 
 @campaigns_group.command()
