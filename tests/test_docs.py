@@ -48,10 +48,20 @@ def test_every_command_is_there_and_explained(app: Flask) -> None:
     assert shown == there
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/operate.md"])
 def test_every_file_that_is_named_is_there(document: str) -> None:
     text = (ROOT / document).read_text()
-    named = re.findall(r"\]\(([^)#]+)\)", text)
-    named += re.findall(r"`((?:campaign|templates|static|script)/[\w./]*)`", text)
+    links = [path for path in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text) if not path.startswith("http")]
+    named = [(ROOT / document).parent / path for path in links]
+    named += [ROOT / path for path in re.findall(r"`((?:campaign|templates|static|script|deploy)/[\w./]*)", text)]
     assert len(named) >= 3
-    assert [path for path in named if not path.startswith("http") and not (ROOT / path).exists()] == []
+    assert [path for path in named if not path.exists()] == []
+
+
+def test_every_heading_that_is_linked_to_is_there() -> None:
+    for document in ("README.md", "CHANGELOG.md", "docs/operate.md"):
+        for path, heading in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", (ROOT / document).read_text()):
+            linked = (ROOT / document).parent / path if path else ROOT / document
+            headings = re.findall(r"^#+ (.+)$", linked.read_text(), re.M)
+            # As GitHub makes anchors of them.
+            assert heading in [re.sub(r"[^\w -]", "", words.lower()).replace(" ", "-") for words in headings], heading
