@@ -47,10 +47,12 @@ workers = settings.web_concurrency
 # Threads, and more than work at once, so that slow phones hold up nobody else.
 worker_class = Worker
 threads = THREADS
-# Connections that wait cost a file descriptor each, and no thread; what a process may have of them is asked for.
+# Connections that wait cost a file descriptor each, and no thread. A process begins with few, but may take more.
 worker_connections = 4000
 _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-resource.setrlimit(resource.RLIMIT_NOFILE, (most_files if 0 < most_files < 8192 else 8192, most_files))
+# Where it may not, the operator has said how many (LimitNOFILE of deploy/campaign.service).
+with suppress(OSError, ValueError):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files if 0 < most_files < 8192 else 8192, most_files))
 # A request that is at work when a worker is asked to stop has this long: longer than anything waits for the database.
 graceful_timeout = 30
 # What goes wrong is written; not its warnings, which quote a malformed request: its address, names, mailboxes.

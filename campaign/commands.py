@@ -59,16 +59,20 @@ def init_app(app: Flask) -> None:
 @with_appcontext
 def prepare() -> None:
     """Bring the database to this version, and publish the sample if there is no campaign."""
-    from flask_migrate import upgrade
-
-    init_migrations(current_app)
     with _database_trouble_in_one_line():
-        upgrade()
+        _migrate()
         samples = campaign_file.read_all(sorted(SAMPLES.glob("*.md")))
         with write_transaction() as session:
             lock_out_other_nodes(session.connection())
             if not campaigns.every(session):
                 _publish(session, samples)
+
+
+def _migrate() -> None:
+    from flask_migrate import upgrade
+
+    init_migrations(current_app)
+    upgrade()
 
 
 @click.command("copy-from")
@@ -77,7 +81,7 @@ def prepare() -> None:
 def copy_from(file: Path) -> None:
     """Copy everything of a SQLite FILE into this empty database, to move a site to PostgreSQL."""
     with _database_trouble_in_one_line():
-        upgrade()
+        _migrate()
         with write_transaction() as session:
             lock_out_other_nodes(session.connection())
             try:

@@ -1,16 +1,11 @@
 """What every test stands on: a real app on a real SQLite file, a campaign, and a real gunicorn where one is needed."""
 
-import os
 import secrets
 import shutil
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from contextvars import Context
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -28,7 +23,7 @@ from campaign import campaigns, create_app, once
 from campaign.campaign_file import CampaignFile
 from campaign.extensions import db, init_migrations, write_transaction
 from campaign.models import Campaign, CampaignState, Signature
-from campaign.settings import ROOT, Settings
+from campaign.settings import Settings
 from tests import services
 
 SLUG = "save-the-park"
@@ -209,14 +204,8 @@ def stored() -> list[Signature]:
     return list(db.session.scalars(select(Signature).order_by(Signature.id)))
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(services.Node):
     """A gunicorn that runs, as an operator would run it."""
-
-    url: str
-    folder: Path
-    log: Path
-    """What it wrote to standard error."""
 
     @property
     def page(self) -> str:
@@ -228,11 +217,16 @@ Serve = Callable[..., Server]
 
 @pytest.fixture
 def serve(app: Flask, campaign: Campaign, settings: Settings) -> Iterator[Serve]:
-    """Serve the test's own database by gunicorn with two workers, as `script/serve` does; settings may be given."""
+    """Serve the test's own database by gunicorn with two workers, as `script/serve` does; settings as keywords."""
     with ExitStack() as running:
 
         def serve(**environ: str) -> Server:
-            return running.enter_context(_served(settings, environ))
+            port = services.free_port()
+            ours = {"DATABASE_URL": settings.database_url, "SECRET_KEY": settings.secret_key}
+            server = Server(ours | environ, settings.instance / f"gunicorn-{port}.log", port)
+            running.callback(server.stop)
+            server.start()
+            return server
 
         yield serve
 
@@ -244,59 +238,9 @@ def server(serve: Serve, request: pytest.FixtureRequest) -> Server:
     return serve(**mark.kwargs if mark else {})
 
 
-@contextmanager
-def _served(settings: Settings, environ: dict[str, str]) -> Iterator[Server]:
-    port = services.free_port()
-    log = settings.instance / f"gunicorn-{port}.log"
-    with log.open("wb") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn"],
-            cwd=ROOT,
-            env={**os.environ, "PORT": str(port), "DATABASE_URL": settings.database_url, **environ},
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(url + "/healthz", process)
-        yield Server(url, settings.instance, log)
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError(f"gunicorn does not answer at {url}")
-
-
-StartNode = Callable[..., services.Node]
-
-
 @pytest.fixture
-def start_node(app: Flask, campaign: Campaign, settings: Settings) -> Iterator[StartNode]:
-    """Start a gunicorn for the test's own database that expects one proxy before it; settings as keywords."""
-    with ExitStack() as running:
-
-        def start(**environ: str) -> services.Node:
-            ours = {
-                "DATABASE_URL": settings.database_url,
-                "SECRET_KEY": settings.secret_key,
-                "SITE_URL": f"https://{DOMAIN}",
-                "TRUSTED_PROXIES": "1",
-                "WEB_CONCURRENCY": "1",
-                # All of a test's crowd come from one address.
-                "RATELIMIT_ENABLED": "false",
-            }
-            node = services.Node(ours | environ, settings.instance / "node.log")
-            running.callback(node.stop)
-            node.start()
-            return node
-
-        yield start
+def start_node(serve: Serve) -> Serve:
+    """Start a small node that expects one proxy before it; settings as keywords."""
+    proxied = {"SITE_URL": f"https://{DOMAIN}", "TRUSTED_PROXIES": "1", "WEB_CONCURRENCY": "1"}
+    # All of a test's crowd come from one address.
+    return lambda **environ: serve(**proxied | {"RATELIMIT_ENABLED": "false"} | environ)

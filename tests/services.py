@@ -150,8 +150,14 @@ class Node:
 
     environ: dict[str, str]
     log: Path
-    port: int = field(default_factory=free_port)
+    """What it wrote to standard error."""
+    port: int
     process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Its address, without a closing slash."""
+        return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Start it, and come back when it answers."""
@@ -160,14 +166,14 @@ class Node:
                 [sys.executable, "-m", "gunicorn"],
                 cwd=ROOT,
                 env={**os.environ, **self.environ, "PORT": str(self.port)},
-                stdout=log,
+                stdout=subprocess.DEVNULL,
                 stderr=log,
                 start_new_session=True,
             )
         deadline = time.monotonic() + 30
         while True:
             with suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=5).close()
+                urllib.request.urlopen(f"{self.url}/healthz", timeout=5).close()
                 return
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, "gunicorn does not answer"

@@ -17,7 +17,7 @@ from flask.testing import FlaskCliRunner
 from sqlalchemy import URL, make_url
 
 from campaign.settings import ROOT, Settings
-from tests.conftest import ADA, HTMX, PATH, SLUG, Sign, StartNode, only_sqlite, run_on
+from tests.conftest import ADA, HTMX, PATH, SLUG, Serve, Sign, only_sqlite, run_on
 from tests.services import Node
 
 COMMANDS = dict(re.findall(r"^```sh ([\w-]+)\n(.*?)^```$", (ROOT / "docs/operate.md").read_text(), re.M | re.S))
@@ -60,7 +60,7 @@ def kind(settings: Settings) -> str:
 
 def sign_at(node: Node, email: str) -> int:
     form = urlencode(ADA | {"email": email}).encode()
-    request = urllib.request.Request(f"http://127.0.0.1:{node.port}{PATH}/signatures", form, HTMX)
+    request = urllib.request.Request(f"{node.url}{PATH}/signatures", form, HTMX)
     with urllib.request.urlopen(request, timeout=30) as answer:
         return int(answer.status)
 
@@ -73,7 +73,7 @@ def counted(said: str) -> int:
 
 
 def test_a_copy_made_while_people_sign_has_all_that_were_thanked_before(
-    start_node: StartNode, shell: Shell, settings: Settings
+    start_node: Serve, shell: Shell, settings: Settings
 ) -> None:
     node, thanked, enough = start_node(), [0], threading.Event()
 
@@ -115,7 +115,7 @@ def restored_database(settings: Settings) -> Iterator[str]:
 
 
 def test_what_a_broken_database_has_lost_is_back_after_a_restore_and_people_sign_on(
-    start_node: StartNode, shell: Shell, settings: Settings, restored_database: str
+    start_node: Serve, shell: Shell, settings: Settings, restored_database: str
 ) -> None:
     node = start_node()
     for number in range(5):
@@ -138,7 +138,7 @@ def test_what_a_broken_database_has_lost_is_back_after_a_restore_and_people_sign
 
 @only_sqlite
 def test_a_site_that_has_outgrown_its_machine_moves_to_postgresql_with_every_signature(
-    start_node: StartNode, shell: Shell, sign: Sign, postgresql: URL
+    start_node: Serve, shell: Shell, sign: Sign, postgresql: URL
 ) -> None:
     for number in range(20):
         sign(email=f"{number}@example.org", name="Zoë" if number % 2 else "Ada", anonymous="y" if number % 3 else "")

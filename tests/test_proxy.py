@@ -22,9 +22,11 @@ from campaign import tally
 from campaign.extensions import db
 from campaign.models import Campaign
 from campaign.settings import ROOT
-from tests.conftest import ADA, DOMAIN, HTMX, PATH, StartNode, only_sqlite, stored
+from campaign.static import hashed_name
+from tests.conftest import ADA, DOMAIN, HTMX, PATH, Serve, only_sqlite, stored
 from tests.services import Node, free_port, program
 
+STYLE = f"/static/{hashed_name(ROOT / 'static', 'site.css')}"
 NODE = "server 127.0.0.1:8000 "
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 STALE = 3.5
@@ -192,11 +194,11 @@ def start_proxy(tmp_path: Path) -> Iterator[StartProxy]:
 
 
 def test_while_every_node_is_down_everyone_can_read_and_signers_are_told_the_truth(
-    start_node: StartNode, start_proxy: StartProxy
+    start_node: Serve, start_proxy: StartProxy
 ) -> None:
     node = start_node()
     proxy = start_proxy(node)
-    read = ["/", PATH, f"{PATH}/feed", f"{PATH}.json", f"{PATH}.atom", f"{PATH}/signatures", "/static/site.css"]
+    read = ["/", PATH, f"{PATH}/feed", f"{PATH}.json", f"{PATH}.atom", f"{PATH}/signatures", STYLE]
     before = {path: proxy.ask(path) for path in read}
     node.stop()
     time.sleep(STALE)
@@ -221,7 +223,7 @@ def test_while_every_node_is_down_everyone_can_read_and_signers_are_told_the_tru
 
 
 @only_sqlite
-def test_a_crowd_of_readers_gets_nginxs_copy(start_node: StartNode, start_proxy: StartProxy) -> None:
+def test_a_crowd_of_readers_gets_nginxs_copy(start_node: Serve, start_proxy: StartProxy) -> None:
     proxy = start_proxy(start_node())
     for number in range(20):
         assert proxy.ask(f"{PATH}?fbclid=personal{number}", headers={"Accept-Encoding": f"br, x{number}"}).status == 200
@@ -232,7 +234,7 @@ def test_a_crowd_of_readers_gets_nginxs_copy(start_node: StartNode, start_proxy:
 
 @only_sqlite
 def test_a_signers_page_finds_them_on_the_list_in_a_crowd_and_after_a_quiet_while(
-    start_node: StartNode, start_proxy: StartProxy
+    start_node: Serve, start_proxy: StartProxy
 ) -> None:
     proxy = start_proxy(start_node())
     pauses = re.search(r"AFTER_SIGNING = ([\d.]+) \* SECOND", (ROOT / "static/site.js").read_text())
@@ -260,7 +262,7 @@ def test_a_signers_page_finds_them_on_the_list_in_a_crowd_and_after_a_quiet_whil
 
 
 @only_sqlite
-def test_what_is_somebodys_own_is_never_kept_for_another(start_node: StartNode, start_proxy: StartProxy) -> None:
+def test_what_is_somebodys_own_is_never_kept_for_another(start_node: Serve, start_proxy: StartProxy) -> None:
     node = start_node()
     proxy = start_proxy(node)
     for name in ("Ada", "Grace"):
@@ -284,11 +286,9 @@ def test_what_is_somebodys_own_is_never_kept_for_another(start_node: StartNode, 
 
 
 @only_sqlite
-def test_a_tab_that_has_the_newest_list_is_told_so_in_a_few_bytes(
-    start_node: StartNode, start_proxy: StartProxy
-) -> None:
+def test_a_tab_that_has_the_newest_list_is_told_so_in_a_few_bytes(start_node: Serve, start_proxy: StartProxy) -> None:
     proxy = start_proxy(start_node())
-    paths = [PATH, f"{PATH}/feed", f"{PATH}.json", f"{PATH}/signatures", "/static/site.css"]
+    paths = [PATH, f"{PATH}/feed", f"{PATH}.json", f"{PATH}/signatures", STYLE]
     asked = [(path, {"Accept-Encoding": encoding}) for path in paths for encoding in ("gzip", "identity")]
     has = [proxy.ask(path, headers=headers).headers["ETag"] for path, headers in asked]
     for wait in (0, STALE):
@@ -300,7 +300,7 @@ def test_a_tab_that_has_the_newest_list_is_told_so_in_a_few_bytes(
 
 @only_sqlite
 def test_phones_that_send_their_form_a_byte_at_a_time_hold_up_nobody(
-    start_node: StartNode, start_proxy: StartProxy
+    start_node: Serve, start_proxy: StartProxy
 ) -> None:
     proxy = start_proxy(start_node())
     # More than a node has threads.
@@ -349,7 +349,7 @@ def test_a_signature_that_a_dying_node_has_got_is_given_to_no_other(start_proxy:
 
 @only_postgresql
 def test_with_one_of_two_nodes_killed_no_reader_fails_and_no_thanked_signature_is_lost(
-    start_node: StartNode, start_proxy: StartProxy, campaign: Campaign
+    start_node: Serve, start_proxy: StartProxy, campaign: Campaign
 ) -> None:
     nodes = [start_node(), start_node()]
     proxy = start_proxy(*nodes)
@@ -394,7 +394,7 @@ def test_with_one_of_two_nodes_killed_no_reader_fails_and_no_thanked_signature_i
 
 
 @only_sqlite
-def test_no_log_of_nginx_says_who_read_or_signed(start_node: StartNode, start_proxy: StartProxy) -> None:
+def test_no_log_of_nginx_says_who_read_or_signed(start_node: Serve, start_proxy: StartProxy) -> None:
     node = start_node()
     proxy = start_proxy(node)
     proxy.ask(f"{PATH}?email=leaked@example.org")
@@ -421,7 +421,7 @@ def test_everyone_comes_to_https_and_browsers_speak_http_2(start_proxy: StartPro
 
 
 @only_sqlite
-def test_a_query_can_neither_hide_the_list_nor_fill_the_cache(start_node: StartNode, start_proxy: StartProxy) -> None:
+def test_a_query_can_neither_hide_the_list_nor_fill_the_cache(start_node: Serve, start_proxy: StartProxy) -> None:
     proxy = start_proxy(start_node())
     assert proxy.sign().status == 200
     # Written so that nginx does not see the name that the site would read: the first page, not an older one.
