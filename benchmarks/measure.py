@@ -1,0 +1,210 @@
+"""The instruments: load by wrk, servers and yardsticks, memory, and the proof that no signature was lost or doubled."""
+
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flask_migrate import upgrade
+from sqlalchemy import text
+
+from campaign import campaign_file, campaigns, create_app, fake, tally
+from campaign.extensions import db, init_migrations, write_transaction
+from campaign.settings import ROOT, Settings
+from tests.services import free_port
+
+RUNS = 3
+SECONDS = 3
+PAGE = "/campaigns/end-ring-police-partnerships"
+SIGN = f"{PAGE}/signatures"
+GUNICORN = (sys.executable, "-m", "gunicorn")
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What wrk measured."""
+
+    per_second: float
+    p99: float
+    """Milliseconds."""
+    thanked: int
+    errors: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """What wrk is to ask for, as browsers do: again, where an ETag is given."""
+
+    url: str
+    sign: bool = False
+    etag: str = ""
+
+
+def load(*targets: Target, connections: int) -> list[Rate]:
+    """The medians of RUNS runs of SECONDS seconds at each target.
+
+    The targets take turns, so that what else the machine does falls on all of them.
+    """
+    turns = [[_run(target, connections) for target in targets] for _ in range(RUNS)]
+    return [_median([turn[number] for turn in turns]) for number in range(len(targets))]
+
+
+def _median(runs: list[Rate]) -> Rate:
+    return Rate(
+        per_second=statistics.median(run.per_second for run in runs),
+        p99=statistics.median(run.p99 for run in runs),
+        thanked=sum(run.thanked for run in runs),
+        errors=sum(run.errors for run in runs),
+    )
+
+
+def _run(target: Target, connections: int) -> Rate:
+    command = ["wrk", "-t2", f"-c{connections}", f"-d{SECONDS}s", "--latency", "--timeout", "30s"]
+    if target.sign:
+        # A word that no other run has makes its mailboxes its own.
+        command += ["-s", str(ROOT / "benchmarks" / "sign.lua"), target.url, "--", SIGN, f"{time.time_ns():x}"]
+    else:
+        again = ("-H", f"If-None-Match: {target.etag}") if target.etag else ()
+        command += ["-H", "Accept-Encoding: gzip", *again, target.url]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    p99, unit = re.findall(r"99%\s+([\d.]+)(us|ms|s)", said)[0]
+    thanked = re.search(r"Thanked: (\d+)", said)
+    wrong = re.findall(r"(?:Non-2xx or 3xx responses: |connect |read |write |timeout )(\d+)", said)
+    return Rate(
+        per_second=float(re.findall(r"Requests/sec:\s+([\d.]+)", said)[0]),
+        p99=float(p99) * {"us": 0.001, "ms": 1, "s": 1000}[unit],
+        thanked=int(thanked[1]) if thanked else 0,
+        errors=sum(map(int, wrong)),
+    )
+
+
+@contextmanager
+def serve(*command: str, **environ: str) -> Iterator[tuple[str, int]]:
+    """Serve by a command, with the site's own gunicorn settings; gives URL and process id."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PORT": str(port), **environ},
+        stdout=subprocess.DEVNULL,
+        # The log goes where an operator's goes: into a pipe or a file, not onto a terminal.
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 30
+    try:
+        while True:
+            try:
+                fetch(url + "/healthz")
+                break
+            except urllib.error.HTTPError:
+                break
+            except OSError:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError("gunicorn does not start") from None
+                time.sleep(0.02)
+        yield url, process.pid
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def serve_site(settings: Settings) -> AbstractContextManager[tuple[str, int]]:
+    """Serve the site as it is on the net: signing is limited, though nobody here comes near the limit."""
+    limits = {"RATELIMIT_TRUSTED": "192.0.2.0/24", "RATELIMIT_SIGN": "1000000 per minute, 10000000 per hour"}
+    return serve(*GUNICORN, "wsgi:app", DATABASE_URL=settings.database_url, **limits)
+
+
+def fetch(url: str, data: bytes | None = None) -> tuple[bytes, str]:
+    """Body, as compressed as browsers get it, and ETag."""
+    request = urllib.request.Request(url, data, {"Accept-Encoding": "gzip", "HX-Request": "true"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return answer.read(), answer.headers.get("ETag", "")
+
+
+def bare(folder: Path, body: bytes, *, status: str = "200 OK", sign: bool = False) -> float:
+    """Answers a second of a callable that does nothing but return the same bytes, at 16 connections."""
+    file = folder / "body"
+    file.write_bytes(body)
+    with serve(*GUNICORN, "benchmarks.bare:app", BARE_BODY=str(file), BARE_STATUS=status) as (url, _):
+        return load(Target(url, sign=sign), connections=16)[0].per_second
+
+
+def commits(settings: Settings) -> float:
+    """Bare INSERT and COMMIT of a signature a second, through the same driver on one connection."""
+    with create_app(settings).app_context():
+        campaign_id = campaigns.every(db.session())[0].id
+        row = fake.signature(campaign_id, "bare", datetime.now(UTC)) | {"email": "bare"}
+        columns = ", ".join(row)
+        insert = text(f"INSERT INTO signature ({columns}) VALUES ({', '.join(f':{name}' for name in row)})")
+        db.session.close()
+        with db.engine.execution_options(writes=True).connect() as connection:
+            done, until = 0, time.monotonic() + SECONDS
+            while time.monotonic() < until:
+                connection.execute(insert, row | {"email_key": f"bare-{time.time_ns()}", "state": "public"})
+                connection.commit()
+                done += 1
+            connection.execute(text("DELETE FROM signature WHERE email = 'bare'"))
+            connection.commit()
+        db.engine.dispose()
+    return done / SECONDS
+
+
+def prepare(settings: Settings, signatures: int = 0) -> None:
+    """Tables and the sample campaign, with so many invented signatures."""
+    app = create_app(settings)
+    init_migrations(app)
+    with app.app_context():
+        upgrade()
+        samples = campaign_file.read_all((ROOT / "campaigns").glob("*.md"))
+        with write_transaction() as session:
+            [(campaign, _)] = campaigns.publish(session, samples, datetime.now(UTC))
+            session.flush()
+            campaign_id = campaign.id
+        for _ in fake.sign(campaign_id, signatures, datetime.now(UTC)):
+            pass
+        db.engine.dispose()
+
+
+def stored(settings: Settings) -> int:
+    """How many signatures are stored; the tally must say the same."""
+    with create_app(settings).app_context():
+        found = tally.check(db.session(), campaigns.every(db.session())[0].id)
+        db.engine.dispose()
+    if not found.right:
+        raise SystemExit(f"COUNTED WRONG: stored {found.stored}, tally {found.tallied}")
+    return found.stored
+
+
+def largest_worker(master: int) -> float:
+    """Megabytes of memory that the largest of a gunicorn's workers holds."""
+    workers = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    sizes = [re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[0] for pid in workers]
+    return max(map(int, sizes)) / 1024
+
+
+def peak_of_export(settings: Settings) -> float:
+    """Megabytes by which an export of all signatures raises the peak of a process that has connected before."""
+    child = (
+        "import resource; from campaign import create_app, campaigns, delivery\n"
+        "from campaign.extensions import db\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        "with create_app().app_context():\n"
+        "    campaign = campaigns.every(db.session())[0].id; idle = peak()\n"
+        "    for chunk in delivery.csv_chunks(db.session(), campaign): pass\n"
+        "    print(peak() - idle)"
+    )
+    environ = {**os.environ, "DATABASE_URL": settings.database_url}
+    said = subprocess.run(
+        [sys.executable, "-c", child], cwd=ROOT, env=environ, check=True, capture_output=True, text=True
+    )
+    return float(said.stdout)
