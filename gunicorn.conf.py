@@ -3,6 +3,7 @@
 import ctypes
 import resource
 import selectors
+import signal
 import socket
 import struct
 import time
@@ -11,9 +12,10 @@ from functools import partial
 from threading import Thread
 from typing import Any
 
+from gunicorn import glogging
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from campaign import places
+from campaign import logs, metrics, places
 from campaign.settings import THREADS, Settings
 
 settings = Settings.from_environ()
@@ -55,10 +57,47 @@ with suppress(OSError, ValueError):
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files if 0 < most_files < 8192 else 8192, most_files))
 # A request that is at work when a worker is asked to stop has this long: longer than anything waits for the database.
 graceful_timeout = 30
+
+
+class Logger(glogging.Logger):  # type: ignore[misc]  # gunicorn publishes no types.
+    """Gunicorn's own log, in the form of ours."""
+
+    def setup(self, cfg: Any) -> None:
+        """Set it up as gunicorn does, also when it reads its settings again."""
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            logs.dress(handler)
+
+
+logger_class = Logger
 # What goes wrong is written; not its warnings, which quote a malformed request: its address, names, mailboxes.
 loglevel = "error"
 # We don't steer a running gunicorn by its socket, which it would put into the home folder.
 control_socket_disable = True
+
+M_ARENA_MAX = -8
+"""From glibc's malloc.h: how many heaps the threads of a process spread over; 16 on two cores, if nothing is said."""
+
+
+def on_starting(_server: Any) -> None:
+    """Open the port for metrics, if there is to be one, before there are workers to share it."""
+    metrics.open_port(settings.metrics_host, settings.metrics_port)
+
+
+def post_fork(_server: Any, _worker: Any) -> None:
+    """Let each worker be stopped from its beginning, take two heaps at most, and answer at the port for metrics."""
+    # Until it sets its own handlers it has those of the main process, which would swallow the signal: a stop just then
+    # would wait 30 seconds for it.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # With a heap for each thread a worker grows by 10 MB that nobody uses. Systems without glibc have no such thing.
+    with suppress(AttributeError):
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
+    metrics.answer()
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Tell the metrics that a worker has ended."""
+    metrics.forget(worker.pid)
 
 
 def when_ready(server: Any) -> None:
@@ -67,17 +106,6 @@ def when_ready(server: Any) -> None:
         # Linux hands the option on to the connections that the socket accepts (socket(7)).
         listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", STALLED_SECONDS, 0))
     print(f"{settings.site_name} is at http://{settings.bind} (stop it with Ctrl+C)", flush=True)
-
-
-M_ARENA_MAX = -8
-"""From glibc's malloc.h: how many heaps the threads of a process spread over; 16 on two cores, if nothing is said."""
-
-
-def post_fork(_server: Any, _worker: Any) -> None:
-    """Let a worker's threads share two heaps: with one for each, a worker grows by 10 MB that nobody uses."""
-    # Other systems than glibc's have no such thing.
-    with suppress(AttributeError):
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
 
 
 def post_worker_init(_worker: Any) -> None:

@@ -3,7 +3,7 @@
 from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from campaign import commands, errors, guard, static
+from campaign import commands, errors, guard, logs, static, watch
 from campaign.extensions import compress, db, engine_options, limiter, replica_binds
 from campaign.kept import Kept
 from campaign.settings import ROOT, Settings
@@ -18,6 +18,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         SettingError: a setting in the environment is wrong.
     """
     settings = settings or Settings.from_environ()
+    logs.set_up()
     shared = Shared(settings)
     app = Flask(
         __name__,
@@ -35,10 +36,12 @@ def create_app(settings: Settings | None = None) -> Flask:
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
         SQLALCHEMY_BINDS=replica_binds(settings.database_read_url),
     )
+    app.extensions["shared"] = shared
     app.wsgi_app = Kept(app.wsgi_app, shared, edition(settings))  # type: ignore[method-assign]
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    watch.init_app(app, trust_proxy=settings.trusted_proxies > 0)
     db.init_app(app)
     compress.init_app(app)
     app.before_request(lambda: guard.refuse_cross_site(request))

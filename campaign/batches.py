@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from campaign import metrics
 from campaign.extensions import STORAGE_ERRORS, WAIT_SECONDS
 
 LARGEST = 64
@@ -38,6 +39,10 @@ class Batches(Generic[T]):
         stored: Future[None] = Future()
         self._waiting.append((item, stored))
         self._storing.submit(self._store_waiting)
+        with metrics.waiting():
+            self._wait(stored)
+
+    def _wait(self, stored: Future[None]) -> None:
         try:
             stored.result(WAIT_SECONDS)
         except TimeoutError:

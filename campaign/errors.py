@@ -46,6 +46,8 @@ WORDS = {
 def init_app(app: Flask) -> None:
     """Answer every error of the app."""
     app.register_error_handler(HTTPException, answer)
+    # Flask's own line would quote the address that was asked for.
+    app.log_exception = lambda exc_info: app.logger.error("an answer could not be made", exc_info=exc_info)  # type: ignore[method-assign]
     for error in STORAGE_ERRORS:
         app.register_error_handler(error, storage_away)
 

@@ -4,6 +4,7 @@ Views render it. What is shown of one signatory is decided in models.py, and her
 signatures for the public.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine, Row, Select, select, tuple_
 from sqlalchemy.orm import Session
 
-from campaign import replica, tally
+from campaign import metrics, replica, tally
 from campaign.extensions import db
 from campaign.models import Signature, display_name, display_place
 from campaign.once import Once
@@ -44,6 +45,8 @@ class Feed:
 
     count: int
     recent: Sequence[Signatory]
+    read_at: float
+    """In seconds since 1970."""
 
     def interval(self, now: datetime) -> int:
         """Seconds until an open tab should ask again."""
@@ -67,10 +70,13 @@ def read(campaign_id: int, *, fresh: bool = False) -> Feed:
     """The campaign's feed, of this tick; `fresh`, as it is in the database at this moment."""
 
     def made(session: Session) -> Feed:
+        now = time.time()
         newest = session.execute(_listed(campaign_id).limit(RECENT)).all()
-        return Feed(tally.count(session, campaign_id), [_signatory(row) for row in newest])
+        return Feed(tally.count(session, campaign_id), [_signatory(row) for row in newest], now)
 
-    return _feeds.get((db.engine, campaign_id), lambda: replica.read(made, fresh=fresh), fresh=fresh)
+    feed = _feeds.get((db.engine, campaign_id), lambda: replica.read(made, fresh=fresh), fresh=fresh)
+    metrics.feed_used(time.time() - feed.read_at)
+    return feed
 
 
 def page(campaign_id: int, before: str | None = None) -> Page:

@@ -74,6 +74,10 @@ class Settings:
     """How often one client may send the sign form; generous, for many may share an address."""
     ratelimit_trusted: str = "127.0.0.0/8, ::1"
     """Networks that are not limited. By default this machine: a proxy here that TRUSTED_PROXIES forgot is everybody."""
+    metrics_port: int = 0
+    """The port where Prometheus may read; 0 for none."""
+    metrics_host: str = "127.0.0.1"
+    """The address that this port is on."""
     htmx_url: str = HTMX_URL
     """Where browsers fetch htmx: an https URL, or a path on this site that begins with a slash."""
     htmx_integrity: str = HTMX_INTEGRITY
@@ -118,6 +122,8 @@ class Settings:
             ratelimit_enabled=read("RATELIMIT_ENABLED", _yes_or_no, lambda: cls.ratelimit_enabled),
             ratelimit_sign=read("RATELIMIT_SIGN", _limits, lambda: cls.ratelimit_sign),
             ratelimit_trusted=read("RATELIMIT_TRUSTED", _networks, lambda: cls.ratelimit_trusted),
+            metrics_port=read("METRICS_PORT", _whole(0, 65535), lambda: cls.metrics_port),
+            metrics_host=read("METRICS_HOST", str, lambda: cls.metrics_host),
             htmx_url=htmx_url,
             htmx_integrity=read(
                 "HTMX_INTEGRITY", _integrity, lambda: cls.htmx_integrity if htmx_url == cls.htmx_url else ""

@@ -17,7 +17,7 @@ from email_validator import validate_email
 from sqlalchemy import Engine, Insert
 from sqlalchemy.orm import Session
 
-from campaign import tally
+from campaign import metrics, tally
 from campaign.batches import Batches
 from campaign.campaigns import Stage, stage
 from campaign.extensions import insert_into, write_transaction
@@ -77,16 +77,16 @@ def sign(engine: Engine, campaign: Campaign, details: Details, now: datetime) ->
         STORAGE_ERRORS: the database could not store it; nothing is changed.
     """
     check_open(campaign, now)
-    _batches(engine).add(
-        {
-            **vars(details),
-            "campaign_id": campaign.id,
-            "email_key": email_key(details.email),
-            "state": SignatureState.PUBLIC,
-            "signed_at": now,
-            "listed_at": now,
-        }
-    )
+    row = {
+        **vars(details),
+        "campaign_id": campaign.id,
+        "email_key": email_key(details.email),
+        "state": SignatureState.PUBLIC,
+        "signed_at": now,
+        "listed_at": now,
+    }
+    with metrics.storing():
+        _batches(engine).add(row)
 
 
 @lru_cache(maxsize=1)

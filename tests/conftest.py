@@ -224,8 +224,8 @@ def serve(app: Flask, campaign: Campaign, settings: Settings) -> Iterator[Serve]
             port = services.free_port()
             ours = {"DATABASE_URL": settings.database_url, "SECRET_KEY": settings.secret_key}
             server = Server(ours | environ, settings.instance / f"gunicorn-{port}.log", port)
-            running.callback(server.stop)
             server.start()
+            running.callback(server.stop)
             return server
 
         yield serve

@@ -152,7 +152,7 @@ class Node:
     log: Path
     """What it wrote to standard error."""
     port: int
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] = field(init=False)
 
     @property
     def url(self) -> str:
@@ -181,12 +181,11 @@ class Node:
 
     def stop(self) -> None:
         """Stop it as systemd does."""
-        if self.process and self.process.poll() is None:
+        if self.process.poll() is None:
             self.process.terminate()
             self.process.wait(timeout=40)
 
     def kill(self) -> None:
         """Kill it and its workers, as when the machine's power goes."""
-        assert self.process
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(timeout=30)

@@ -2,12 +2,16 @@
 
 import json
 from datetime import datetime
+from pathlib import Path
 from xml.etree import ElementTree
 
 from flask.testing import FlaskClient
 
+from campaign import create_app
+from campaign.extensions import db, write_transaction
 from campaign.models import Campaign, CampaignState
-from tests.conftest import PATH, Publish, Sign
+from campaign.settings import Settings
+from tests.conftest import PATH, Publish, Sign, only_sqlite
 
 
 def test_json_has_count_goal_state_and_recent_signatories(client: FlaskClient, sign: Sign) -> None:
@@ -67,3 +71,19 @@ def test_search_engines_are_kept_from_the_lists_of_names(client: FlaskClient, ca
 
 def test_a_healthy_site_says_so(client: FlaskClient, campaign: Campaign) -> None:
     assert (client.get("/healthz").text, client.get("/readyz").text) == ("ok\n", "ready\n")
+
+
+def test_an_operator_is_told_that_the_database_is_not_prepared(client: FlaskClient, campaign: Campaign) -> None:
+    with write_transaction() as session:
+        session.connection().exec_driver_sql("DROP TABLE tally")
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.text) == (503, "database: not prepared\n")
+
+
+@only_sqlite
+def test_an_operator_who_has_prepared_nothing_is_told_so(tmp_path: Path, database: str) -> None:
+    app = create_app(Settings.from_environ({}, tmp_path / "new"))
+    answer = app.test_client().get("/readyz")
+    assert (answer.status_code, answer.text) == (503, "database: not prepared\n")
+    with app.app_context():
+        db.engine.dispose()

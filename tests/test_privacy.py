@@ -6,7 +6,6 @@ import pytest
 from flask.testing import FlaskClient
 
 from campaign import create_app
-from campaign.extensions import write_transaction
 from campaign.models import Campaign
 from campaign.settings import Settings
 from tests.conftest import ADA, HTMX, PATH, Publish, Sign
@@ -99,12 +98,3 @@ def test_share_links_tell_other_sites_nothing_of_where_one_comes_from(client: Fl
     assert len(links) == 9
     for link in links:
         assert 'rel="noopener noreferrer"' in link
-
-
-def test_no_address_and_no_name_gets_into_the_log(sign: Sign, caplog: pytest.LogCaptureFixture) -> None:
-    with write_transaction() as session:
-        session.connection().exec_driver_sql("DROP TABLE tally")
-    assert sign().status_code == 503
-    assert "tally" in caplog.text
-    for secret in ("Ada", "Lovelace", "ada@example.org", "90012"):
-        assert secret not in caplog.text

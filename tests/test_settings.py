@@ -27,6 +27,7 @@ def test_without_any_setting_it_is_a_small_site_on_this_machine(tmp_path: Path) 
     assert settings.site_name == "Campaign"
     assert settings.web_concurrency == 2
     assert settings.trusted_proxies == 0
+    assert (settings.metrics_port, settings.metrics_host) == (0, "127.0.0.1")
     assert (settings.htmx_url, settings.htmx_integrity) == (HTMX_URL, HTMX_INTEGRITY)
 
 
@@ -45,6 +46,8 @@ def test_each_setting_is_taken_from_the_environment(tmp_path: Path) -> None:
         RATELIMIT_ENABLED="false",
         RATELIMIT_SIGN="5 per second",
         RATELIMIT_TRUSTED="10.0.0.0/8",
+        METRICS_PORT="9100",
+        METRICS_HOST="::1",
         HTMX_URL="https://files.example/htmx.js",
         HTMX_INTEGRITY=HASH,
     )
@@ -61,6 +64,8 @@ def test_each_setting_is_taken_from_the_environment(tmp_path: Path) -> None:
         ratelimit_enabled=False,
         ratelimit_sign="5 per second",
         ratelimit_trusted="10.0.0.0/8",
+        metrics_port=9100,
+        metrics_host="::1",
         htmx_url="https://files.example/htmx.js",
         htmx_integrity=HASH,
         instance=tmp_path,
@@ -120,6 +125,7 @@ WRONG = [
     ("PORT", "٨٠٨٠", "must be a whole number from 1 to 65535"),
     ("WEB_CONCURRENCY", "0", "must be a whole number from 1 to 256, not '0'"),
     ("TRUSTED_PROXIES", "-1", "must be a whole number from 0 to 10, not '-1'"),
+    ("METRICS_PORT", "65536", "must be a whole number from 0 to 65535, not '65536'"),
     ("TRUSTED_PROXIES", "11", "must be a whole number from 0 to 10, not '11'"),
     ("REDIS_URL", "memcached://localhost", "must be an address such as redis://host:6379/0"),
     ("RATELIMIT_ENABLED", "perhaps", "must be true or false, not 'perhaps'"),

@@ -74,16 +74,17 @@ def _away(file: Path) -> tuple[Break, Break]:
     return leave, come_back
 
 
-def _full(_file: Path) -> tuple[Break, Break]:
+def _limit_pages(connection: sqlite3.Connection, *_: object) -> None:
     # SQLite's own limit gives its own "database or disk is full".
-    def limit(connection: sqlite3.Connection, *_: object) -> None:
-        pages = connection.execute("PRAGMA page_count").fetchone()[0]
-        connection.execute(f"PRAGMA max_page_count={pages}")
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count={pages}")
 
+
+def _full(_file: Path) -> tuple[Break, Break]:
     def fill() -> None:
         db.session.remove()
         db.engine.dispose()
-        event.listen(db.engine, "connect", limit)
+        event.listen(db.engine, "connect", _limit_pages)
         # The pages that are there have room for some signatures more; these are smaller than Ada's.
         campaign, refused = db.session.scalars(select(Campaign)).one(), 0
         for number in count():
@@ -96,7 +97,7 @@ def _full(_file: Path) -> tuple[Break, Break]:
                 return
 
     def make_room() -> None:
-        event.remove(db.engine, "connect", limit)
+        event.remove(db.engine, "connect", _limit_pages)
         db.engine.dispose()
 
     return fill, make_room
@@ -162,16 +163,47 @@ def test_what_cannot_be_stored_is_not_thanked_for_and_can_be_sent_again(
     assert [signature.name for signature in stored()].count("Ada Lovelace") == 1
 
 
-@pytest.mark.parametrize("trouble", ["away", "locked", "read-only"], indirect=True)
-def test_an_operator_is_told_when_a_signature_could_not_be_stored(
-    client: FlaskClient, trouble: tuple[Break, Break]
+SAID = {
+    "away": "database: away\n",
+    "locked": "database: not writable: locked\n",
+    "read-only": "database: not writable: read-only\n",
+}
+
+
+@pytest.mark.parametrize("trouble", SAID, indirect=True)
+def test_an_operator_is_told_when_a_signature_could_not_be_stored_and_why(
+    client: FlaskClient, trouble: tuple[Break, Break], request: pytest.FixtureRequest
 ) -> None:
     break_it, mend_it = trouble
     break_it()
-    assert client.get("/readyz").status_code == 503
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.text) == (503, SAID[request.node.callspec.params["trouble"]])
+    assert answer.headers["Cache-Control"] == "no-store"
     assert client.get("/healthz").status_code == 200
     mend_it()
     assert client.get("/readyz").status_code == 200
+
+
+def test_an_operator_is_told_that_the_disk_is_full(client: FlaskClient, campaign: Campaign, settings: Settings) -> None:
+    # What any write to the tally needs here is more than there is room for.
+    fill = [
+        "CREATE TABLE ballast (kilogram BLOB)",
+        "CREATE TRIGGER filled BEFORE INSERT ON tally BEGIN INSERT INTO ballast VALUES (zeroblob(1000000)); END",
+    ]
+    if not settings.database_url.startswith("sqlite"):
+        body = "$$ BEGIN RAISE EXCEPTION 'as PostgreSQL does' USING ERRCODE = 'disk_full'; END $$"
+        fill = [
+            f"CREATE FUNCTION filled() RETURNS trigger LANGUAGE plpgsql AS {body}",
+            "CREATE TRIGGER filled BEFORE INSERT ON tally EXECUTE FUNCTION filled()",
+        ]
+    with write_transaction() as session:
+        for statement in fill:
+            session.connection().exec_driver_sql(statement)
+    db.engine.dispose()
+    if settings.database_url.startswith("sqlite"):
+        event.listen(db.engine, "connect", _limit_pages)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.text) == (503, "database: not writable: full\n")
 
 
 @only_sqlite

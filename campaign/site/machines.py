@@ -2,11 +2,10 @@
 
 from datetime import UTC, datetime
 
-from flask import Response, jsonify, make_response
+from flask import Response, current_app, jsonify, make_response
 from flask.typing import ResponseReturnValue
 
-from campaign import campaigns, feed, tally
-from campaign.extensions import write_transaction
+from campaign import campaigns, feed, readiness
 from campaign.site.views import cacheable, find_or_404, render_campaign, site
 
 
@@ -57,7 +56,14 @@ def healthz() -> Response:
 
 @site.get("/readyz")
 def readyz() -> Response:
-    """This process can take a signature: a write reaches the disk. 503 by errors.py if not."""
-    with write_transaction() as session:
-        tally.touch(session)
-    return Response("ready\n", mimetype="text/plain")
+    """This process can take a signature: a write reaches the disk. If not, 503 and a line for what is in the way.
+
+    Signing goes on without Redis, so that its line is only a note.
+    """
+    fault = readiness.database()
+    lines = [f"database: {fault}" if fault else "ready"]
+    if current_app.extensions["shared"].away:
+        lines.append("redis: away; each process limits and keeps on its own")
+    answer = Response("".join(f"{line}\n" for line in lines), 503 if fault else 200, mimetype="text/plain")
+    answer.cache_control.no_store = True
+    return answer
