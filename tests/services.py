@@ -47,19 +47,24 @@ class Service:
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self) -> None:
-        """Start it, and come back when it listens."""
+        """Start it, and come back when it listens.
+
+        Raises:
+            RuntimeError: it does not.
+        """
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 self.command, cwd=self.folder, stdout=log, stderr=log, start_new_session=True, **_as_nobody_special()
             )
         deadline = time.monotonic() + 30
-        while not self._listens():
+        while not self.listens():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{self.command[0]} does not start: {(self.folder / 'log').read_text()[-2000:]}")
             time.sleep(0.05)
 
-    def _listens(self) -> bool:
-        if "postgres" in self.command[0]:
+    def listens(self) -> bool:
+        """Whether it takes requests."""
+        if self.url.startswith("postgresql"):
             # It listens before it answers.
             ready = [program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
             return subprocess.run(ready, check=False).returncode == 0
@@ -69,14 +74,31 @@ class Service:
     def kill(self) -> None:
         """Kill it with all of its children, as when the machine's power goes."""
         assert self.process
-        os.killpg(self.process.pid, signal.SIGKILL)
+        # PostgreSQL's are in groups of their own; one that worked on would let no other server have the data.
+        self.process.send_signal(signal.SIGSTOP)
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        for pid in (*map(int, children), self.process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait(timeout=30)
+        deadline = time.monotonic() + 30
+        while any(map(_lives, children)):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self.command[0]} does not die")
+            time.sleep(0.01)
 
     def stop(self) -> None:
         """Stop it without waiting for its clients; nothing happens where it is gone."""
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(timeout=30)
+
+
+def _lives(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _as_nobody_special() -> dict[str, Any]:
@@ -105,16 +127,24 @@ def postgresql(*options: str, fsync: bool = False) -> Iterator[Service]:
     `options` are settings of its own, each as `name=value`.
     """
     with _folder("postgresql") as folder:
-        initdb = [program("initdb"), "-D", "data", "-U", "campaign", "-A", "trust", "-E", "UTF8", "--no-sync"]
-        subprocess.run(initdb, cwd=folder, check=True, stdout=subprocess.DEVNULL, **_as_nobody_special())
+        make_postgresql_data(folder)
         yield from _served(postgresql_at(folder, f"fsync={'on' if fsync else 'off'}", "max_connections=300", *options))
+
+
+def make_postgresql_data(folder: Path, *options: str, inside: Sequence[str] = ()) -> None:
+    """Make the data of a new PostgreSQL server in `folder / "data"`; `options` are those of initdb.
+
+    `inside` is the beginning of a command that runs the rest of it elsewhere, such as in another mount namespace.
+    """
+    initdb = [program("initdb"), "-D", str(folder / "data"), "-U", "campaign", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    subprocess.run([*inside, *initdb, *options], check=True, stdout=subprocess.DEVNULL, **_as_nobody_special())
 
 
 def postgresql_at(folder: Path, *options: str) -> Service:
     """A PostgreSQL server, not started, of the data that stand in `folder / "data"`."""
     port = free_port()
     settings = [part for option in options for part in ("-c", option)]
-    command = [program("postgres"), "-D", "data", "-p", str(port), "-k", str(folder), *settings]
+    command = [program("postgres"), "-D", str(folder / "data"), "-p", str(port), "-k", str(folder), *settings]
     return Service(command, port, folder, f"postgresql+psycopg://campaign@127.0.0.1:{port}/postgres")
 
 

@@ -1,4 +1,4 @@
-"""A steady load of signers, each of which remembers what it was told, and of readers; and the proof that it was true."""
+"""A steady load of signers, each of which remembers what it was told, and of readers; and the proof of it."""
 
 import threading
 import time
@@ -166,7 +166,7 @@ class Load:
             last = person.words[-IN_A_ROW:]
             return [word.told for word in last] == good and last[0].sent >= since
 
-        self._await(lambda person: served(person), self._everyone, seconds, "not everybody is served again")
+        self._await(served, self._everyone, seconds, "not everybody is served again")
 
     def await_word(self, *told: Told) -> None:
         """Come back when each signer was told so since the trouble began: it has reached them."""
