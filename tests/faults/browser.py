@@ -34,15 +34,13 @@ class Browser:
         self._address = address
         self._kept: socket.socket | None = None
 
-    def ask(self, method: str, path: str, body: str = "", *, new: bool = False) -> Answer:
-        """Send a request as htmx does; `new` on a connection of its own.
+    def ask(self, method: str, path: str, body: str = "") -> Answer:
+        """Send a request as htmx does.
 
         Raises:
             UnreadError, UnansweredError: there is no answer.
             TimeoutError: there is none, and the connection is still open.
         """
-        if new:
-            self.close()
         sent = body.encode()
         form = f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(sent)}\r\n" if sent else ""
         head = (

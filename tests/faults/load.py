@@ -1,144 +1,21 @@
-"""A steady load of signers, each of which remembers what it was told, and of readers; and the proof of it."""
+"""A steady load of signers and readers, and the proof that what they were told was true."""
 
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import Enum
-from urllib.parse import urlencode
 
 from campaign import tally
-from campaign.errors import WORDS
 from campaign.extensions import db
-from tests.conftest import ADA, FILE, PATH, stored
-from tests.faults.browser import Answer, Browser, UnansweredError, UnreadError
+from tests.conftest import stored
+from tests.faults.people import Person, Reader, Signer, Told, Word
 
 SIGNERS = 8
 BACK_SECONDS = 5
 """How long after the end of a fault's cause the site may take to be itself again."""
 IN_A_ROW = 5
 """Good answers one after the other by which somebody knows that the site is itself again: no luck, and both workers."""
-
-
-class Told(Enum):
-    """What somebody was told who signed or read."""
-
-    THANKED = "thanked, or shown what they asked for"
-    REFUSED = "told honestly that it did not work"
-    UNREAD = "told by their browser that the site can't be reached"
-    UNANSWERED = "told by their browser that the site does not answer"
-
-
-@dataclass(frozen=True)
-class Word:
-    """What somebody was told, and when; the times are those of time.monotonic()."""
-
-    about: str
-    """The mailbox, or the path."""
-    told: Told
-    sent: float
-    at: float
-
-
-class Person(threading.Thread):
-    """Somebody who does the same again and again, at their own pace."""
-
-    pace = 0.03
-
-    def __init__(self, address: tuple[str, int], number: int) -> None:
-        super().__init__(daemon=True)
-        self.browser = Browser(address)
-        self.number = number
-        self.words: list[Word] = []
-        self.failure: str | None = None
-        self.leaving = threading.Event()
-
-    def run(self) -> None:
-        while not self.leaving.is_set():
-            try:
-                self.words.append(self.once(len(self.words)))
-            except Exception as error:  # What is wrong is told where the test can see it.
-                self.failure = f"{time.monotonic():.2f} {error!r}"
-                break
-            # Who was not thanked waits a little.
-            self.leaving.wait(self.pace if self.words[-1].told is Told.THANKED else 0.2)
-        self.browser.close()
-
-    def once(self, turn: int) -> Word:
-        raise NotImplementedError
-
-    def ask(self, about: str, judge: Callable[[Answer], Told], *request: str, new: bool = False) -> Word:
-        sent = time.monotonic()
-        try:
-            told = judge(self.browser.ask(*request, new=new))
-        except UnreadError:
-            told = Told.UNREAD
-        except UnansweredError:
-            told = Told.UNANSWERED
-        return Word(about, told, sent, time.monotonic())
-
-
-class Signer(Person):
-    """Signs as Ada, each time with another mailbox."""
-
-    def once(self, turn: int) -> Word:
-        return self.sign(f"ada{self.number}.{turn}@example.org")
-
-    def sign(self, mailbox: str, *, new: bool = False) -> Word:
-        body = urlencode(ADA | {"email": mailbox})
-        return self.ask(mailbox, lambda answer: told_to_signer(answer, mailbox), "POST", SIGNATURES, body, new=new)
-
-
-class Reader(Person):
-    """Looks at the page, and at what an open tab asks for."""
-
-    pace = 0.1
-
-    def once(self, turn: int) -> Word:
-        path = (PATH, f"{PATH}/feed")[self.number % 2]
-        return self.ask(path, told_to_reader, "GET", path)
-
-
-SIGNATURES = f"{PATH}/signatures"
-
-
-def told_to_signer(answer: Answer, mailbox: str) -> Told:
-    """What an answer to a signer says; a failure where it says nothing honest."""
-    seen = (answer.status, dict(answer.headers), answer.text[:2000])
-    assert answer.headers["Campaign-Answer"], seen
-    assert "Traceback" not in answer.text, seen
-    if answer.status == 200:
-        assert answer.text.lstrip().startswith('<div class="thanks">'), seen
-        assert FILE.thanks in answer.text, seen
-        return Told.THANKED
-    assert answer.status in (503, 429), seen
-    assert 'class="notice wrong" role="alert"' in answer.text, seen
-    assert "Thank You" not in answer.text, seen
-    if "Not signed yet" in answer.text:
-        typed = {**ADA, "email": mailbox}
-        for field in ("name", "email", "postal_code"):
-            assert f'value="{typed[field]}"' in answer.text, seen
-        assert '<option value="US" selected>' in answer.text, seen
-    else:
-        # Ours is a notice above the form, which stays as it is.
-        assert answer.headers["HX-Retarget"] == "#notice", seen
-    return Told.REFUSED
-
-
-def told_to_reader(answer: Answer) -> Told:
-    """The same for a reader, who asks as htmx does."""
-    seen = (answer.status, dict(answer.headers), answer.text[:2000])
-    assert answer.headers["Campaign-Answer"], seen
-    if answer.status == 200:
-        assert FILE.title in answer.text or '<div id="feed"' in answer.text, seen
-        return Told.THANKED
-    assert answer.status in (503, 429), seen
-    # To htmx an error changes nothing; to a browser it would say so.
-    assert answer.headers["HX-Reswap"] == "none" or WORDS[503].title in answer.text, seen
-    return Told.REFUSED
 
 
 class Load:
@@ -148,6 +25,8 @@ class Load:
         self._address = address
         self._signers = [Signer(address, number) for number in range(SIGNERS)]
         self._everyone: list[Person] = [*self._signers, *(Reader(address, number) for number in range(2))]
+        self.others: list[Word] = []
+        """What others were told who signed once."""
         self._allowed: set[Told] = set()
         self._from = self._until = 0.0
 
@@ -168,6 +47,20 @@ class Load:
 
         self._await(served, self._everyone, seconds, "not everybody is served again")
 
+    def await_newcomers(self, seconds: float) -> None:
+        """Let some people sign who have just come, one after the other; all are thanked, in so many seconds."""
+        begun = time.monotonic()
+        for _ in range(IN_A_ROW):
+            newcomer = Signer(self._address, 0)
+            try:
+                self.others.append(newcomer.sign(f"newcomer{len(self.others)}@example.org"))
+            except TimeoutError:
+                raise AssertionError("a newcomer gets no answer") from None
+            newcomer.browser.close()
+            assert self.others[-1].told is Told.THANKED, self.others[-1]
+        took = time.monotonic() - begun
+        assert took <= seconds, f"newcomers wait {took:.1f} seconds"
+
     def await_word(self, *told: Told) -> None:
         """Come back when each signer was told so since the trouble began: it has reached them."""
 
@@ -176,9 +69,7 @@ class Load:
 
         self._await(heard, self._signers, 40, f"the trouble reaches not everybody: {told}")
 
-    def _await(
-        self, come: Callable[[Person], bool], people: "list[Signer] | list[Person]", seconds: float, otherwise: str
-    ) -> None:
+    def _await(self, come: Callable[[Person], bool], people: Sequence[Person], seconds: float, otherwise: str) -> None:
         deadline = time.monotonic() + seconds
         while not all(come(person) for person in people):
             self._check_failures()
@@ -199,7 +90,8 @@ class Load:
         ended = time.monotonic()
         self.await_thanks(BACK_SECONDS)
         self._until = ended + BACK_SECONDS
-        # It stays so.
+        # It stays so, and for everybody.
+        self.await_newcomers(BACK_SECONDS)
         self.await_thanks(30)
 
     def stop(self) -> None:
@@ -209,7 +101,6 @@ class Load:
         for person in self._everyone:
             person.join(timeout=60)
             assert not person.is_alive(), "somebody still waits for an answer"
-        self._check_failures()
 
     def finish(self, campaign_id: int, look: Callable[[], None] = lambda: None, in_doubt: int = 0) -> None:
         """Stop, prove that everybody was told the truth, and let sign again who was not thanked.
@@ -218,22 +109,23 @@ class Load:
         signed, `in_doubt` may have: a server that dies between its commit and its word about it tells nobody.
         """
         self.stop()
-        words = [word for person in self._everyone for word in person.words]
+        self._check_failures()
+        words = [word for person in self._everyone for word in person.words] + self.others
         bad = [word for word in words if word.told is not Told.THANKED]
         unfit = [word for word in bad if word.told not in self._allowed or not self._from <= word.at]
-        late = [word for word in bad if word.sent > self._until > 0]
+        late = [word for word in bad if word.sent > self._until]
         assert (unfit, late) == ([], [])
 
-        said = {told: {word.about for s in self._signers for word in s.words if word.told is told} for told in Told}
+        said = {told: {word.about for word in words if word.told is told and "@" in word.about} for told in Told}
         look()
         there = _mailboxes()
         assert said[Told.THANKED] <= there, "a thanked signature is lost"
         surplus = there - said[Told.THANKED] - said[Told.UNANSWERED]
         assert len(surplus) <= in_doubt, f"told that they have not signed, and they have: {surplus}"
         assert surplus <= said[Told.REFUSED], surplus
-        self._sign_again([word.about for signer in self._signers for word in signer.words if word in set(bad)])
-        look()
         everyone = set().union(*said.values())
+        self._sign_again(sorted(everyone - said[Told.THANKED]))
+        look()
         assert _mailboxes() == everyone
         assert tally.check(db.session(), campaign_id) == tally.Check(len(everyone), len(everyone))
 

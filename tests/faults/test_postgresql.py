@@ -11,7 +11,8 @@ from campaign.settings import Settings
 from tests import services
 from tests.conftest import migrate, run_on
 from tests.faults.disk import Disk, small_disk
-from tests.faults.load import SIGNERS, Load, Told
+from tests.faults.load import SIGNERS, Load
+from tests.faults.people import Told
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import os
 import signal
 
 from campaign.models import Campaign
-from tests.faults.load import Load, Told
+from tests.faults.load import Load
+from tests.faults.people import Told
 from tests.faults.site import Site
 
 

@@ -11,7 +11,8 @@ from campaign.extensions import db
 from campaign.models import Campaign
 from tests.conftest import only_sqlite
 from tests.faults.disk import Disk, small_disk
-from tests.faults.load import Load, Told
+from tests.faults.load import Load
+from tests.faults.people import Told
 from tests.faults.site import Site
 
 FILE = "campaign.sqlite"
