@@ -1,5 +1,6 @@
 """A site under load, to be broken."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +30,8 @@ def site(campaign: Campaign, settings: Settings, environ: dict[str, str], tmp_pa
     site = Site(tmp_path, {"DATABASE_URL": settings.database_url, **environ})
     site.start()
     yield site
-    site.stop()
+    # Nobody is there any more; a graceful stop takes longer, and test_processes.py has one.
+    site.stop(signal.SIGKILL)
 
 
 @pytest.fixture

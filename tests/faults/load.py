@@ -15,7 +15,7 @@ SIGNERS = 8
 BACK_SECONDS = 5
 """How long after the end of a fault's cause the site may take to be itself again."""
 IN_A_ROW = 5
-"""Good answers one after the other by which somebody knows that the site is itself again: no luck, and both workers."""
+"""Good answers one after the other by which somebody knows that the site is itself again: no luck."""
 
 
 class Load:
@@ -51,15 +51,20 @@ class Load:
         """Let some people sign who have just come, one after the other; all are thanked, in so many seconds."""
         begun = time.monotonic()
         for _ in range(IN_A_ROW):
-            newcomer = Signer(self._address, 0)
-            try:
-                self.others.append(newcomer.sign(f"newcomer{len(self.others)}@example.org"))
-            except TimeoutError:
-                raise AssertionError("a newcomer gets no answer") from None
-            newcomer.browser.close()
-            assert self.others[-1].told is Told.THANKED, self.others[-1]
+            word = self._newcomer()
+            assert word.told is Told.THANKED, word
         took = time.monotonic() - begun
         assert took <= seconds, f"newcomers wait {took:.1f} seconds"
+
+    def _newcomer(self) -> Word:
+        newcomer = Signer(self._address, 0)
+        try:
+            word = newcomer.sign(f"newcomer{len(self.others)}@example.org")
+        except TimeoutError:
+            raise AssertionError("a newcomer gets no answer") from None
+        newcomer.browser.close()
+        self.others.append(word)
+        return word
 
     def await_word(self, *told: Told) -> None:
         """Come back when each signer was told so since the trouble began: it has reached them."""
@@ -84,15 +89,23 @@ class Load:
 
     @contextmanager
     def trouble(self, *allowed: Told) -> Iterator[None]:
-        """Between its cause and five seconds after the cause's end, people may be told what is allowed; then not."""
+        """Break something: until five seconds after the end of the block people may be told what is allowed.
+
+        Comes back when everybody is served again.
+
+        Raises:
+            AssertionError: after five seconds a newcomer can't sign, or later somebody else can't.
+        """
         self._allowed, self._from = set(allowed), time.monotonic()
         yield
-        ended = time.monotonic()
-        self.await_thanks(BACK_SECONDS)
-        self._until = ended + BACK_SECONDS
-        # It stays so, and for everybody.
-        self.await_newcomers(BACK_SECONDS)
+        self._until = time.monotonic() + BACK_SECONDS
+        while (word := self._newcomer()).told is not Told.THANKED:
+            assert word.sent < self._until, f"{BACK_SECONDS} seconds later nobody can sign: {word}"
+            time.sleep(0.1)
+        assert word.at < self._until, f"back after {word.at - self._until + BACK_SECONDS:.1f} seconds"
+        # It stays so, and for everybody; finish() looks whether anybody was told otherwise after those seconds.
         self.await_thanks(30)
+        self.await_newcomers(BACK_SECONDS)
 
     def stop(self) -> None:
         """Let everybody finish what they do, and leave."""

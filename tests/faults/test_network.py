@@ -1,4 +1,4 @@
-"""Connections that take long: slow ones, and those that say nothing."""
+"""Connections that take long: slow ones, and those that say nothing. The database has no part in it."""
 
 import resource
 import socket
@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 
 from campaign.models import Campaign
-from tests.conftest import ADA
+from tests.conftest import ADA, only_sqlite
 from tests.faults.browser import Answer
 from tests.faults.load import BACK_SECONDS, Load
 from tests.faults.people import SIGNATURES, Word, told_to_signer
@@ -35,6 +35,7 @@ def connections(site: Site, number: int) -> Iterator[list[socket.socket]]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@only_sqlite
 def test_a_thousand_connections_that_say_nothing_keep_nobody_from_signing(
     site: Site, load: Load, campaign: Campaign
 ) -> None:
@@ -84,6 +85,7 @@ class Dawdlers(threading.Thread):
         return f"slow{number}@example.org"
 
 
+@only_sqlite
 @pytest.mark.parametrize("number", [2, 100])
 def test_who_sends_a_byte_a_second_is_thanked_in_the_end_and_keeps_nobody_from_signing(
     site: Site, load: Load, campaign: Campaign, number: int

@@ -3,6 +3,7 @@
 import pytest
 
 from campaign.models import Campaign
+from tests.conftest import only_sqlite
 from tests.faults.load import Load
 from tests.services import Service
 
@@ -13,6 +14,7 @@ def environ(environ: dict[str, str], redis: Service) -> dict[str, str]:
     return environ | {"REDIS_URL": redis.url, "RATELIMIT_ENABLED": "true"}
 
 
+@only_sqlite
 def test_when_redis_is_killed_and_when_it_is_back_nobody_notices(
     load: Load, campaign: Campaign, redis: Service
 ) -> None:

@@ -34,7 +34,8 @@ def site(campaign: Campaign, environ: dict[str, str], tmp_path: Path, disk: Disk
     site = Site(tmp_path, {"DATABASE_URL": f"sqlite:///{disk.path / FILE}", **environ}, disk.inside)
     site.start()
     yield site
-    site.stop()
+    # Nobody is there any more; a graceful stop takes longer, and test_processes.py has one.
+    site.stop(signal.SIGKILL)
 
 
 @pytest.fixture
