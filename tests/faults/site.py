@@ -85,16 +85,19 @@ class Site:
 
 
 def _group(leader: int) -> list[int]:
-    """The living processes of a group; the dead ones of an orphaned group may not be collected in a container."""
-    members = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
+    """The processes of a group of which a thread still lives, and may hold a file.
+
+    A dead one whose parent is gone may never be collected in a container.
+    """
+    members = set()
+    for status in Path("/proc").glob("[0-9]*/task/*/stat"):
         try:
-            pid, rest = int(status.parent.name), status.read_text().rpartition(")")[2].split()
+            process, rest = int(status.parts[2]), status.read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue
         if int(rest[2]) == leader and rest[0] not in "ZX":
-            members.append(pid)
-    return members
+            members.add(process)
+    return sorted(members)
 
 
 def _signal_all(pids: Sequence[int], number: signal.Signals) -> None:
