@@ -45,7 +45,8 @@ class Disk:
         self._remount("rw")
 
     def _remount(self, how: str) -> None:
-        subprocess.run([*self.inside, "mount", "-o", f"remount,{how}", str(self.path)], check=True)
+        # "bind": the mount and not the file system, which only the machine's root may.
+        subprocess.run([*self.inside, "mount", "-o", f"remount,bind,{how}", str(self.path)], check=True)
 
 
 @contextmanager
