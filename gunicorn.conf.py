@@ -22,15 +22,23 @@ settings = Settings.from_environ()
 
 SILENT_SECONDS = 5
 """How long a connection may say nothing; browsers open some in advance."""
+HESITATE_SECONDS = 0.00005
+"""How long a worker waits, for each connection that it has, before it takes another."""
 STALLED_SECONDS = 10
 """How long a phone that has lost its network in the middle of a request may hold a thread."""
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishes no types.
-    """gunicorn's worker with threads, but a connection gets a thread when it has said something, and not before.
+    """gunicorn's worker with threads, which leaves connections to less busy workers, and threads to who has a word to say.
 
-    gunicorn gives it one for five seconds, to wait: a thousand silent connections would hold all threads for a minute.
+    gunicorn gives a new connection a thread for five seconds, to wait: a thousand silent ones would hold all threads for
+    a minute. And of many that come at once, the worker that is awake first would take nearly all.
     """
+
+    def accept(self, listener: Any) -> None:
+        """Take a connection, unless a worker with fewer of them is quicker."""
+        time.sleep(min(self.nr_conns * HESITATE_SECONDS, HESITATE_SECONDS * 20))
+        super().accept(listener)
 
     def enqueue_req(self, conn: TConn) -> None:
         """Give a connection to a thread, or wait for its first word where gunicorn waits for all the others'."""

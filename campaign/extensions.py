@@ -1,7 +1,8 @@
 """The Flask extensions, unbound, and how a transaction begins. No rule of the petition lives here."""
 
+import fcntl
+import os
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -103,21 +104,31 @@ def write_transaction(engine: Engine | None = None) -> Iterator[Session]:
 
 WAIT_SECONDS = 5
 """How long somebody waits for their turn to write, as Python's driver does for a SQLite file that is locked."""
-_writing = threading.Lock()
 
 
 @contextmanager
 def _turn_to_write(engine: Engine) -> Iterator[None]:
-    """The threads of a process queue here for SQLite's one writer: its own busy timer lets some wait for ever."""
-    if engine.dialect.name != "sqlite":
+    """All threads and processes queue here for SQLite's one writer.
+
+    Who waits by SQLite's own timer looks again after a tenth of a second, and may find somebody else before them for
+    ever. The system keeps a queue, and gives the turn on at once, also when who has it is killed (flock(2)).
+    """
+    file = engine.url.database or ""
+    if engine.dialect.name != "sqlite" or file.startswith("file:"):
         yield
         return
-    if not _writing.acquire(timeout=WAIT_SECONDS):
-        raise PoolTimeoutError("something else is being stored")
     try:
+        # Beside the database; not the database itself, whose locks would go when this is closed.
+        turn = os.open(f"{file}-turn", os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError:
+        # A folder that can't be written to. SQLite will say what is wrong.
+        yield
+        return
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
         yield
     finally:
-        _writing.release()
+        os.close(turn)
 
 
 def lock_out_other_nodes(connection: Connection) -> None:
