@@ -29,10 +29,10 @@ STALLED_SECONDS = 10
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishes no types.
-    """gunicorn's worker with threads, which leaves connections to less busy workers, and threads to who has a word to say.
+    """gunicorn's worker with threads, which leaves connections to less busy workers, and has threads only for requests.
 
-    gunicorn gives a new connection a thread for five seconds, to wait: a thousand silent ones would hold all threads for
-    a minute. And of many that come at once, the worker that is awake first would take nearly all.
+    gunicorn gives a new connection a thread for five seconds, to wait: a thousand silent ones would hold all threads
+    for a minute. And of many that come at once, the worker that is awake first would take nearly all.
     """
 
     def accept(self, listener: Any) -> None:

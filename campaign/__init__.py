@@ -4,7 +4,7 @@ from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from campaign import commands, errors, guard, logs, static, watch
-from campaign.extensions import compress, db, engine_options, limiter, replica_binds
+from campaign.extensions import compress, db, engine_options, replica_binds
 from campaign.kept import Kept
 from campaign.settings import ROOT, Settings
 from campaign.shared import Shared, edition
@@ -29,14 +29,12 @@ def create_app(settings: Settings | None = None) -> Flask:
         SETTINGS=settings,
         SECRET_KEY=settings.secret_key,
         MAX_CONTENT_LENGTH=guard.MOST_BYTES,
-        RATELIMIT_ENABLED=settings.ratelimit_enabled,
-        RATELIMIT_STORAGE_URI="campaign://",
-        RATELIMIT_STORAGE_OPTIONS={"shared": shared},
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
         SQLALCHEMY_BINDS=replica_binds(settings.database_read_url),
     )
     app.extensions["shared"] = shared
+    app.extensions["sign_limit"] = guard.SignLimit(settings, shared)
     app.wsgi_app = Kept(app.wsgi_app, shared, edition(settings))  # type: ignore[method-assign]
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
@@ -45,7 +43,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     db.init_app(app)
     compress.init_app(app)
     app.before_request(lambda: guard.refuse_cross_site(request))
-    limiter.init_app(app)
     app.after_request(lambda response: guard.add_headers(response, settings))
     errors.init_app(app)
     formatting.init_app(app)

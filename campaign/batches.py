@@ -29,6 +29,7 @@ class Batches(Generic[T]):
         self._store = store
         self._waiting: deque[tuple[T, Future[None]]] = deque()
         self._storing = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._planned = False
 
     def add(self, item: T) -> None:
         """Store the item. When this returns, it is stored.
@@ -38,7 +39,7 @@ class Batches(Generic[T]):
         """
         stored: Future[None] = Future()
         self._waiting.append((item, stored))
-        self._storing.submit(self._store_waiting)
+        self._plan()
         with metrics.waiting():
             self._wait(stored)
 
@@ -51,12 +52,21 @@ class Batches(Generic[T]):
             # Its batch is on the way; only the database knows how that ends.
             stored.result()
 
+    def _plan(self) -> None:
+        # What is planned but has not begun will find what waits by then.
+        if not self._planned:
+            self._planned = True
+            self._storing.submit(self._store_waiting)
+
     def _store_waiting(self) -> None:
+        self._planned = False
         batch: list[tuple[T, Future[None]]] = []
         while self._waiting and len(batch) < LARGEST:
             item, stored = self._waiting.popleft()
             if stored.set_running_or_notify_cancel():
                 batch.append((item, stored))
+        if self._waiting:
+            self._plan()
         if batch:
             self._store_batch(batch)
 

@@ -9,8 +9,6 @@ from typing import Any
 
 from flask import Flask, Response, request
 from flask_compress import Compress
-from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Connection, Engine, MetaData, event, func, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -49,7 +47,6 @@ class CompressWhole(Compress):
 
 db = SQLAlchemy(model_class=Base)
 compress = CompressWhole()
-limiter = Limiter(get_remote_address)
 
 
 def init_migrations(app: Flask) -> None:

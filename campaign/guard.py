@@ -5,14 +5,19 @@ The trap for bots is a field of the sign form (site/forms.py).
 """
 
 import hmac
+import math
+import time
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from limits import parse_many
+from limits.strategies import FixedWindowRateLimiter
 from werkzeug.exceptions import BadRequest, Forbidden, UnsupportedMediaType
 from werkzeug.wrappers import Request, Response
 
 from campaign.settings import Settings
+from campaign.shared import Counts, Shared
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 MOST_BYTES = 64 * 1024
@@ -74,28 +79,54 @@ def refuse_broken_body(request: Request) -> None:
         raise BadRequest
 
 
-def client(address: str | None, settings: Settings) -> str | None:
-    """Whom to count for: a keyed hash of the IPv4 address or IPv6 /64; None for who is not limited.
+class LimitedError(Exception):
+    """A client has sent the sign form too often."""
 
-    A provider gives each customer a /64 at the least (RFC 6177). Nobody without the secret key finds the address by
-    trying them all.
-    """
-    try:
-        ip = ip_address(address or "")
-    except ValueError:
-        # A proxy on a Unix socket, which has not said for whom it asks.
-        return None
-    if isinstance(ip, IPv6Address):
-        ip = ip.ipv4_mapped or ip
-    if any(ip in network for network in _trusted(settings.ratelimit_trusted)):
-        return None
-    network = ip_network((ip, 64 if ip.version == 6 else 32), strict=False)
-    return hmac.new(settings.secret_key.encode(), network.network_address.packed, "sha256").hexdigest()[:32]
+    def __init__(self, seconds: int) -> None:
+        """Remember in how many seconds it may be sent again."""
+        super().__init__(f"limited for {seconds} s")
+        self.seconds = seconds
 
 
-@lru_cache(maxsize=1)
-def _trusted(networks: str) -> list[IPv4Network | IPv6Network]:
-    return [ip_network(network.strip()) for network in networks.split(",")]
+class SignLimit:
+    """How often one client may send the sign form."""
+
+    def __init__(self, settings: Settings, shared: Shared) -> None:
+        """Count in what the processes share."""
+        self._limits = sorted(parse_many(settings.ratelimit_sign)) if settings.ratelimit_enabled else []
+        self._trusted = [ip_network(network.strip()) for network in settings.ratelimit_trusted.split(",")]
+        self._key = settings.secret_key.encode()
+        self._windows = FixedWindowRateLimiter(Counts(shared))
+
+    def count(self, address: str | None) -> None:
+        """Count a form that comes from `address`.
+
+        Raises:
+            LimitedError: it is one too many.
+        """
+        client = self._client(address)
+        for limit in self._limits if client else ():
+            if not self._windows.hit(limit, client):
+                wait = self._windows.get_window_stats(limit, client).reset_time - time.time()
+                raise LimitedError(max(1, math.ceil(wait)))
+
+    def _client(self, address: str | None) -> str:
+        """Whom to count for: a keyed hash of the IPv4 address or IPv6 /64; nobody, where there is no limit.
+
+        A provider gives each customer a /64 at the least (RFC 6177). Nobody without the secret key finds the address by
+        trying them all.
+        """
+        try:
+            ip = ip_address(address or "")
+        except ValueError:
+            # A proxy on a Unix socket, which has not said for whom it asks.
+            return ""
+        if isinstance(ip, IPv6Address):
+            ip = ip.ipv4_mapped or ip
+        if any(ip in network for network in self._trusted):
+            return ""
+        network = ip.packed[:8] if ip.version == 6 else ip.packed
+        return hmac.digest(self._key, network, "sha256").hex()[:32]
 
 
 @lru_cache(maxsize=1)

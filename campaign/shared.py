@@ -76,18 +76,17 @@ def edition(settings: Settings) -> str:
 
 
 class Counts(Storage):
-    """Flask-Limiter's counts: how many requests of whom are in a window of time; forgotten with the window.
+    """The counts of Limits, the package: how many requests of whom are in a window of time; forgotten with the window.
 
-    Limits' own store for one process starts a thread every hundredth of a second, which goes through all that is
-    counted; a nation that signs would stop it.
+    Its own store for one process starts a thread every hundredth of a second, which goes through all that is counted; a
+    nation that signs would stop it.
     """
 
-    # The address `campaign://` stands for it; declared as Limits declares it.
-    STORAGE_SCHEME = ["campaign"]  # noqa: RUF012
+    STORAGE_SCHEME = None
 
-    def __init__(self, uri: str | None = None, *, shared: Shared, wrap_exceptions: bool = False) -> None:
-        """Count in `shared`; Limits gives the rest."""
-        super().__init__(uri, wrap_exceptions=wrap_exceptions)
+    def __init__(self, shared: Shared) -> None:
+        """Count in `shared`."""
+        super().__init__()
         self._shared = shared
         self._own: dict[str, tuple[int, float]] = {}
         self._sweep_at = 0.0

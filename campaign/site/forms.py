@@ -99,7 +99,7 @@ class SignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF publishes no types
         """Make the form, with the countries' names in the language (BCP 47 tag)."""
         super().__init__(**kwargs)
         self.language = language
-        self.country.choices = list(places.countries(language).items())
+        self.country.choices = places.countries(language).items()
 
     def fill_in_place(self) -> bool:
         """Set city and state from the ZIP code, where the signer left them empty or an earlier ZIP code filled them in.

@@ -1,8 +1,6 @@
 """The public pages: each view reads the request, calls one rule and answers with a page or a partial."""
 
-import math
 import random
-import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,12 +16,11 @@ from flask import (
     url_for,
 )
 from flask.typing import ResponseReturnValue
-from flask_limiter import RateLimitExceeded
 from sqlalchemy import Engine
 
 from campaign import campaigns, feed, guard, sharing, signing
 from campaign.campaigns import Stage
-from campaign.extensions import STORAGE_ERRORS, db, limiter
+from campaign.extensions import STORAGE_ERRORS, db
 from campaign.models import Campaign
 from campaign.once import Once
 from campaign.site.cleaning import clean
@@ -62,15 +59,10 @@ def refuse_broken_body() -> None:
     guard.refuse_broken_body(request)
 
 
-def client() -> str:
-    """Whom a signature is counted for, when it comes to limits; empty for who is not limited."""
-    return guard.client(request.remote_addr, current_app.config["SETTINGS"]) or ""
-
-
 @site.post("/campaigns/<slug>/signatures")
-@limiter.limit(lambda: current_app.config["SETTINGS"].ratelimit_sign, key_func=client, exempt_when=lambda: not client())
 def sign(slug: str) -> ResponseReturnValue:
     """Take a signature; for HTMX the answer is what takes the form's place, for others a page."""
+    current_app.extensions["sign_limit"].count(request.remote_addr)
     try:
         campaign, now = find_or_404(slug, to_sign=True), datetime.now(UTC)
         # Before the form is looked at: nobody should mend a field in vain.
@@ -96,19 +88,13 @@ def sign(slug: str) -> ResponseReturnValue:
     return answer
 
 
-@site.errorhandler(RateLimitExceeded)
-def limited(_error: RateLimitExceeded) -> ResponseReturnValue:
+@site.errorhandler(guard.LimitedError)
+def limited(error: guard.LimitedError) -> ResponseReturnValue:
     """Ask who shares an address with many others to wait; what they typed is sent again by itself, with HTMX."""
-    limit = limiter.current_limit
-    seconds = max(1, math.ceil(limit.reset_at - time.time())) if limit else 60
     # Those who wait for the same moment must not all come back in it.
-    wait = seconds + random.randrange(SPREAD_SECONDS)  # noqa: S311 (no secret hangs on it)
+    wait = error.seconds + random.randrange(SPREAD_SECONDS)  # noqa: S311 (no secret hangs on it)
     slug = (request.view_args or {})["slug"]
-    return (
-        render_refusal(slug, wait=wait, resend=is_htmx()),
-        429,
-        {"Retry-After": str(wait), "Cache-Control": "no-store"},
-    )
+    return render_refusal(slug, wait=wait, resend=is_htmx()), 429, {"Retry-After": str(wait)}
 
 
 @site.errorhandler(signing.NotOpenError)
