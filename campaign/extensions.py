@@ -5,6 +5,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from flask import Flask, Response, request
@@ -82,21 +83,37 @@ def replica_binds(database_read_url: str) -> dict[str, dict[str, Any]]:
 
 
 @contextmanager
-def write_transaction(engine: Engine | None = None) -> Iterator[Session]:
+def write_connection(engine: Engine) -> Iterator[Connection]:
     """One transaction that may write: committed at the end of the block, rolled back on any exception.
 
-    It takes SQLite's write lock at its start, so that it never finds out at its end that it must begin again. `engine`
-    is the app's own if it is not given; then what the request has read so far stays readable, but its connection goes
-    back first: a thread that held one and waited for another could wait for one that waits for it.
+    It takes SQLite's write lock at its start, so that it never finds out at its end that it must begin again.
 
     Raises:
         STORAGE_ERRORS: it could not begin or be committed; nothing of it is stored.
     """
-    if engine is None:
-        engine = db.engine
-        db.session.close()
-    with _turn_to_write(engine), Session(engine.execution_options(writes=True)) as session, session.begin():
+    with _turn_to_write(engine), _writing(engine).begin() as connection:
+        yield connection
+
+
+@contextmanager
+def write_transaction() -> Iterator[Session]:
+    """The same as a session, on the app's own database.
+
+    What the request has read so far stays readable, but its connection goes back first: a thread that held one and
+    waited for another could wait for one that waits for it.
+
+    Raises:
+        STORAGE_ERRORS: it could not begin or be committed; nothing of it is stored.
+    """
+    db.session.close()
+    with write_connection(db.engine) as connection, Session(connection) as session:
         yield session
+        session.flush()
+
+
+@lru_cache(maxsize=1)
+def _writing(engine: Engine) -> Engine:
+    return engine.execution_options(writes=True)
 
 
 WAIT_SECONDS = 5
@@ -139,9 +156,9 @@ def lock_out_other_nodes(connection: Connection) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(0x63616D70)))
 
 
-def insert_into(session: Session, table: type[Base]) -> Any:
+def insert_into(dialect: str, table: type[Base]) -> Any:
     """An INSERT that can be given an ON CONFLICT clause, which SQLAlchemy keeps apart for each database."""
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     return insert(table.__table__)  # type: ignore[arg-type]
 
 

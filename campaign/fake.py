@@ -45,11 +45,12 @@ def sign(campaign_id: int, number: int, now: datetime) -> Iterator[int]:
     for start in range(0, number, BATCH):
         batch = range(start, min(start + BATCH, number))
         with write_transaction() as session:
-            session.execute(
-                insert_unless_signed(session),
+            connection = session.connection()
+            connection.execute(
+                insert_unless_signed(connection.dialect.name),
                 [signature(campaign_id, f"{run}-{n}", now - step * (number - n)) for n in batch],
             )
-            tally.add(session, campaign_id, len(batch))
+            tally.add(connection, campaign_id, len(batch))
         yield len(batch)
 
 

@@ -5,22 +5,21 @@ The site's view calls `sign()` after its form has cleaned what was typed; nobody
 """
 
 import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
+from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 from email_validator import validate_email
 from sqlalchemy import Engine, Insert
-from sqlalchemy.orm import Session
 
 from campaign import metrics, tally
 from campaign.batches import Batches
 from campaign.campaigns import Stage, stage
-from campaign.extensions import insert_into, write_transaction
+from campaign.extensions import insert_into, write_connection
 from campaign.models import Campaign, Signature, SignatureState
 
 # Google delivers to the same mailbox with and without dots, and under both of its domains
@@ -97,18 +96,19 @@ def _batches(engine: Engine) -> Batches[dict[str, Any]]:
 def _store(engine: Engine, rows: Sequence[dict[str, Any]]) -> None:
     # In the same order on every node, so that no two batches can wait for each other.
     in_order = sorted(rows, key=itemgetter("campaign_id", "email_key"))
-    with write_transaction(engine) as session:
-        stored = session.execute(insert_unless_signed(session).returning(Signature.campaign_id), in_order)
-        numbers = Counter(stored.scalars())
-        for campaign_id in sorted({row["campaign_id"] for row in rows}):
-            tally.add(session, campaign_id, numbers[campaign_id])
+    of_campaigns = [(campaign_id, list(rows)) for campaign_id, rows in groupby(in_order, itemgetter("campaign_id"))]
+    with write_connection(engine) as connection:
+        insert = insert_unless_signed(connection.dialect.name)
+        new = {campaign_id: connection.execute(insert, rows).rowcount for campaign_id, rows in of_campaigns}
+        for campaign_id, number in new.items():
+            tally.add(connection, campaign_id, number)
 
 
-def insert_unless_signed(session: Session) -> Insert:
-    """An INSERT of a signature that does nothing where its mailbox has signed that campaign."""
-    statement: Insert = insert_into(session, Signature).on_conflict_do_nothing(
-        index_elements=["campaign_id", "email_key"]
-    )
+@cache
+def insert_unless_signed(dialect: str) -> Insert:
+    """An INSERT of signatures that does nothing where a mailbox has signed that campaign; its rowcount is what is new."""
+    insert = insert_into(dialect, Signature).on_conflict_do_nothing(index_elements=["campaign_id", "email_key"])
+    statement: Insert = insert.execution_options(preserve_rowcount=True)
     return statement
 
 
