@@ -33,6 +33,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
         SQLALCHEMY_BINDS=replica_binds(settings.database_read_url),
     )
+    app.session_interface = guard.NoSessions()
     app.extensions["shared"] = shared
     app.extensions["sign_limit"] = guard.SignLimit(settings, shared)
     app.wsgi_app = Kept(app.wsgi_app, shared, edition(settings))  # type: ignore[method-assign]

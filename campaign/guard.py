@@ -11,6 +11,8 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from flask import Flask
+from flask.sessions import NullSession, SessionInterface
 from limits import parse_many
 from limits.strategies import FixedWindowRateLimiter
 from werkzeug.exceptions import BadRequest, Forbidden, UnsupportedMediaType
@@ -129,6 +131,14 @@ class SignLimit:
         return hmac.digest(self._key, network, "sha256").hex()[:32]
 
 
+class NoSessions(SessionInterface):
+    """Visitors have no session, and so no cookie; Flask would look for one in every request."""
+
+    def open_session(self, app: Flask, request: Request) -> NullSession:
+        """Nothing can be kept in it."""
+        return NullSession()
+
+
 @lru_cache(maxsize=1)
 def headers(settings: Settings) -> dict[str, str]:
     """The headers that every answer carries."""
@@ -164,6 +174,6 @@ def headers(settings: Settings) -> dict[str, str]:
 
 def add_headers(response: Response, settings: Settings) -> Response:
     """Put them on an answer; what a view has set itself stands."""
-    for name, value in headers(settings).items():
-        response.headers.setdefault(name, value)
+    set_already = {name for name, _ in response.headers}
+    response.headers.extend((name, value) for name, value in headers(settings).items() if name not in set_already)
     return response

@@ -106,7 +106,7 @@ def _store(engine: Engine, rows: Sequence[dict[str, Any]]) -> None:
 
 @cache
 def insert_unless_signed(dialect: str) -> Insert:
-    """An INSERT of signatures that does nothing where a mailbox has signed that campaign; its rowcount is what is new."""
+    """An INSERT of signatures that does nothing where a mailbox has signed that campaign; its rowcount is the new."""
     insert = insert_into(dialect, Signature).on_conflict_do_nothing(index_elements=["campaign_id", "email_key"])
     statement: Insert = insert.execution_options(preserve_rowcount=True)
     return statement

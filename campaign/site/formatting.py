@@ -1,6 +1,7 @@
 """Numbers and times as a reader of the campaign's language writes them, as filters for templates (CLDR, by Babel)."""
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from babel import Locale
 from babel.dates import format_datetime, format_timedelta
@@ -17,8 +18,12 @@ def init_app(app: Flask) -> None:
 def ago(then: datetime, now: datetime, language: str) -> str:
     """How long ago: "5 minutes ago"."""
     # A clock that is behind another machine's must not say "in 2 seconds".
-    elapsed = min(then - now, timedelta(seconds=-1))
-    return format_timedelta(elapsed, add_direction=True, locale=_locale(language))
+    return _seconds_ago(max(1, round((now - then).total_seconds())), language)
+
+
+@lru_cache(maxsize=4096)
+def _seconds_ago(seconds: int, language: str) -> str:
+    return format_timedelta(timedelta(seconds=-seconds), add_direction=True, locale=_locale(language))
 
 
 def number(value: int, language: str) -> str:
