@@ -2,10 +2,12 @@
 
 import ctypes
 import gc
+import os
 import resource
 import selectors
 import signal
 import socket
+import sqlite3
 import struct
 import time
 from contextlib import suppress
@@ -15,6 +17,7 @@ from typing import Any
 
 from gunicorn import glogging
 from gunicorn.workers.gthread import TConn, ThreadWorker
+from sqlalchemy import Engine, ExceptionContext, event
 
 from campaign import logs, metrics, places
 from campaign.settings import THREADS, Settings
@@ -117,9 +120,19 @@ def when_ready(server: Any) -> None:
     print(f"{settings.site_name} is at http://{settings.bind} (stop it with Ctrl+C)", flush=True)
 
 
-def post_worker_init(_worker: Any) -> None:
+def post_worker_init(worker: Any) -> None:
     """Once the site is loaded: look for garbage only in what comes, and read the ZIP codes, which takes a second."""
     # What is loaded stays for good; looking through it again and again made one signer in a hundred wait.
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
     Thread(target=places.load, daemon=True).start()
+
+    def let_go(context: ExceptionContext) -> None:
+        file = context.engine and context.engine.url.database
+        read_only = getattr(context.original_exception, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY
+        if read_only and file and os.access(file, os.W_OK):
+            os.kill(worker.pid, signal.SIGTERM)
+
+    # A SQLite file that was opened while its disk could only be read stays so for a process, whoever in it opens it
+    # anew. When the disk can be written to again, another worker must come.
+    event.listen(Engine, "handle_error", let_go)

@@ -59,7 +59,7 @@ class Kept:
         self._shared = shared
         self._edition = edition
         self._for_ever: dict[tuple[str, str], Answer] = {}
-        self._answers: Once[tuple[str, str], Answer] = Once(MOST, keep=lambda answer: answer.etag is not None)
+        self._answers: Once[tuple[str, str, bool], Answer] = Once(MOST, keep=lambda answer: answer.etag is not None)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer from what is kept, or let the app answer."""
@@ -68,7 +68,9 @@ class Kept:
             return self._app(environ, start_response)
         encoding = _encoding(environ.get("HTTP_ACCEPT_ENCODING", ""))
         answer = self._for_ever.get((path, encoding)) or self._answers.get(
-            (path, encoding), lambda: self._made_by_one_of_us(path, encoding, environ)
+            # To htmx an error is another than to a reader.
+            (path, encoding, "HTTP_HX_REQUEST" in environ),
+            lambda: self._made_by_one_of_us(path, encoding, environ),
         )
         if answer.etag and answer.etag in environ.get("HTTP_IF_NONE_MATCH", ""):
             start_response("304 Not Modified", [pair for pair in answer.headers if pair[0] not in _OF_THE_BODY])

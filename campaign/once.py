@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 KEPT_SECONDS = 1.0
 """How old something may be that a visitor sees."""
@@ -25,9 +25,20 @@ def tick() -> float:
 
 
 @dataclass(frozen=True)
-class _Entry(Generic[V]):
+class _Made(Generic[V]):
+    """What came of making a value: the value, or what was raised."""
+
     tick: float
-    value: V
+    at: float
+    """By the monotonic clock."""
+    value: V | None = None
+    error: Exception | None = None
+
+    def get(self) -> V:
+        """The value; raises what was raised."""
+        if self.error:
+            raise self.error
+        return cast(V, self.value)
 
 
 class Once(Generic[K, V]):
@@ -37,37 +48,46 @@ class Once(Generic[K, V]):
         """Keep `most` values at once, and only those of which `keep` says so."""
         self._most = most
         self._keep = keep
-        self._entries: dict[K, _Entry[V]] = {}
+        self._kept: dict[K, _Made[V]] = {}
+        self._refused: dict[K, _Made[V]] = {}
         self._making = [threading.Lock() for _ in range(64)]
 
     def get(self, key: K, make: Callable[[], V], *, fresh: bool = False) -> V:
         """What `make` gives, or has given to somebody in this tick; `fresh`, as it is at this moment.
 
-        What `make` raises goes to who called it, and the next one tries again.
+        What can't be kept, and what `make` raises, goes to all who have waited for it; one after the other they would
+        wait for what is away, and hold up everybody else. The next to ask tries again.
         """
         if fresh:
-            return self._made(key, make)
-        entry, now = self._entries.get(key), tick()
-        if entry and entry.tick == now:
-            return entry.value
+            return self._made(key, make).get()
+        began, kept, now = time.monotonic(), self._kept.get(key), tick()
+        if kept and kept.tick == now:
+            return kept.get()
         lock = self._making[hash(key) % len(self._making)]
         # By either sign: the clock may have been set back.
-        if not lock.acquire(blocking=not entry or abs(now - entry.tick) > LAST_TICKS):
-            assert entry  # noqa: S101 (who has none, waits)
-            return entry.value
+        if not lock.acquire(blocking=not kept or abs(now - kept.tick) > LAST_TICKS):
+            assert kept  # noqa: S101 (who has none, waits)
+            return kept.get()
         try:
-            entry = self._entries.get(key)
-            return entry.value if entry and entry.tick == tick() else self._made(key, make)
+            kept, refused = self._kept.get(key), self._refused.get(key)
+            if kept and kept.tick == tick():
+                return kept.get()
+            if refused and refused.at >= began:
+                return refused.get()
+            return self._made(key, make).get()
         finally:
             lock.release()
 
-    def _made(self, key: K, make: Callable[[], V]) -> V:
+    def _made(self, key: K, make: Callable[[], V]) -> _Made[V]:
         began = tick()
-        value = make()
-        if not self._keep(value):
-            self._entries.pop(key, None)
-            return value
-        if len(self._entries) >= self._most:
-            self._entries.clear()
-        self._entries[key] = _Entry(began, value)
-        return value
+        try:
+            value = make()
+            made, where = _Made(began, time.monotonic(), value), self._kept if self._keep(value) else self._refused
+        except Exception as error:
+            made, where = _Made(began, time.monotonic(), error=error), self._refused
+        if where is self._refused:
+            self._kept.pop(key, None)
+        if len(where) >= self._most:
+            where.clear()
+        where[key] = made
+        return made

@@ -48,7 +48,8 @@ def every_public_answer(client: FlaskClient) -> list[tuple[str, int, dict[str, s
     answers += [
         client.get(path) for path in ("/", "/healthz", "/readyz", "/robots.txt", "/static/site.css", "/nothing")
     ]
-    answers += [client.post("/places", data={"country": "US", "postal_code": "90012"}), client.post("/places", data={"country": "FR"})]
+    for place in ({"country": "US", "postal_code": "90012"}, {"country": "FR"}):
+        answers.append(client.post("/places", data=place))
     for headers in ({}, HTMX):
         answers.append(client.post(f"{PATH}/signatures", data=ADA, headers=headers))
         answers.append(client.post(f"{PATH}/signatures", data={"name": ""}, headers=headers))

@@ -7,12 +7,15 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from threading import Event
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import URL, NullPool, create_engine, event, make_url, select, text
+from sqlalchemy.exc import OperationalError
 
-from campaign import signing, tally
+from campaign import once, signing, tally
 from campaign.extensions import STORAGE_ERRORS, db, write_transaction
 from campaign.models import Campaign
 from campaign.settings import Settings
@@ -218,6 +221,26 @@ def test_while_the_database_is_away_pages_say_so_and_polls_change_nothing(
     assert "Traceback" not in page.text
     poll = client.get(f"{PATH}/feed", headers=HTMX)
     assert (poll.status_code, poll.headers["HX-Reswap"], poll.text) == (503, "none", "")
+
+
+def test_readers_who_wait_for_a_database_that_hangs_are_told_all_at_once(
+    app: Flask, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(once, "tick", lambda: 0.0)
+    asked, hang = [], Event()
+
+    def look(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+        hang.wait(30)
+        raise OperationalError(statement, {}, TimeoutError())
+
+    event.listen(db.engine, "before_cursor_execute", look)
+    with ThreadPoolExecutor(16) as crowd:
+        answers = [crowd.submit(lambda: app.test_client().get(PATH)) for _ in range(16)]
+        wait(answers, timeout=1)
+        hang.set()
+        assert {answer.result().status_code for answer in answers} == {503}
+    assert len(asked) == 1
 
 
 def test_a_mistake_of_ours_shows_no_trace_of_itself(client: FlaskClient, campaign: Campaign) -> None:

@@ -11,7 +11,7 @@ from tests.services import Service
 @pytest.fixture
 def environ(environ: dict[str, str], redis: Service) -> dict[str, str]:
     """A site that counts requests in Redis, with limits that these signers don't reach."""
-    return environ | {"REDIS_URL": redis.url, "RATELIMIT_ENABLED": "true"}
+    return environ | {"REDIS_URL": redis.url, "RATELIMIT_ENABLED": "true", "RATELIMIT_TRUSTED": "192.0.2.0/24"}
 
 
 @only_sqlite
