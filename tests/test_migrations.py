@@ -5,13 +5,16 @@ import subprocess
 import sys
 import time
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from flask import Flask
 from flask_migrate import downgrade, upgrade
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 
 from campaign.extensions import db
+from campaign.models import Campaign
 from campaign.settings import ROOT, Settings
 
 
@@ -26,6 +29,25 @@ def test_migrations_go_down_and_up_again(app: Flask) -> None:
     assert inspect(db.engine).get_table_names() == ["alembic_version"]
     upgrade()
     assert {"campaign", "signature", "tally"} <= set(inspect(db.engine).get_table_names())
+
+
+REVISIONS = [script.revision for script in ScriptDirectory(ROOT / "migrations").walk_revisions()]
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_a_database_of_any_version_can_be_brought_to_this_one(app: Flask, settings: Settings, revision: str) -> None:
+    downgrade(revision="base")
+    upgrade(revision=revision)
+    done = _prepare(settings)
+    assert done.communicate(timeout=60)[0] == "published end-ring-police-partnerships\n"
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert context.get_current_revision() == REVISIONS[0]
+        assert compare_metadata(context, db.metadata) == []
+    campaign = db.session.scalars(select(Campaign)).one()
+    form = {"name": "Ada Lovelace", "email": "ada@example.org", "country": "US"}
+    answer = app.test_client().post(f"/campaigns/{campaign.slug}/signatures", data=form)
+    assert "Ada Lovelace" in app.test_client().get(answer.location).text
 
 
 def test_nodes_that_start_together_migrate_once_and_publish_the_sample_once(app: Flask, settings: Settings) -> None:
