@@ -12,7 +12,6 @@ import struct
 import time
 from contextlib import suppress
 from functools import partial
-from threading import Thread
 from typing import Any
 
 from gunicorn import glogging
@@ -92,7 +91,8 @@ M_ARENA_MAX = -8
 
 
 def on_starting(_server: Any) -> None:
-    """Open the port for metrics, if there is to be one, before there are workers to share it."""
+    """Before there are workers to share them: read the ZIP codes, and open the port for metrics if there is to be one."""
+    places.load(settings.instance)
     metrics.open_port(settings.metrics_host, settings.metrics_port)
 
 
@@ -121,11 +121,10 @@ def when_ready(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Once the site is loaded: look for garbage only in what comes, and read the ZIP codes, which takes a second."""
+    """Once the site is loaded, look for garbage only in what comes."""
     # What is loaded stays for good; looking through it again and again made one signer in a hundred wait.
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
-    Thread(target=places.load, daemon=True).start()
 
     def let_go(context: ExceptionContext) -> None:
         file = context.engine and context.engine.url.database

@@ -11,7 +11,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.orm import Session
 
-from campaign import campaign_file, campaigns, copying, delivery, fake, tally
+from campaign import campaign_file, campaigns, copying, delivery, fake, places, tally
 from campaign.campaign_file import CampaignFile, CampaignFileError
 from campaign.extensions import STORAGE_ERRORS, db, init_migrations, lock_out_other_nodes, write_transaction
 from campaign.models import Campaign, CampaignState
@@ -58,7 +58,7 @@ def init_app(app: Flask) -> None:
 @click.command()
 @with_appcontext
 def prepare() -> None:
-    """Bring the database to this version, and publish the sample if there is no campaign."""
+    """Bring the database to this version, publish the sample if there is no campaign, and list the ZIP codes."""
     with _database_trouble_in_one_line():
         _migrate()
         samples = campaign_file.read_all(sorted(SAMPLES.glob("*.md")))
@@ -66,6 +66,7 @@ def prepare() -> None:
             lock_out_other_nodes(session.connection())
             if not campaigns.every(session):
                 _publish(session, samples)
+    places.load(current_app.config["SETTINGS"].instance)
 
 
 def _migrate() -> None:

@@ -1,11 +1,16 @@
 """Countries, states, and from a US ZIP code to its city. Nothing here asks the network."""
 
+import os
 import re
 import subprocess
 import sys
 import unicodedata
 from bisect import bisect_left
-from functools import cache, lru_cache
+from contextlib import suppress
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from threading import Lock
 from typing import NamedTuple
 
@@ -124,16 +129,37 @@ def place_of(country: str, postal_code: str) -> Place | None:
 
 
 _loading = Lock()
+_us_places: list[str] = []
 
 
-def load() -> list[str]:
-    """A line for each US ZIP code, in order: code, city and state, between tabs. Takes a second the first time."""
+def load(folder: Path | None = None) -> list[str]:
+    """A line for each US ZIP code, in order: code, city and state, between tabs.
+
+    Making them takes a second; in `folder`, if it is given, they are kept for the next start.
+    """
     with _loading:
-        return _loaded()
+        if not _us_places:
+            _us_places.extend(_kept_in(folder) if folder else _listed())
+    return _us_places
 
 
-@cache
-def _loaded() -> list[str]:
+def _kept_in(folder: Path) -> list[str]:
+    file = folder / f"us-places-{version('zipcodes')}.tsv"
+    with suppress(OSError):
+        if lines := file.read_text(encoding="utf-8").splitlines():
+            return lines
+    lines = _listed()
+    # Where it can't be written, it is made anew at the next start.
+    with suppress(OSError), NamedTemporaryFile("w", dir=folder, encoding="utf-8") as aside:
+        aside.write("\n".join(lines))
+        aside.flush()
+        # Under its name only when it is whole: others may start at the same time.
+        file.unlink(missing_ok=True)
+        os.link(aside.name, file)
+    return lines
+
+
+def _listed() -> list[str]:
     # By a process of its own: in ours, the package would hold 40 MB for what is 6 MB as lines.
     list_all = "import zipcodes\nfor z in zipcodes.list_all(): print(z['zip_code'], z['city'], z['state'], sep='\\t')"
     done = subprocess.run([sys.executable, "-c", list_all], check=True, capture_output=True, encoding="utf-8")  # noqa: S603

@@ -1,6 +1,7 @@
 """Where a signer lives: countries, states, and city and state from a ZIP code."""
 
 import re
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
@@ -30,7 +31,7 @@ def test_a_zip_code_fills_in_city_and_state(client: FlaskClient) -> None:
         {"country": "DE", "postal_code": "90012"},
         {"country": "", "postal_code": "90012"},
         {"postal_code": "90012"},
-        {},
+        {"country": "US"},
         {"country": "US", "postal_code": "90012", "city": "Pasadena"},
         {"country": "US", "postal_code": "90012", "region": "Texas"},
         {
@@ -96,3 +97,23 @@ def test_the_partial_is_the_one_that_the_form_holds(client: FlaskClient, campaig
     for part in ('<fieldset class="place" id="place">', 'id="city" name="city"', 'id="region" name="region"'):
         assert part in partial
         assert part in form
+
+
+def test_the_list_of_zip_codes_is_made_once_and_kept_whole_for_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = list(places.load())
+    assert made == sorted(made)
+    assert len(made) > 40_000
+    for _ in range(2):
+        monkeypatch.setattr(places, "_us_places", [])
+        assert places.load(tmp_path) == made
+    [kept] = tmp_path.iterdir()
+    # A power cut can leave an empty file.
+    kept.write_text("")
+    monkeypatch.setattr(places, "_us_places", [])
+    assert places.load(tmp_path) == made
+    assert kept.read_text(encoding="utf-8").splitlines() == made
+    # A folder that can't be written to, or is not there, costs a second and no more.
+    monkeypatch.setattr(places, "_us_places", [])
+    assert places.load(tmp_path / "nothing") == made
