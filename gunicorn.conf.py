@@ -91,7 +91,7 @@ M_ARENA_MAX = -8
 
 
 def on_starting(_server: Any) -> None:
-    """Before there are workers to share them: read the ZIP codes, and open the port for metrics if there is to be one."""
+    """Before there are workers to share them, read the ZIP codes and open the port for metrics, if there is one."""
     places.load(settings.instance)
     metrics.open_port(settings.metrics_host, settings.metrics_port)
 
