@@ -40,7 +40,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishes no types
 
     def accept(self, listener: Any) -> None:
         """Take a connection, unless a worker with fewer of them is quicker."""
-        time.sleep(min(self.nr_conns * HESITATE_SECONDS, HESITATE_SECONDS * 20))
+        if settings.web_concurrency > 1:
+            time.sleep(min(self.nr_conns, 20) * HESITATE_SECONDS)
         super().accept(listener)
 
     def enqueue_req(self, conn: TConn) -> None:
@@ -129,7 +130,7 @@ def post_worker_init(worker: Any) -> None:
     def let_go(context: ExceptionContext) -> None:
         file = context.engine and context.engine.url.database
         read_only = getattr(context.original_exception, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY
-        if read_only and file and os.access(file, os.W_OK):
+        if read_only and file and os.access(file, os.W_OK) and os.access(os.path.dirname(file), os.W_OK):
             os.kill(worker.pid, signal.SIGTERM)
 
     # A SQLite file that was opened while its disk could only be read stays so for a process, whoever in it opens it

@@ -74,10 +74,14 @@ def every(session: Session) -> list[Campaign]:
     return list(session.scalars(select(Campaign).order_by(Campaign.created_at.desc(), Campaign.id.desc())))
 
 
+_all: Once[Engine, list[Campaign]] = Once(most=4)
+
+
 def public(now: datetime) -> list[Campaign]:
     """All but drafts: those to sign first, then those to come, then the won and the closed, each newest first."""
     order = [Stage.OPEN, Stage.UPCOMING, Stage.WON, Stage.CLOSED]
-    shown = [campaign for campaign in replica.read(every) if campaign.state is not CampaignState.DRAFT]
+    there = _all.get(db.engine, lambda: replica.read(every))
+    shown = [campaign for campaign in there if campaign.state is not CampaignState.DRAFT]
     return sorted(shown, key=lambda campaign: order.index(stage(campaign, now)))
 
 

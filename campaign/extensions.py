@@ -4,7 +4,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
@@ -67,8 +67,10 @@ def engine_options(database_url: str) -> dict[str, Any]:
     options: dict[str, Any] = {"hide_parameters": True, "pool_size": THREADS}
     if make_url(database_url).get_backend_name() == "postgresql":
         # A connection that a restart of the server has broken is found and replaced before it is used. A server that is
-        # away, or a row that is locked, is waited for as long as Python's driver waits for a locked SQLite file.
-        arguments = {"connect_timeout": 5, "options": "-c lock_timeout=5s"}
+        # away, or a row that is locked, is waited for as long as Python's driver waits for a locked SQLite file; one
+        # that has gone silent, little longer.
+        silent = {"tcp_user_timeout": 8000, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
+        arguments = {"connect_timeout": 5, "options": "-c lock_timeout=5s -c statement_timeout=8s", **silent}
         options |= {"pool_pre_ping": True, "connect_args": arguments}
     return options
 
@@ -82,33 +84,38 @@ def replica_binds(database_read_url: str) -> dict[str, dict[str, Any]]:
     return {"read": {"url": database_read_url, **engine_options(database_read_url), "connect_args": arguments}}
 
 
+WAIT_SECONDS = 5
+"""How long somebody waits for their turn to write, as Python's driver does for a SQLite file that is locked."""
+
+
+@contextmanager
+def write_transaction() -> Iterator[Session]:
+    """One transaction on the app's own database that may write: committed at its end, rolled back on any exception.
+
+    It waits for its turn as long as it takes, which is for commands; signing.py is more impatient. What a request has
+    read so far stays readable, but its connection goes back first: a thread that held one and waited for another could
+    wait for one that waits for it.
+
+    Raises:
+        STORAGE_ERRORS: it could not begin or be committed; nothing of it is stored.
+    """
+    db.session.close()
+    with turn_to_write(db.engine), write_connection(db.engine) as connection, Session(connection) as session:
+        yield session
+        session.flush()
+
+
 @contextmanager
 def write_connection(engine: Engine) -> Iterator[Connection]:
-    """One transaction that may write: committed at the end of the block, rolled back on any exception.
+    """The same for whose turn it is, without a session.
 
     It takes SQLite's write lock at its start, so that it never finds out at its end that it must begin again.
 
     Raises:
         STORAGE_ERRORS: it could not begin or be committed; nothing of it is stored.
     """
-    with _turn_to_write(engine), _writing(engine).begin() as connection:
+    with _writing(engine).begin() as connection:
         yield connection
-
-
-@contextmanager
-def write_transaction() -> Iterator[Session]:
-    """The same as a session, on the app's own database.
-
-    What the request has read so far stays readable, but its connection goes back first: a thread that held one and
-    waited for another could wait for one that waits for it.
-
-    Raises:
-        STORAGE_ERRORS: it could not begin or be committed; nothing of it is stored.
-    """
-    db.session.close()
-    with write_connection(db.engine) as connection, Session(connection) as session:
-        yield session
-        session.flush()
 
 
 @lru_cache(maxsize=1)
@@ -116,33 +123,25 @@ def _writing(engine: Engine) -> Engine:
     return engine.execution_options(writes=True)
 
 
-WAIT_SECONDS = 5
-"""How long somebody waits for their turn to write, as Python's driver does for a SQLite file that is locked."""
-
-
 @contextmanager
-def _turn_to_write(engine: Engine) -> Iterator[None]:
+def turn_to_write(engine: Engine) -> Iterator[None]:
     """All threads and processes queue here for SQLite's one writer.
 
     Who waits by SQLite's own timer looks again after a tenth of a second, and may find somebody else before them for
-    ever. The system keeps a queue, and gives the turn on at once, also when who has it is killed (flock(2)).
+    ever. The system keeps a queue, and gives the turn on at once, also when who has it is killed (flock(2)). Where it
+    has no such queue, or the folder can't be written to, SQLite's timer it is.
     """
     file = engine.url.database or ""
     if engine.dialect.name != "sqlite" or file.startswith("file:"):
         yield
         return
-    try:
-        # Beside the database; not the database itself, whose locks would go when this is closed.
-        turn = os.open(f"{file}-turn", os.O_CREAT | os.O_RDWR, 0o600)
-    except OSError:
-        # A folder that can't be written to. SQLite will say what is wrong.
+    with ExitStack() as held:
+        with suppress(OSError):
+            # Beside the database; not the database itself, whose locks would go when this is closed.
+            turn = os.open(f"{file}-turn", os.O_CREAT | os.O_RDWR, 0o600)
+            held.callback(os.close, turn)
+            fcntl.flock(turn, fcntl.LOCK_EX)
         yield
-        return
-    try:
-        fcntl.flock(turn, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(turn)
 
 
 def lock_out_other_nodes(connection: Connection) -> None:
@@ -153,6 +152,7 @@ def lock_out_other_nodes(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         # Any number will do, if nothing else takes it: the letters of "camp".
         connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         connection.execute(select(func.pg_advisory_xact_lock(0x63616D70)))
 
 

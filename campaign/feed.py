@@ -63,6 +63,7 @@ class Page:
     """The cursor of the page of older ones; None on the last page."""
 
 
+_first_pages: Once[tuple[Engine, int], Page] = Once(most=256)
 _feeds: Once[tuple[Engine, int], Feed] = Once(most=256)
 
 
@@ -85,11 +86,15 @@ def page(campaign_id: int, before: str | None = None) -> Page:
     Raises:
         ValueError: `before` is no cursor.
     """
-    listed = _listed(campaign_id)
-    if before is not None:
-        listed = listed.where(tuple_(Signature.listed_at, Signature.id) < tuple_(*_position(before)))
     # One more than is shown tells whether there is a next page.
-    rows = replica.read(lambda session: session.execute(listed.limit(PAGE + 1)).all())
+    listed = _listed(campaign_id).limit(PAGE + 1)
+    if before is None:
+        return _first_pages.get((db.engine, campaign_id), lambda: _page(listed))
+    return _page(listed.where(tuple_(Signature.listed_at, Signature.id) < tuple_(*_position(before))))
+
+
+def _page(listed: Select[int, str, str, str, str, bool, datetime | None]) -> Page:
+    rows = replica.read(lambda session: session.execute(listed).all())
     signatories = [_signatory(row) for row in rows[:PAGE]]
     return Page(signatories, _cursor(signatories[-1]) if len(rows) > PAGE else None)
 

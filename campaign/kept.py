@@ -7,6 +7,7 @@ same for everyone (`Cache-Control: public`; views.cacheable says so).
 import json
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -81,17 +82,19 @@ class Kept:
     def _made_by_one_of_us(self, path: str, encoding: str, environ: "WSGIEnvironment") -> Answer:
         key = f"{PREFIX}answer:{self._edition}:{encoding}:{path}:{tick():.0f}"
         kept = self._shared.ask(lambda redis: redis.get(key), lambda: None)
-        if isinstance(kept, bytes):
-            return Answer.from_bytes(kept)
+        # What somebody else has put there is not ours to read.
+        with suppress(ValueError):
+            if isinstance(kept, bytes):
+                return Answer.from_bytes(kept)
         answer = self._made(encoding, environ)
-        if any("immutable" in value for _, value in answer.headers):
+        if answer.etag and any("immutable" in value for _, value in answer.headers):
             self._for_ever[path, encoding] = answer
         elif answer.etag:
             self._shared.ask(lambda redis: redis.set(key, answer.to_bytes(), px=SHARED_MS), lambda: None)
         return answer
 
     def _made(self, encoding: str, environ: "WSGIEnvironment") -> Answer:
-        whole = {name: value for name, value in environ.items() if name != "HTTP_IF_NONE_MATCH"}
+        whole = {name: value for name, value in environ.items() if name not in _FOR_ONE}
         whole["HTTP_ACCEPT_ENCODING"] = encoding
         body, status, headers = run_wsgi_app(self._app, whole, buffered=True)
         keep = status.startswith("200") and "public" in headers.get("Cache-Control", "")
@@ -105,4 +108,6 @@ def _encoding(accepted: str) -> str:
     return next((ours for ours in ("zstd", "br", "gzip") if ours in taken or "*" in taken), "identity")
 
 
+_FOR_ONE = {"HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_RANGE", "HTTP_RANGE"}
+"""By these, somebody asks for less than others get."""
 _OF_THE_BODY = {"Content-Type", "Content-Length", "Content-Encoding"}

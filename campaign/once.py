@@ -85,9 +85,8 @@ class Once(Generic[K, V]):
             made, where = _Made(began, time.monotonic(), value), self._kept if self._keep(value) else self._refused
         except Exception as error:
             made, where = _Made(began, time.monotonic(), error=error), self._refused
-        if where is self._refused:
-            self._kept.pop(key, None)
-        if len(where) >= self._most:
+        (self._kept if where is self._refused else self._refused).pop(key, None)
+        if len(where) >= self._most and key not in where:
             where.clear()
         where[key] = made
         return made

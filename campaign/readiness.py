@@ -2,11 +2,13 @@
 
 import logging
 
+from sqlalchemy import Engine
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from campaign import tally
-from campaign.extensions import STORAGE_ERRORS, write_transaction
+from campaign import signing
+from campaign.extensions import STORAGE_ERRORS, db
 from campaign.logs import database_code
+from campaign.once import Once
 
 AWAY = "away"
 NOT_PREPARED = "not prepared"
@@ -42,9 +44,16 @@ _MEANINGS = {
 
 def database() -> str | None:
     """What keeps the database from storing a signature; None where a write has just reached its disk."""
+    # Asked by anybody, it must cost a signer nothing.
+    return _tried.get(db.engine, _try)
+
+
+_tried: Once[Engine, str | None] = Once(most=4)
+
+
+def _try() -> str | None:
     try:
-        with write_transaction() as session:
-            tally.touch(session)
+        signing.try_storing(db.engine)
     except STORAGE_ERRORS as error:
         _log.exception("a signature could not be stored now")
         return _meaning(error)

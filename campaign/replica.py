@@ -67,7 +67,7 @@ def _position(primary: Engine) -> str | None:
         return None
     try:
         with primary.connect() as connection:
-            return str(connection.execute(text("SELECT CAST(pg_current_wal_lsn() AS text)")).scalar_one())
+            return str(connection.execute(text("SELECT CAST(pg_current_wal_flush_lsn() AS text)")).scalar_one())
     except STORAGE_ERRORS as error:
         _primary_away.note(type(error).__name__)
         return None

@@ -23,6 +23,8 @@ ANSWER_SECONDS = 0.25
 AWAY_SECONDS = 1.0
 """After a failure, how long it is not asked again."""
 
+MOST_COUNTS = 100_000
+"""Counts that a process keeps, each of 240 bytes; who has addresses without end must not fill its memory."""
 PREFIX = "campaign:"
 """What begins all of our keys; others may use the same Redis."""
 
@@ -114,6 +116,8 @@ class Counts(Storage):
             if now >= self._sweep_at:
                 self._own = {key: entry for key, entry in self._own.items() if entry[1] > now}
                 self._sweep_at = now + 60
+            if len(self._own) >= MOST_COUNTS and key not in self._own:
+                self._own.clear()
             count, until = self._own.get(key, (0, 0.0))
             if until <= now:
                 count, until = 0, now + expiry

@@ -19,7 +19,7 @@ from sqlalchemy import Engine, Insert
 from campaign import metrics, tally
 from campaign.batches import Batches
 from campaign.campaigns import Stage, stage
-from campaign.extensions import insert_into, write_connection
+from campaign.extensions import insert_into, turn_to_write, write_connection
 from campaign.models import Campaign, Signature, SignatureState
 
 # Google delivers to the same mailbox with and without dots, and under both of its domains
@@ -88,20 +88,31 @@ def sign(engine: Engine, campaign: Campaign, details: Details, now: datetime) ->
         _batches(engine).add(row)
 
 
+def try_storing(engine: Engine) -> None:
+    """Take the way of a signature to the disk, without one.
+
+    Raises:
+        STORAGE_ERRORS: a signature could not be stored now.
+    """
+    _batches(engine).add(None)
+
+
 @lru_cache(maxsize=1)
-def _batches(engine: Engine) -> Batches[dict[str, Any]]:
-    return Batches(lambda rows: _store(engine, rows))
+def _batches(engine: Engine) -> Batches[dict[str, Any] | None]:
+    return Batches(lambda: turn_to_write(engine), lambda rows: _store(engine, rows))
 
 
-def _store(engine: Engine, rows: Sequence[dict[str, Any]]) -> None:
+def _store(engine: Engine, rows: Sequence[dict[str, Any] | None]) -> None:
     # In the same order on every node, so that no two batches can wait for each other.
-    in_order = sorted(rows, key=itemgetter("campaign_id", "email_key"))
+    in_order = sorted((row for row in rows if row), key=itemgetter("campaign_id", "email_key"))
     of_campaigns = [(campaign_id, list(rows)) for campaign_id, rows in groupby(in_order, itemgetter("campaign_id"))]
     with write_connection(engine) as connection:
         insert = insert_unless_signed(connection.dialect.name)
         new = {campaign_id: connection.execute(insert, rows).rowcount for campaign_id, rows in of_campaigns}
         for campaign_id, number in new.items():
             tally.add(connection, campaign_id, number)
+        if None in rows:
+            tally.touch(connection)
 
 
 @cache

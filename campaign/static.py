@@ -26,13 +26,11 @@ def init_app(app: Flask) -> None:
     def send(filename: str) -> Response:
         name = re.sub(r"\.[0-9a-f]{12}(\.\w+)$", r"\1", filename)
         answer = app.send_static_file(name)
-        answer.cache_control.no_cache = None
-        answer.cache_control.public = True
         # A page of the version before or after ours may ask for its own file: it gets ours, but may not keep it.
         if filename == hashed_name(folder, name):
-            answer.cache_control.max_age, answer.cache_control.immutable = YEAR, True
-        else:
-            answer.cache_control.max_age = 0
+            answer.cache_control.no_cache = None
+            answer.cache_control.public = answer.cache_control.immutable = True
+            answer.cache_control.max_age = YEAR
         return answer
 
     app.url_defaults(add_hash)

@@ -37,11 +37,11 @@ def _add_to_slot(dialect: str) -> Insert:
     return statement
 
 
-def touch(session: Session) -> None:
+def touch(connection: Connection) -> None:
     """Write without changing anything, to find out whether a signature could be stored."""
-    campaign_id = session.scalar(select(func.min(Campaign.id)))
+    campaign_id = connection.scalar(select(func.min(Campaign.id)))
     if campaign_id is not None:
-        add(session.connection(), campaign_id, 0)
+        add(connection, campaign_id, 0)
 
 
 def count(session: Session, campaign_id: int) -> int:
@@ -63,13 +63,11 @@ class Check:
 
 
 def check(session: Session, campaign_id: int) -> Check:
-    """Count the signatures themselves and compare; reads them all."""
-    stored = session.scalar(
-        select(func.count())
-        .select_from(Signature)
-        .where(Signature.campaign_id == campaign_id, Signature.state == SignatureState.PUBLIC)
-    )
-    return Check(tallied=count(session, campaign_id), stored=stored or 0)
+    """Count the signatures themselves and compare; reads them all, and the tally of the same moment."""
+    tallied = select(func.sum(Tally.count)).where(Tally.campaign_id == campaign_id)
+    stored = select(func.count()).where(Signature.campaign_id == campaign_id, Signature.state == SignatureState.PUBLIC)
+    found = session.execute(select(tallied.scalar_subquery(), stored.scalar_subquery())).one()
+    return Check(tallied=int(found[0] or 0), stored=found[1])
 
 
 def repair(session: Session, campaign_id: int) -> Check:

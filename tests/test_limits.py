@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from campaign import create_app, once
+from campaign import create_app, once, shared
 from campaign.extensions import db
 from campaign.models import Campaign
 from campaign.settings import Settings
@@ -186,3 +186,25 @@ def test_with_redis_a_page_is_made_by_one_for_all(
     headers = [{name: value for name, value in page.headers if name != "X-Request-ID"} for page in pages]
     assert headers[0] == headers[1]
     assert pages[2].data != pages[0].data
+
+
+@pytest.mark.parametrize("rubbish", [b"", b"rubbish", b"[1]\n", b'["200 OK", [["a"]], ""]\n'])
+def test_what_others_have_put_into_redis_is_not_shown(
+    settings: Settings, campaign: Campaign, redis: Service, monkeypatch: pytest.MonkeyPatch, rubbish: bytes
+) -> None:
+    monkeypatch.setattr(once, "tick", lambda: 7.0)
+    first, second = (create_app(replace(settings, redis_url=redis.url)).test_client() for _ in range(2))
+    page = first.get(PATH).data
+    with Redis.from_url(redis.url) as others:
+        for key in others.scan_iter("campaign:answer:*"):
+            others.set(key, rubbish)
+    assert second.get(PATH).data == page
+
+
+def test_who_has_addresses_without_end_does_not_fill_the_memory(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "MOST_COUNTS", 10)
+    counts = shared.Counts(shared.Shared(settings))
+    assert [counts.incr(f"client {number}", 60) for number in range(25)] == [1] * 25
+    assert len(counts._own) <= 10

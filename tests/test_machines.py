@@ -5,9 +5,11 @@ from datetime import datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import Engine, event
 
-from campaign import create_app
+from campaign import create_app, once
 from campaign.extensions import db, write_transaction
 from campaign.models import Campaign, CampaignState
 from campaign.settings import Settings
@@ -87,3 +89,20 @@ def test_an_operator_who_has_prepared_nothing_is_told_so(tmp_path: Path, databas
     assert (answer.status_code, answer.text) == (503, "database: not prepared\n")
     with app.app_context():
         db.engine.dispose()
+
+
+def test_whoever_asks_whether_the_site_is_ready_costs_signers_nothing(
+    client: FlaskClient, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(once, "tick", lambda: 0.0)
+    written: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "INSERT" in statement:
+            written.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    for _ in range(20):
+        assert client.get("/readyz").text == "ready\n"
+    event.remove(Engine, "before_cursor_execute", note)
+    assert len(written) == 1

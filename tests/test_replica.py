@@ -71,7 +71,7 @@ def test_readers_are_served_by_the_replica_alone(client: FlaskClient, sign: Sign
     with asked(None) as statements:
         for view in ("", "/feed", "/signatures", ".json", ".atom"):
             assert "Ada Lovelace" in client.get(PATH + view).text
-    assert {statement for statement in statements if "pg_current_wal_lsn" not in statement} == set()
+    assert {statement for statement in statements if "pg_current_wal_flush_lsn" not in statement} == set()
 
 
 def test_signing_never_asks_the_replica(sign: Sign, client: FlaskClient) -> None:

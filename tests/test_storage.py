@@ -1,5 +1,7 @@
 """A database that can't be used: the signer is told so and keeps what they typed, and can sign when it is back."""
 
+import fcntl
+import os
 import re
 import sqlite3
 from collections.abc import Callable
@@ -221,6 +223,21 @@ def test_while_the_database_is_away_pages_say_so_and_polls_change_nothing(
     assert "Traceback" not in page.text
     poll = client.get(f"{PATH}/feed", headers=HTMX)
     assert (poll.status_code, poll.headers["HX-Reswap"], poll.text) == (503, "none", "")
+
+
+@only_sqlite
+def test_a_process_that_stops_while_it_writes_makes_nobody_wait_for_ever(
+    client: FlaskClient, campaign: Campaign, settings: Settings
+) -> None:
+    turn = os.open(f"{settings.instance}/campaign.sqlite-turn", os.O_CREAT | os.O_RDWR)
+    fcntl.flock(turn, fcntl.LOCK_EX)
+    answer = client.post(f"{PATH}/signatures", data=ADA)
+    assert answer.status_code == 503
+    assert 'value="ada@example.org"' in answer.text
+    assert client.get("/readyz").text == "database: not writable: locked\n"
+    os.close(turn)
+    assert client.post(f"{PATH}/signatures", data=ADA).status_code == 303
+    assert len(stored()) == 1
 
 
 def test_readers_who_wait_for_a_database_that_hangs_are_told_all_at_once(

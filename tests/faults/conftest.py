@@ -16,6 +16,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.slow)
+            # One after the other, however many tests run at once: each is a load of its own.
+            item.add_marker(pytest.mark.xdist_group("faults"))
 
 
 @pytest.fixture
