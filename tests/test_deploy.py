@@ -9,8 +9,8 @@ from pathlib import Path
 import yaml
 
 from campaign.settings import ROOT, Settings
+from tests.nginx import main_file
 from tests.services import program
-from tests.test_proxy import main_file
 
 DEPLOY = ROOT / "deploy"
 GUIDE = (ROOT / "docs/operate.md").read_text()
