@@ -14,10 +14,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from campaign import metrics
-from campaign.extensions import STORAGE_ERRORS, WAIT_SECONDS
-
-STORE_SECONDS = 8
-"""How long a batch may take that has begun; with the wait before it less than a proxy waits for us (15 seconds)."""
+from campaign.extensions import STORAGE_ERRORS, STORE_SECONDS, WAIT_SECONDS
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from campaign import campaign_file, campaigns, copying, delivery, fake, places, tally
 from campaign.campaign_file import CampaignFile, CampaignFileError
-from campaign.extensions import STORAGE_ERRORS, db, init_migrations, lock_out_other_nodes, write_transaction
+from campaign.extensions import STORAGE_ERRORS, db, init_migrations, is_command, lock_out_other_nodes, write_transaction
 from campaign.models import Campaign, CampaignState
 from campaign.settings import ROOT
 
@@ -47,7 +47,7 @@ SAMPLES = ROOT / "campaigns"
 
 def init_app(app: Flask) -> None:
     """Give the app its commands; those of Flask-Migrate, if it is the flask command that loads the app."""
-    if click.get_current_context(silent=True):
+    if is_command():
         init_migrations(app)
     app.cli.add_command(campaigns_group)
     app.cli.add_command(signatures_group)

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
+from click import get_current_context
 from flask import Flask, Response, request
 from flask_compress import Compress
 from flask_sqlalchemy import SQLAlchemy
@@ -50,6 +51,11 @@ db = SQLAlchemy(model_class=Base)
 compress = CompressWhole()
 
 
+def is_command() -> bool:
+    """Whether it is the flask command that works here, and no server."""
+    return get_current_context(silent=True) is not None
+
+
 def init_migrations(app: Flask) -> None:
     """Let the app's database be migrated. Not in a worker: Alembic would take 10 MB of it."""
     from flask_migrate import Migrate
@@ -61,16 +67,29 @@ STORAGE_ERRORS = (DBAPIError, PoolTimeoutError)
 """What SQLAlchemy raises when the database is away, locked, full or read-only."""
 
 
+WAIT_SECONDS = 5
+"""How long somebody waits for their turn to write, as Python's driver does for a SQLite file that is locked."""
+STORE_SECONDS = 8
+"""How long a database may take that has begun; with the wait before it less than a proxy waits for us (15 seconds)."""
+
+
 def engine_options(database_url: str) -> dict[str, Any]:
     """How SQLAlchemy connects to the database."""
     # Parameters are names and addresses; they must not get into a log by way of an error message.
     options: dict[str, Any] = {"hide_parameters": True, "pool_size": THREADS}
     if make_url(database_url).get_backend_name() == "postgresql":
         # A connection that a restart of the server has broken is found and replaced before it is used. A server that is
-        # away, or a row that is locked, is waited for as long as Python's driver waits for a locked SQLite file; one
-        # that has gone silent, little longer.
-        silent = {"tcp_user_timeout": 8000, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
-        arguments = {"connect_timeout": 5, "options": "-c lock_timeout=5s -c statement_timeout=8s", **silent}
+        # away, or a row that is locked, is waited for like a turn; one that has gone silent, little longer.
+        silent = {
+            "tcp_user_timeout": STORE_SECONDS * 1000,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+        }
+        # A command may count millions, and nobody waits for it in a browser.
+        patience = "" if is_command() else f" -c statement_timeout={STORE_SECONDS}s"
+        waiting = {"connect_timeout": WAIT_SECONDS, "options": f"-c lock_timeout={WAIT_SECONDS}s{patience}"}
+        arguments = waiting | silent
         options |= {"pool_pre_ping": True, "connect_args": arguments}
     return options
 
@@ -82,10 +101,6 @@ def replica_binds(database_read_url: str) -> dict[str, dict[str, Any]]:
     # It must be slow or away for less time than a reader waits, for there is another to ask.
     arguments = {"connect_timeout": 2, "options": "-c default_transaction_read_only=on -c statement_timeout=2s"}
     return {"read": {"url": database_read_url, **engine_options(database_read_url), "connect_args": arguments}}
-
-
-WAIT_SECONDS = 5
-"""How long somebody waits for their turn to write, as Python's driver does for a SQLite file that is locked."""
 
 
 @contextmanager
@@ -152,7 +167,6 @@ def lock_out_other_nodes(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         # Any number will do, if nothing else takes it: the letters of "camp".
         connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
-        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         connection.execute(select(func.pg_advisory_xact_lock(0x63616D70)))
 
 

@@ -83,7 +83,7 @@ class Kept:
         key = f"{PREFIX}answer:{self._edition}:{encoding}:{path}:{tick():.0f}"
         kept = self._shared.ask(lambda redis: redis.get(key), lambda: None)
         # What somebody else has put there is not ours to read.
-        with suppress(ValueError):
+        with suppress(ValueError, TypeError):
             if isinstance(kept, bytes):
                 return Answer.from_bytes(kept)
         answer = self._made(encoding, environ)

@@ -73,7 +73,8 @@ def sign(engine: Engine, campaign: Campaign, details: Details, now: datetime) ->
 
     Raises:
         NotOpenError: the campaign takes no signatures now.
-        STORAGE_ERRORS: the database could not store it; nothing is changed.
+        STORAGE_ERRORS: the database could not store it, and nothing is changed; or it has gone silent in the middle of
+            it, and nobody can tell.
     """
     check_open(campaign, now)
     row = {

@@ -11,11 +11,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import click
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from flask_migrate import downgrade
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, text, update
 
 from campaign import create_app, delivery, fake
 from campaign.extensions import db, write_transaction
@@ -256,3 +257,17 @@ def test_a_database_that_cannot_be_opened_is_told_in_one_line(tmp_path: Path, co
     assert answer.exit_code == 1
     assert answer.output.startswith("Error: the database can't be used: unable to open database file")
     assert answer.output.count("\n") == 1
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_command_may_count_for_as_long_as_it_takes_but_no_visitor_waits_so_long(settings: Settings) -> None:
+    def patience() -> str:
+        with create_app(settings).app_context():
+            shown = str(db.session.scalar(text("SHOW statement_timeout")))
+            db.session.remove()
+            db.engine.dispose()
+        return shown
+
+    assert patience() == "8s"
+    with click.Context(click.Command("check")):
+        assert patience() == "0"

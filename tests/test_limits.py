@@ -188,7 +188,7 @@ def test_with_redis_a_page_is_made_by_one_for_all(
     assert pages[2].data != pages[0].data
 
 
-@pytest.mark.parametrize("rubbish", [b"", b"rubbish", b"[1]\n", b'["200 OK", [["a"]], ""]\n'])
+@pytest.mark.parametrize("rubbish", [b"", b"rubbish", b"[1]\n", b'["200 OK", [["a"]], ""]\n', b"[1, 2, 3]\n"])
 def test_what_others_have_put_into_redis_is_not_shown(
     settings: Settings, campaign: Campaign, redis: Service, monkeypatch: pytest.MonkeyPatch, rubbish: bytes
 ) -> None:
