@@ -5,6 +5,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, NullPool, Table, create_engine, func, insert, select, text
 from sqlalchemy.orm import Session
 
+from campaign import desk_models  # noqa: F401 (its tables are copied too)
 from campaign.extensions import Base
 from campaign.models import Campaign
 

@@ -1,6 +1,7 @@
-"""The tables, their constraints, and what the public is shown of a signatory.
+"""The public site's tables, their constraints, and what the public is shown of a signatory.
 
-Rules about petitions are in campaigns.py and signing.py; counting is in tally.py.
+Rules about petitions are in campaigns.py and signing.py; counting is in tally.py. The organisers' desk has its own
+tables in desk_models.py.
 """
 
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     String,
     Text,
     TypeDecorator,
@@ -29,6 +31,7 @@ EMAIL_LENGTH = 254
 """The longest address that SMTP can carry (RFC 3696, erratum 1690)."""
 PLACE_LENGTH = 100
 POSTAL_CODE_LENGTH = 20
+SOURCE_LENGTH = 30
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -74,7 +77,8 @@ class SignatureState(StrEnum):
     REMOVED = "removed"
 
 
-def _words(kind: type[StrEnum], name: str) -> Enum:
+def words(kind: type[StrEnum], name: str) -> Enum:
+    """The column type for one of a kind's words."""
     # Words with a check constraint, not a database type: the same on SQLite and PostgreSQL, and readable in both.
     return Enum(
         kind,
@@ -86,7 +90,7 @@ def _words(kind: type[StrEnum], name: str) -> Enum:
     )
 
 
-_BIG_ID = BigInteger().with_variant(Integer, "sqlite")
+BIG_ID = BigInteger().with_variant(Integer, "sqlite")
 
 
 class Campaign(Base):
@@ -111,13 +115,65 @@ class Campaign(Base):
     donate_text: Mapped[str] = mapped_column(Text)
     goal: Mapped[int]
     """Signatures hoped for, as first set; the goal shown moves on when it is reached (`campaigns.progress`)."""
+    goal_step: Mapped[int] = mapped_column(default=0)
+    """By how many signatures it moves on; 0 to the next round number."""
     language: Mapped[str] = mapped_column(String(20))
     """BCP 47 tag, such as en or pt-BR."""
-    state: Mapped[CampaignState] = mapped_column(_words(CampaignState, "state"))
+    state: Mapped[CampaignState] = mapped_column(words(CampaignState, "state"))
     opens_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     closes_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    time_zone: Mapped[str] = mapped_column(String(64), default="UTC")
+    """IANA name of the zone in which these times are shown and set, such as Europe/Berlin."""
+    picture: Mapped[str] = mapped_column(String(64), default="")
+    """Digest of its picture (`Picture`); empty where it has none."""
+    picture_text: Mapped[str] = mapped_column(String(300), default="")
+    """What the picture shows, for those who don't see it."""
+    deliver_anonymous: Mapped[bool] = mapped_column(default=False)
+    """Whether those the letter is addressed to get the names and cities of anonymous signers too; the form says so."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    version: Mapped[int] = mapped_column(default=1)
+    """Counts its changes, so that two editors find out about each other."""
+
+
+class FormerSlug(Base):
+    """A slug that a campaign had; its addresses go on working."""
+
+    __tablename__ = "former_slug"
+
+    slug: Mapped[str] = mapped_column(String(80), primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id"))
+
+
+class LetterChange(Base):
+    """A change of the letter after somebody had signed it, which the public is told of."""
+
+    __tablename__ = "letter_change"
+    __table_args__ = (Index(None, "campaign_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id"))
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    reason: Mapped[str] = mapped_column(Text)
+    """Why, in the organiser's words, for the public."""
+    before: Mapped[str] = mapped_column(Text)
+    """What was signed until then: `campaigns.words_signed`."""
+    after: Mapped[str] = mapped_column(Text)
+
+
+class Picture(Base):
+    """A campaign's picture, made small; in the database, so that every machine has it and a backup too."""
+
+    __tablename__ = "picture"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """SHA-256 of `data`, hexadecimal."""
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+    """A JPEG."""
+    width: Mapped[int]
+    """Pixels."""
+    height: Mapped[int]
+    """Pixels."""
 
 
 class Signature(Base):
@@ -128,9 +184,11 @@ class Signature(Base):
         UniqueConstraint("campaign_id", "email_key"),
         # Serves the feed and every page of the list, newest first, by key.
         Index(None, "campaign_id", "listed_at", "id"),
+        # Serves the organisers' table and figures, which show those too that are not on the list.
+        Index(None, "campaign_id", "signed_at", "id"),
     )
 
-    id: Mapped[int] = mapped_column(_BIG_ID, primary_key=True)
+    id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id"))
     name: Mapped[str] = mapped_column(String(NAME_LENGTH))
     email: Mapped[str] = mapped_column(String(EMAIL_LENGTH))
@@ -144,7 +202,9 @@ class Signature(Base):
     postal_code: Mapped[str] = mapped_column(String(POSTAL_CODE_LENGTH))
     anonymous: Mapped[bool]
     wants_updates: Mapped[bool]
-    state: Mapped[SignatureState] = mapped_column(_words(SignatureState, "state"))
+    source: Mapped[str] = mapped_column(String(SOURCE_LENGTH), default="")
+    """The word that the link they came by had as `?ref=`; never anything that tells one person from another."""
+    state: Mapped[SignatureState] = mapped_column(words(SignatureState, "state"))
     signed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     listed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When it came onto the public list; empty while it is not on it."""
