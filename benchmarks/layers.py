@@ -46,7 +46,7 @@ def main() -> None:
         (watch.Watched, "__call__", "all"),
         (kept.Kept, "__call__", "flask"),
         (guard, "refuse_broken_body", "guard"),
-        (guard.SignLimit, "count", "guard"),
+        (guard.Limit, "count", "guard"),
         (views, "find_or_404", "campaign"),
         (forms.SignForm, "__init__", "form"),
         (forms.SignForm, "validate", "form"),

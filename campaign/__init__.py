@@ -3,12 +3,12 @@
 from flask import Flask, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from campaign import commands, errors, guard, logs, static, watch
+from campaign import commands, errors, formatting, guard, logs, mount, static, watch
 from campaign.extensions import compress, db, engine_options, replica_binds
 from campaign.kept import Kept
 from campaign.settings import ROOT, Settings
 from campaign.shared import Shared, edition
-from campaign.site import formatting, site
+from campaign.site import site
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -35,7 +35,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     app.session_interface = guard.NoSessions()
     app.extensions["shared"] = shared
-    app.extensions["sign_limit"] = guard.SignLimit(settings, shared)
+    app.extensions["sign_limit"] = guard.Limit(settings, shared, settings.ratelimit_sign)
+    mount.init_app(app, _load_desk)
     app.wsgi_app = Kept(app.wsgi_app, shared, edition(settings))  # type: ignore[method-assign]
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
@@ -51,3 +52,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(site)
     commands.init_app(app)
     return app
+
+
+def _load_desk(site: Flask) -> Flask:
+    from campaign.desk import create_desk
+
+    return create_desk(site)

@@ -11,10 +11,13 @@ from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.orm import Session
 
-from campaign import campaign_file, campaigns, copying, delivery, fake, places, tally
+from campaign import accounts, campaign_file, campaigns, copying, delivery, fake, places, tally
 from campaign.campaign_file import CampaignFile, CampaignFileError
+from campaign.desk_models import Role
 from campaign.extensions import STORAGE_ERRORS, db, init_migrations, is_command, lock_out_other_nodes, write_transaction
 from campaign.models import Campaign, CampaignState
+from campaign.mount import PREFIX
+from campaign.record import COMMAND
 from campaign.settings import ROOT
 
 
@@ -42,6 +45,7 @@ def _database_trouble_in_one_line(hint: str = "") -> Iterator[None]:
 
 campaigns_group = Commands("campaigns", help="Publish campaigns, close them, prove their count.")
 signatures_group = Commands("signatures", help="Hand signatures over, or invent some for development.")
+organisers_group = Commands("organisers", help="Let people in at the organisers' desk.")
 SAMPLES = ROOT / "campaigns"
 
 
@@ -51,6 +55,7 @@ def init_app(app: Flask) -> None:
         init_migrations(app)
     app.cli.add_command(campaigns_group)
     app.cli.add_command(signatures_group)
+    app.cli.add_command(organisers_group)
     app.cli.add_command(prepare)
     app.cli.add_command(copy_from)
 
@@ -182,6 +187,21 @@ def fake_signatures(slug: str, number: int) -> None:
     with click.progressbar(length=number, label=f"Signing {slug}") as bar:
         for stored in fake.sign(campaign.id, number, datetime.now(UTC)):
             bar.update(stored)
+
+
+@organisers_group.command()
+@click.argument("email")
+@click.option("--role", type=click.Choice([role.value for role in Role]), default=Role.ORGANISER.value)
+def invite(email: str, role: str) -> None:
+    """Print a link, good for a day, by which EMAIL gets an account; or again, with password and second factor anew."""
+    settings = current_app.config["SETTINGS"]
+    try:
+        with write_transaction() as session:
+            account = accounts.invite(session, email, Role(role), COMMAND, datetime.now(UTC))
+            token = accounts.invitation(settings.secret_key, account)
+    except accounts.AccountError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"{settings.site_url}{PREFIX}/invitation/{token}")
 
 
 def _find(slug: str) -> Campaign:

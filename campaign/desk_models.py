@@ -4,7 +4,7 @@ accounts.py has the rules about accounts, access.py says who may do what, record
 exports.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -70,7 +70,7 @@ class Passkey(Base):
     device_type: Mapped[str] = mapped_column(String(64))
     extensions: Mapped[str | None] = mapped_column(Text)
     usage: Mapped[str] = mapped_column(String(64))
-    create_datetime: Mapped[datetime] = mapped_column(UtcDateTime)
+    create_datetime: Mapped[datetime] = mapped_column(UtcDateTime, default=lambda: datetime.now(UTC))
     lastuse_datetime: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

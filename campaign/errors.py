@@ -4,6 +4,8 @@ To HTMX a wrong sign request answers with a notice above the form, which keeps w
 partial (a poll, a ZIP code's city, the next page of the list) changes nothing.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from flask import Flask, current_app, make_response, render_template, request
@@ -43,8 +45,23 @@ WORDS = {
 """By status; one that is missing here gets the words of 400 or 500, whichever is of its kind."""
 
 
-def init_app(app: Flask) -> None:
-    """Answer every error of the app."""
+class Manner(NamedTuple):
+    """How a surface tells of errors."""
+
+    page: str = "errors/error.html"
+    """The template of a whole page."""
+    noticed: frozenset[str] | None = frozenset({"site.sign"})
+    """The endpoints whose HTMX requests are answered with a notice; None for all. The others change nothing."""
+    words: Mapping[int, Words] = MappingProxyType({})
+    """Where it has words of its own."""
+
+
+SITE = Manner()
+
+
+def init_app(app: Flask, manner: Manner = SITE) -> None:
+    """Answer every error of the app in that manner."""
+    app.extensions["errors"] = manner
     app.register_error_handler(HTTPException, answer)
     # Flask's own line would quote the address that was asked for.
     app.log_exception = lambda exc_info: app.logger.error("an answer could not be made", exc_info=exc_info)  # type: ignore[method-assign]
@@ -63,10 +80,12 @@ def answer(error: HTTPException) -> ResponseReturnValue:
     """The page, or for HTMX the notice, of an HTTP error; an unforeseen exception comes as a 500."""
     if error.code is None or error.code < 400:
         return error
-    words = WORDS.get(error.code) or WORDS[error.code // 100 * 100]
+    manner: Manner = current_app.extensions["errors"]
+    known = {**WORDS, **manner.words}
+    words = known.get(error.code) or known[error.code // 100 * 100]
     if request.headers.get("HX-Request") != "true":
-        response = make_response(render_template("errors/error.html", words=words))
-    elif request.endpoint == "site.sign":
+        response = make_response(render_template(manner.page, words=words))
+    elif manner.noticed is None or request.endpoint in manner.noticed:
         response = make_response(render_template("errors/_notice.html", words=words))
         response.headers["HX-Retarget"] = "#notice"
         response.headers["HX-Reswap"] = "innerHTML"

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, MetaData, event, func, make_url, sele
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.orm import DeclarativeBase, Session, SessionTransaction
 
 from campaign.settings import ROOT, THREADS
 
@@ -73,10 +73,10 @@ STORE_SECONDS = 8
 """How long a database may take that has begun; with the wait before it less than a proxy waits for us (15 seconds)."""
 
 
-def engine_options(database_url: str) -> dict[str, Any]:
-    """How SQLAlchemy connects to the database."""
+def engine_options(database_url: str, connections: int = THREADS) -> dict[str, Any]:
+    """How SQLAlchemy connects to the database, with so many connections that are kept."""
     # Parameters are names and addresses; they must not get into a log by way of an error message.
-    options: dict[str, Any] = {"hide_parameters": True, "pool_size": THREADS}
+    options: dict[str, Any] = {"hide_parameters": True, "pool_size": connections}
     if make_url(database_url).get_backend_name() == "postgresql":
         # A connection that a restart of the server has broken is found and replaced before it is used. A server that is
         # away, or a row that is locked, is waited for like a turn; one that has gone silent, little longer.
@@ -133,9 +133,35 @@ def write_connection(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-@lru_cache(maxsize=1)
+# The site's and the desk's.
+@lru_cache(maxsize=2)
 def _writing(engine: Engine) -> Engine:
     return engine.execution_options(writes=True)
+
+
+@event.listens_for(Session, "before_flush")
+def _write_in_turn(session: Session, *_: object) -> None:
+    """A session that has only read so far is about to write: on SQLite, its transaction ends and one begins that may.
+
+    Out of one that has read SQLite lets nobody write once somebody else has written, and says so without waiting.
+    """
+    connection = session.connection()
+    if connection.dialect.name != "sqlite" or connection.get_execution_options().get("writes") or _turn in session.info:
+        return
+    with ExitStack() as turn:
+        connection.exec_driver_sql("COMMIT")
+        turn.enter_context(turn_to_write(connection.engine))
+        session.info[_turn] = turn.pop_all()
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+_turn = "turn to write"
+
+
+@event.listens_for(Session, "after_transaction_end")
+def _give_turn_on(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.parent is None and _turn in session.info:
+        session.info.pop(_turn).close()
 
 
 @contextmanager

@@ -82,34 +82,44 @@ def refuse_broken_body(request: Request) -> None:
 
 
 class LimitedError(Exception):
-    """A client has sent the sign form too often."""
+    """Somebody has done something too often."""
 
     def __init__(self, seconds: int) -> None:
-        """Remember in how many seconds it may be sent again."""
+        """Remember in how many seconds it may be done again."""
         super().__init__(f"limited for {seconds} s")
         self.seconds = seconds
 
 
-class SignLimit:
-    """How often one client may send the sign form."""
+class Limit:
+    """How often somebody may do something, where limits are enabled."""
 
-    def __init__(self, settings: Settings, shared: Shared) -> None:
-        """Count in what the processes share."""
-        self._limits = sorted(parse_many(settings.ratelimit_sign)) if settings.ratelimit_enabled else []
+    def __init__(self, settings: Settings, shared: Shared, limits: str) -> None:
+        """Count in what the processes share; `limits` as RATELIMIT_SIGN has them."""
+        self._limits = sorted(parse_many(limits)) if settings.ratelimit_enabled else []
         self._trusted = [ip_network(network.strip()) for network in settings.ratelimit_trusted.split(",")]
         self._key = settings.secret_key.encode()
         self._windows = FixedWindowRateLimiter(Counts(shared))
 
     def count(self, address: str | None) -> None:
-        """Count a form that comes from `address`.
+        """Count what comes from `address`.
 
         Raises:
             LimitedError: it is one too many.
         """
-        client = self._client(address)
-        for limit in self._limits if client else ():
-            if not self._windows.hit(limit, client):
-                wait = self._windows.get_window_stats(limit, client).reset_time - time.time()
+        self._count(self._client(address))
+
+    def count_word(self, word: str) -> None:
+        """The same for what comes in the name of somebody; of the word, too, only a keyed hash is kept.
+
+        Raises:
+            LimitedError: it is one too many.
+        """
+        self._count(hmac.digest(self._key, word.encode(), "sha256").hex()[:32])
+
+    def _count(self, key: str) -> None:
+        for limit in self._limits if key else ():
+            if not self._windows.hit(limit, key):
+                wait = self._windows.get_window_stats(limit, key).reset_time - time.time()
                 raise LimitedError(max(1, math.ceil(wait)))
 
     def _client(self, address: str | None) -> str:
@@ -139,15 +149,15 @@ class NoSessions(SessionInterface):
         return NullSession()
 
 
-@lru_cache(maxsize=1)
-def headers(settings: Settings) -> dict[str, str]:
-    """The headers that every answer carries."""
+@lru_cache(maxsize=2)
+def headers(settings: Settings, *, images: str = "'self'") -> dict[str, str]:
+    """The headers that every answer carries; `images` is where they may come from."""
     scripts = "'self'" if settings.htmx_url.startswith("/") else f"'self' {settings.htmx_url}"
     policy = {
         "default-src": "'none'",
         "script-src": scripts,
         "style-src": "'self'",
-        "img-src": "'self'",
+        "img-src": images,
         "connect-src": "'self'",
         "form-action": "'self'",
         "base-uri": "'none'",
@@ -172,8 +182,9 @@ def headers(settings: Settings) -> dict[str, str]:
     return always
 
 
-def add_headers(response: Response, settings: Settings) -> Response:
+def add_headers(response: Response, settings: Settings, *, images: str = "'self'") -> Response:
     """Put them on an answer; what a view has set itself stands."""
     set_already = {name for name, _ in response.headers}
-    response.headers.extend((name, value) for name, value in headers(settings).items() if name not in set_already)
+    ours = headers(settings, images=images)
+    response.headers.extend((name, value) for name, value in ours.items() if name not in set_already)
     return response

@@ -34,12 +34,17 @@ def init_app(app: Flask, *, trust_proxy: bool) -> None:
     log has its route then, and none of them sees the header that tells it.
     """
     app.wsgi_app = Watched(app.wsgi_app, trust_proxy)  # type: ignore[method-assign]
+    tell_routes(app)
+
+
+def tell_routes(app: Flask) -> None:
+    """Let the watch know the routes of an app that it stands before."""
     app.before_request(_note_route)
     app.after_request(_tell_route)
 
 
 def _route() -> str:
-    return request.url_rule.rule if request.url_rule else NO_ROUTE
+    return request.root_path.rstrip("/") + request.url_rule.rule if request.url_rule else NO_ROUTE
 
 
 def _note_route() -> None:

@@ -133,6 +133,9 @@ def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     with app.app_context():
         yield app
         dispose()
+    if app.extensions["desk"].loaded:
+        with app.extensions["desk"].app.app_context():
+            dispose()
 
 
 def dispose() -> None:

@@ -1,0 +1,64 @@
+// What the desk's pages do beyond htmx. Without this file everything works by links and forms, but for passkeys.
+(() => {
+  const page = document.documentElement;
+  page.classList.add("live");
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    const field = document.getElementById(button.dataset.copy);
+    field.select();
+    await navigator.clipboard.writeText(field.value);
+    button.textContent = button.dataset.copied;
+  });
+
+  // Passkeys travel as JSON in which bytes are base64url.
+  const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
+  const text = (buffer) =>
+    btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=/g, "");
+  const known = (list = []) => list.map((key) => ({ ...key, id: bytes(key.id) }));
+
+  async function make(options) {
+    const user = { ...options.user, id: bytes(options.user.id) };
+    const publicKey = { ...options, user, challenge: bytes(options.challenge), excludeCredentials: known(options.excludeCredentials) };
+    const made = await navigator.credentials.create({ publicKey });
+    return written(made, {
+      attestationObject: text(made.response.attestationObject),
+      transports: made.response.getTransports?.() ?? [],
+    });
+  }
+
+  async function use(options) {
+    const publicKey = { ...options, challenge: bytes(options.challenge), allowCredentials: known(options.allowCredentials) };
+    const got = await navigator.credentials.get({ publicKey });
+    return written(got, {
+      authenticatorData: text(got.response.authenticatorData),
+      signature: text(got.response.signature),
+      userHandle: got.response.userHandle && text(got.response.userHandle),
+    });
+  }
+
+  function written(credential, response) {
+    return {
+      id: credential.id,
+      rawId: text(credential.rawId),
+      type: credential.type,
+      extensions: credential.getClientExtensionResults(),
+      response: { clientDataJSON: text(credential.response.clientDataJSON), ...response },
+    };
+  }
+
+  async function ask(form, how, options) {
+    try {
+      form.elements.credential.value = JSON.stringify(await how(JSON.parse(options)));
+      form.submit();
+    } catch {
+      const fault = document.getElementById("passkey-fault");
+      fault.textContent = fault.dataset.words;
+      fault.hidden = false;
+    }
+  }
+
+  for (const form of document.querySelectorAll("[data-passkey-new]")) ask(form, make, form.dataset.passkeyNew);
+  for (const form of document.querySelectorAll("[data-passkey]")) ask(form, use, form.dataset.passkey);
+})();

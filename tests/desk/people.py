@@ -1,0 +1,108 @@
+"""Somebody at the desk, as tests play them: invited by the command, signed in by the forms, with an app for codes."""
+
+import re
+import time
+from dataclasses import dataclass, field
+from html import unescape
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from passlib.totp import TOTP
+from werkzeug.test import TestResponse
+
+from tests.conftest import Visitor
+
+PASSWORD = "correct horse battery"  # noqa: S105 (nobody has it)
+
+
+class AtDesk(Visitor):
+    """A browser at the desk, whose forms carry the token of the page that they stand on."""
+
+    def token(self) -> str:
+        """The CSRF token of a page."""
+        return token_of(self.get("/desk/account").text)
+
+    def post(self, *args: Any, **kwargs: Any) -> TestResponse:
+        """Send a form, with the token in it, unless the test says otherwise by `csrf_token`."""
+        data = kwargs.get("data")
+        if not isinstance(data, bytes):
+            kwargs["data"] = {"csrf_token": self.token()} | (data or {})
+        return super().post(*args, **kwargs)
+
+
+def token_of(page: str) -> str:
+    """The CSRF token in a page."""
+    found = re.search(r'name="csrf_token" value="([^"]+)"', page)
+    assert found, page
+    return found[1]
+
+
+@dataclass
+class Person:
+    """Who has an account."""
+
+    email: str
+    key: str = ""
+    """What their authenticator app knows, in base32."""
+    used: set[str] = field(default_factory=set)
+
+    def code(self) -> str:
+        """What the app shows; the next one, where the person has used this one, as who waits for it would."""
+        totp = TOTP(key=self.key, format="base32")
+        for ahead in (0, 30, -30):
+            code = str(totp.generate(time=int(time.time()) + ahead).token)
+            if code not in self.used:
+                self.used.add(code)
+                return code
+        raise AssertionError("no code is left for this half minute")
+
+
+def invitation(app: Flask, email: str, role: str) -> str:
+    """The path of an invitation's link, as the command prints it."""
+    said = app.test_cli_runner().invoke(args=["organisers", "invite", email, "--role", str(role)])
+    assert said.exit_code == 0, said.output
+    return "/" + said.output.strip().split("/", 3)[3]
+
+
+def browser(app: Flask) -> AtDesk:
+    """A browser that nobody has signed in with."""
+    return AtDesk(app, app.response_class, use_cookies=True)
+
+
+def accept(client: FlaskClient, link: str, password: str = PASSWORD) -> TestResponse:
+    """Accept an invitation."""
+    token = token_of(client.get(link).text)
+    form = {"csrf_token": token, "name": "Grace Hopper", "password": password, "again": password}
+    return FlaskClient.post(client, link, data=form)
+
+
+def enter_password(client: FlaskClient, email: str, password: str = PASSWORD, **fields: str) -> TestResponse:
+    """Fill in the sign-in form."""
+    token = token_of(client.get("/desk/sign-in").text)
+    form = {"csrf_token": token, "email": email, "password": password} | fields
+    return FlaskClient.post(client, "/desk/sign-in", data=form)
+
+
+def set_up_app(client: FlaskClient, person: Person) -> TestResponse:
+    """After the first password: let the authenticator app read the key, and type its first code."""
+    token = token_of(client.get("/desk/account/app").text)
+    page = FlaskClient.post(client, "/desk/account/app", data={"csrf_token": token, "setup": "authenticator"}).text
+    found = re.search(r'<code id="key">([^<]+)</code>', page)
+    assert found, page
+    person.key = unescape(found[1]).replace("-", "").replace(" ", "")
+    return enter_code(client, person.code(), token_of(page))
+
+
+def enter_code(client: FlaskClient, code: str, token: str = "") -> TestResponse:
+    """Type the six digits."""
+    token = token or token_of(client.get("/desk/sign-in/code").text)
+    return FlaskClient.post(client, "/desk/sign-in/code", data={"csrf_token": token, "code": code})
+
+
+def sign_in(client: FlaskClient, person: Person) -> None:
+    """The whole way in."""
+    answer = enter_password(client, person.email)
+    assert answer.status_code == 302, answer.text
+    answer = enter_code(client, person.code())
+    assert answer.location.endswith("/desk/arrive"), answer.text
