@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text
+from sqlalchemy.ext.mutable import MutableList
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from campaign.extensions import Base
@@ -48,7 +49,7 @@ class Account(Base):
     """Encrypted with the site's SECRET_KEY."""
     totp_counter: Mapped[int | None]
     """The thirty seconds whose code was used last, counted from 1970; it and what was before are not taken again."""
-    mf_recovery_codes: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    mf_recovery_codes: Mapped[list[str] | None] = mapped_column(MutableList.as_mutable(JSON(none_as_null=True)))
     """Encrypted with the site's SECRET_KEY."""
     fs_webauthn_user_handle: Mapped[str | None] = mapped_column(String(64), unique=True)
     webauthn: Mapped[list["Passkey"]] = relationship(cascade="all, delete-orphan")

@@ -76,4 +76,5 @@ def page(session: Session, campaign_id: int, before: int | None = None) -> list[
 
 def everything(session: Session) -> Iterator[Record]:
     """The whole record, oldest first, a thousand entries in memory at once."""
-    yield from session.scalars(select(Record).order_by(Record.id).execution_options(yield_per=1000))
+    with session.scalars(select(Record).order_by(Record.id).execution_options(yield_per=1000)) as entries:
+        yield from entries

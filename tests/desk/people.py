@@ -25,9 +25,9 @@ class AtDesk(Visitor):
 
     def post(self, *args: Any, **kwargs: Any) -> TestResponse:
         """Send a form, with the token in it, unless the test says otherwise by `csrf_token`."""
-        data = kwargs.get("data")
-        if not isinstance(data, bytes):
-            kwargs["data"] = {"csrf_token": self.token()} | (data or {})
+        data = kwargs.get("data") or {}
+        if isinstance(data, dict) and "csrf_token" not in data:
+            kwargs["data"] = {"csrf_token": self.token(), **data}
         return super().post(*args, **kwargs)
 
 
@@ -48,9 +48,9 @@ class Person:
     used: set[str] = field(default_factory=set)
 
     def code(self) -> str:
-        """What the app shows; the next one, where the person has used this one, as who waits for it would."""
+        """What the app shows: first the one before, then this one, then the next, for each is taken once."""
         totp = TOTP(key=self.key, format="base32")
-        for ahead in (0, 30, -30):
+        for ahead in (-30, 0, 30):
             code = str(totp.generate(time=int(time.time()) + ahead).token)
             if code not in self.used:
                 self.used.add(code)
