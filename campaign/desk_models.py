@@ -52,7 +52,7 @@ class Account(Base):
     mf_recovery_codes: Mapped[list[str] | None] = mapped_column(MutableList.as_mutable(JSON(none_as_null=True)))
     """Encrypted with the site's SECRET_KEY."""
     fs_webauthn_user_handle: Mapped[str | None] = mapped_column(String(64), unique=True)
-    webauthn: Mapped[list["Passkey"]] = relationship(cascade="all, delete-orphan")
+    webauthn: Mapped[list["Passkey"]] = relationship(cascade="all, delete-orphan", enable_typechecks=False)
 
 
 class Passkey(Base):

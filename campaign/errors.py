@@ -72,7 +72,6 @@ def init_app(app: Flask, manner: Manner = SITE) -> None:
 def storage_away(_error: Exception) -> ResponseReturnValue:
     """The database can't be used: say so, and write down why."""
     current_app.logger.exception("the database could not be used")
-    db.session.rollback()
     return answer(ServiceUnavailable())
 
 
@@ -80,6 +79,9 @@ def answer(error: HTTPException) -> ResponseReturnValue:
     """The page, or for HTMX the notice, of an HTTP error; an unforeseen exception comes as a 500."""
     if error.code is None or error.code < 400:
         return error
+    if error.code >= 500:
+        # Whatever the page still reads, it reads from the beginning.
+        db.session.rollback()
     manner: Manner = current_app.extensions["errors"]
     known = {**WORDS, **manner.words}
     words = known.get(error.code) or known[error.code // 100 * 100]

@@ -43,7 +43,7 @@
       id: credential.id,
       rawId: text(credential.rawId),
       type: credential.type,
-      extensions: credential.getClientExtensionResults(),
+      extensions: JSON.stringify(credential.getClientExtensionResults()),
       response: { clientDataJSON: text(credential.response.clientDataJSON), ...response },
     };
   }

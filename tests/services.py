@@ -182,12 +182,14 @@ class Node:
     log: Path
     """What it wrote to standard error."""
     port: int
+    name: str = "127.0.0.1"
+    """What it is called in its address."""
     process: subprocess.Popen[bytes] = field(init=False)
 
     @property
     def url(self) -> str:
         """Its address, without a closing slash."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.name}:{self.port}"
 
     def start(self) -> None:
         """Start it, and come back when it answers."""

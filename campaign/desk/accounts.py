@@ -73,6 +73,11 @@ class AccountForm(FlaskForm):  # type: ignore[misc]
     own = SelectMultipleField("Own campaigns", coerce=int)
 
 
+@accounts.app_context_processor
+def _roles() -> dict[str, dict[Role, str]]:
+    return {"roles": ROLES}
+
+
 @accounts.route("/invitation/<token>", methods=["GET", "POST"])
 def accept(token: str) -> ResponseReturnValue:
     """Accept an invitation: a name and a password; the second factor is asked for when they first sign in."""

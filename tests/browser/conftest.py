@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route, sync_playwright
 
 from campaign.settings import HTMX_URL, ROOT
 from tests.conftest import Server
@@ -29,9 +29,11 @@ def browser() -> Iterator[Browser]:
 def open_page(browser: Browser, server: Server) -> Iterator[OpenPage]:
     """Open an address of the server in a context of its own.
 
-    After the test: no page has broken our policy or thrown, and none has asked any other host for anything.
+    After the test: no page has broken our policy or thrown, none has asked any other host for anything, and none but
+    the `desk` has left a cookie.
     """
-    contexts, complaints = [], []
+    contexts: list[tuple[BrowserContext, set[str]]] = []
+    complaints: list[str] = []
 
     def fetch(route: Route) -> None:
         if route.request.url == HTMX_URL:
@@ -49,14 +51,16 @@ def open_page(browser: Browser, server: Server) -> Iterator[OpenPage]:
         if message.type == "error" and not harmless:
             complaints.append(message.text)
 
-    def open_page(path: str = "", *, width: int = 1280, script: bool = True, scheme: str = "light") -> Page:
+    def open_page(
+        path: str = "", *, width: int = 1280, script: bool = True, scheme: str = "light", desk: bool = False
+    ) -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": 800},
             java_script_enabled=script,
             color_scheme="dark" if scheme == "dark" else "light",
             reduced_motion="reduce",
         )
-        contexts.append(context)
+        contexts.append((context, {"desk"} if desk else set()))
         page = context.new_page()
         page.route("**/*", fetch)
         page.on("console", listen)
@@ -65,8 +69,8 @@ def open_page(browser: Browser, server: Server) -> Iterator[OpenPage]:
         return page
 
     yield open_page
-    for context in contexts:
-        assert context.cookies() == []
+    for context, may_have in contexts:
+        assert {cookie["name"] for cookie in context.cookies()} <= may_have
         context.close()
     assert complaints == []
 
