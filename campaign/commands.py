@@ -201,7 +201,7 @@ def invite(email: str, role: str) -> None:
             token = accounts.invitation(settings.secret_key, account)
     except accounts.AccountError as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"{settings.site_url}{PREFIX}/invitation/{token}")
+    click.echo(f"{settings.site_url}{PREFIX}/invitation?key={token}")
 
 
 def _find(slug: str) -> Campaign:

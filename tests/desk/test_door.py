@@ -133,7 +133,7 @@ def test_no_page_may_be_framed_or_kept_and_no_script_is_in_it(
 ) -> None:
     client = at_desk(Role.ADMIN)
     addresses = [address for method, address, _ in routes(app) if method == "GET"]
-    for address in [*addresses, "/desk/sign-in", "/desk/nothing", "/desk/invitation/forged"]:
+    for address in [*addresses, "/desk/sign-in", "/desk/nothing", "/desk/invitation?key=forged"]:
         answer = client.get(address)
         assert answer.headers["Cache-Control"] == "no-store", address
         assert answer.headers["X-Frame-Options"] == "DENY", address

@@ -95,9 +95,9 @@ def test_an_invitation_is_stale_after_a_day_and_after_the_next_one(app: Flask, s
         told = [account.id, account.fs_uniquifier]
 
     stale = URLSafeTimedSerializer(settings.secret_key, salt="invitation", signer=Yesterday).dumps(told)
-    assert browser(app).get(f"/desk/invitation/{stale}").status_code == 410
+    assert browser(app).get(f"/desk/invitation?key={stale}").status_code == 410
     forged = URLSafeTimedSerializer("x" * 32, salt="invitation").dumps(told)
-    assert browser(app).get(f"/desk/invitation/{forged}").status_code == 410
+    assert browser(app).get(f"/desk/invitation?key={forged}").status_code == 410
 
 
 @pytest.mark.parametrize(
