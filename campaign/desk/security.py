@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from threading import BoundedSemaphore
 from typing import Any
 
-from flask import Flask, Response, abort, current_app, request, session
+from flask import Flask, Response, abort, current_app, render_template, request, session
+from flask.typing import ResponseReturnValue
 from flask_login import user_logged_in, user_logged_out
 from flask_security import (
     LoginForm,
@@ -28,6 +29,7 @@ from flask_security.totp import Totp
 from passlib.exc import UsedTokenError
 from sqlalchemy import or_, update
 from werkzeug.exceptions import ServiceUnavailable
+from wtforms import Form
 
 from campaign import record, sessions
 from campaign.desk_models import Account, Passkey
@@ -218,6 +220,7 @@ def init_app(app: Flask, settings: Settings, shared: Shared) -> None:
         login_form=SignInForm,
         two_factor_verify_code_form=CodeForm,
         totp_cls=OnceTotp,
+        render_template=_render,  # type: ignore[arg-type]  # Its views return whatever it gives.
     )
     # Pages for people only: Flask-Security would also speak JSON, and hand out tokens that no session ends.
     security.want_json(lambda _request: False)
@@ -243,6 +246,12 @@ def init_app(app: Flask, settings: Settings, shared: Shared) -> None:
     )
     app.before_request(_count_try)
     app.teardown_request(_try_is_over)
+
+
+def _render(template: str, **context: Any) -> ResponseReturnValue:
+    """A page of Flask-Security's, of which a form that it refuses is answered as ours are."""
+    refused = any(isinstance(form, Form) and form.errors for form in context.values())
+    return render_template(template, **context), 422 if refused else 200
 
 
 def signed_in_by(word_digest: str) -> bool:

@@ -50,6 +50,9 @@ class Person:
     def code(self) -> str:
         """What the app shows: first the one before, then this one, then the next, for each is taken once."""
         totp = TOTP(key=self.key, format="base32")
+        if (left := 30 - time.time() % 30) < 3:
+            # It must still be good when it arrives.
+            time.sleep(left)
         for ahead in (-30, 0, 30):
             code = str(totp.generate(time=int(time.time()) + ahead).token)
             if code not in self.used:

@@ -139,7 +139,7 @@ def test_without_the_second_factor_nobody_is_in(app: Flask, invited: Invited) ->
     client = browser(app)
     assert enter_password(client, invited(Role.ADMIN).email).location.startswith("/desk/sign-in/code")
     assert not is_in(client)
-    assert enter_code(client, "000000").status_code == 200
+    assert enter_code(client, "000000").status_code == 422
     assert not is_in(client)
 
 
@@ -276,7 +276,7 @@ def test_a_changed_password_ends_the_other_sessions(app: Flask, invited: Invited
     assert answer.status_code == 302, answer.text
     assert is_in(here)
     assert not is_in(there)
-    assert enter_password(browser(app), person.email).status_code == 200
+    assert enter_password(browser(app), person.email).status_code == 422
     assert enter_password(browser(app), person.email, "another long password").status_code == 302
     assert "account.password" in db.session.scalars(select(Record.action)).all()
 
@@ -295,7 +295,7 @@ def test_a_closed_account_is_out_and_stays_out(app: Flask, invited: Invited, at_
     at_desk(Role.ADMIN).post("/desk/accounts/1", data={"role": "organiser"})
     assert not is_in(client)
     answer = enter_password(browser(app), person.email)
-    assert answer.status_code == 200
+    assert answer.status_code == 422
     assert "don’t belong together" in answer.text
 
 
@@ -304,7 +304,7 @@ def test_who_has_lost_everything_is_invited_again_and_begins_anew(app: Flask, in
     sign_in(client, person)
     link = invitation(app, person.email, "organiser")
     assert not is_in(client)
-    assert enter_password(browser(app), person.email).status_code == 200
+    assert enter_password(browser(app), person.email).status_code == 422
     assert accept(client, link).status_code == 303
     assert enter_password(client, person.email).location == "/desk/account/app"
     assert set_up_app(client, person).location.endswith("/desk/arrive")
@@ -318,11 +318,11 @@ def test_who_tries_too_often_must_wait(app: Flask, invited: Invited, key: str) -
         answers = [enter_code(client, f"00000{n % 10}") for n in range(16)]
     else:
         answers = [enter_password(client, person.email, f"wrong password {n}") for n in range(16)]
-    assert [answer.status_code for answer in answers[:14]] == [200] * 14
+    assert [answer.status_code for answer in answers[:14]] == [422] * 14
     assert answers[-1].status_code == 429
     assert int(answers[-1].headers["Retry-After"]) > 60
     # Somebody else's account is not touched by it.
-    assert enter_password(browser(app), "somebody-else@example.org").status_code == 200
+    assert enter_password(browser(app), "somebody-else@example.org").status_code == 422
 
 
 @pytest.mark.parametrize("key", ["known", "unknown"])
@@ -350,7 +350,7 @@ def test_nobody_is_sent_elsewhere_after_signing_in(app: Flask, invited: Invited,
     token = token_of(client.get("/desk/sign-in", query_string={"next": wanted}).text)
     form = {"csrf_token": token, "email": person.email, "password": PASSWORD, "next": wanted}
     answer = client.post("/desk/sign-in", query_string={"next": wanted}, data=form)
-    if answer.status_code == 200:
+    if answer.status_code == 422:
         assert not is_in(client)
         return
     token = token_of(client.get("/desk/sign-in/code").text)
