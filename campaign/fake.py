@@ -10,6 +10,8 @@ from campaign.extensions import write_transaction
 from campaign.models import SignatureState
 from campaign.signing import insert_unless_signed
 
+_SOURCES = ("", "", "", "mail", "mail", "bluesky", "mastodon", "facebook", "whatsapp")
+
 BATCH = 5000
 """Signatures in one transaction: enough to write quickly, few enough to let real signers in between."""
 
@@ -58,6 +60,7 @@ def signature(campaign_id: int, key: str, signed_at: datetime) -> dict[str, obje
     """A row of the signature table; `key` makes its mailbox."""
     country, city, region, postal_code = random.choice(_PLACES)  # noqa: S311 (no secret hangs on it)
     email = f"fake-{key}@example.org"
+    source = random.choice(_SOURCES)  # noqa: S311
     return {
         "campaign_id": campaign_id,
         "name": f"{random.choice(_FIRST)} {random.choice(_LAST)}",  # noqa: S311
@@ -69,6 +72,7 @@ def signature(campaign_id: int, key: str, signed_at: datetime) -> dict[str, obje
         "postal_code": postal_code,
         "anonymous": random.random() < 0.1,  # noqa: S311
         "wants_updates": random.random() < 0.3,  # noqa: S311
+        "source": source,
         "state": SignatureState.PUBLIC,
         "signed_at": signed_at,
         "listed_at": signed_at,

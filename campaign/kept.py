@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 CROWDED = re.compile(r"/campaigns/[^/]+?(?:/feed|\.json|\.atom)?|/static/[^/]+")
-"""The paths that a crowd asks for; without a query."""
+"""The paths that a crowd asks for."""
+CAME_BY = re.compile(r"(?:(?:ref|utm_[a-z]+)=[^&]*(?:&|$))*")
+"""The queries that say by which link somebody came; no answer depends on them. With any other, nothing is kept."""
 MOST = 512
 """Answers kept at once: a page of 15 KB for each campaign and each of the four ways to compress it."""
 SHARED_MS = 2000
@@ -65,7 +67,8 @@ class Kept:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer from what is kept, or let the app answer."""
         path = environ["PATH_INFO"]
-        if environ["REQUEST_METHOD"] != "GET" or environ.get("QUERY_STRING") or not CROWDED.fullmatch(path):
+        crowded = CROWDED.fullmatch(path) and CAME_BY.fullmatch(environ.get("QUERY_STRING", ""))
+        if environ["REQUEST_METHOD"] != "GET" or not crowded:
             return self._app(environ, start_response)
         encoding = _encoding(environ.get("HTTP_ACCEPT_ENCODING", ""))
         answer = self._for_ever.get((path, encoding)) or self._answers.get(
@@ -108,6 +111,15 @@ def _encoding(accepted: str) -> str:
     return next((ours for ours in ("zstd", "br", "gzip") if ours in taken or "*" in taken), "identity")
 
 
-_FOR_ONE = {"HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_RANGE", "HTTP_RANGE"}
-"""By these, somebody asks for less than others get."""
+_FOR_ONE = {
+    "HTTP_IF_NONE_MATCH",
+    "HTTP_IF_MODIFIED_SINCE",
+    "HTTP_IF_RANGE",
+    "HTTP_RANGE",
+    "HTTP_REFERER",
+    "QUERY_STRING",
+    "RAW_URI",
+    "REQUEST_URI",
+}
+"""By these, somebody asks for less than others get, or says where they come from."""
 _OF_THE_BODY = {"Content-Type", "Content-Length", "Content-Encoding"}

@@ -42,6 +42,8 @@ class Details:
     region: str = ""
     anonymous: bool = False
     wants_updates: bool = False
+    source: str = ""
+    """As `sources.word` makes it."""
 
 
 class NotOpenError(Exception):

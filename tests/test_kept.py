@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
+from flask import request
 from flask.testing import FlaskClient
 from sqlalchemy import event
 
@@ -54,6 +55,35 @@ def test_a_crowd_asks_the_database_nothing(
     next_tick()
     client.get(PATH + view)
     assert len(statements) > asked
+
+
+@pytest.mark.parametrize("query", ["ref=mail", "utm_source=a&utm_medium=b", "ref=", "ref=a&ref=%26", "utm_source=x&"])
+def test_a_crowd_that_comes_by_a_shared_link_costs_no_more(
+    client: FlaskClient, next_tick: Tick, statements: list[str], query: str
+) -> None:
+    first = client.get(PATH)
+    asked = len(statements)
+    answer = client.get(f"{PATH}?{query}", headers={"Referer": "https://news.example/?ref=secret"})
+    assert (answer.data, answer.headers["ETag"]) == (first.data, first.headers["ETag"])
+    assert client.get(f"{PATH}?{query}", headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
+    assert len(statements) == asked
+
+
+def test_the_link_by_which_the_first_came_is_nothing_to_the_others(client: FlaskClient, next_tick: Tick) -> None:
+    first = client.get(f"{PATH}?ref=secret", headers={"Referer": "https://news.example/?ref=secret"})
+    assert "secret" not in first.text
+    assert client.get(PATH).data == first.data
+
+
+@pytest.mark.parametrize("query", ["before=1-1", "ref=mail&before=1-1", "xref=mail", "ref", "utm_=x"])
+def test_with_any_other_query_nothing_is_kept(
+    client: FlaskClient, next_tick: Tick, campaign: Campaign, query: str
+) -> None:
+    made: list[str] = []
+    client.application.before_request(lambda: made.append(request.full_path))
+    for address in (PATH, PATH, f"{PATH}?{query}", f"{PATH}?{query}"):
+        client.get(address)
+    assert made == [f"{PATH}?", *[f"{PATH}?{query}"] * 2]
 
 
 @pytest.mark.parametrize("view", VIEWS)

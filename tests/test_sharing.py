@@ -17,7 +17,7 @@ def test_each_site_gets_text_and_address() -> None:
     assert list(links) == ["Bluesky", "X", "Facebook", "WhatsApp", "Telegram", "Reddit", "LinkedIn", "Email"]
     for name, link in links.items():
         given = " ".join(value for values in parse_qs(urlsplit(link).query).values() for value in values)
-        assert URL in given
+        assert f"{URL}?ref={name.lower()}" in given, "organisers see where the word was spread"
         if name not in ("Facebook", "LinkedIn"):
             assert "Sign & share: 100 % “yes”" in given or "Save the Park" in given
     assert "+" not in links["Email"], "mail programs show a plus as a plus"
@@ -38,6 +38,7 @@ def test_a_mastodon_server_is_understood_as_people_write_it(
     page = client.get(f"{PATH}/share/mastodon", query_string={"instance": typed})
     assert page.status_code == 200
     assert f'href="https://{host}/share?text=I+signed+for+the+park.+http' in page.text
+    assert "%3Fref%3Dmastodon" in page.text
     assert f"Continue to {host}" in page.text
 
 
@@ -61,6 +62,15 @@ def test_what_is_no_server_gets_words_and_is_kept(client: FlaskClient, campaign:
     assert "Enter the name of a server, like mastodon.social" in page.text
     assert "Continue to" not in page.text
     assert 'aria-invalid="true"' in page.text
+
+
+def test_the_address_itself_has_no_word(client: FlaskClient, campaign: Campaign) -> None:
+    page = client.get(f"{PATH}/thanks").text
+    url = f"http://127.0.0.1:8000{PATH}"
+    for place in (f'id="share-url" type="url" readonly value="{url}"', f'data-share-url="{url}"'):
+        assert place in page
+    for view in ("", ".json", ".atom"):
+        assert f"{url}?" not in client.get(PATH + view).text.replace("ref%3D", "")
 
 
 def test_mastodon_first_asks_which_server(client: FlaskClient, campaign: Campaign) -> None:

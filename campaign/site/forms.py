@@ -7,7 +7,7 @@ from flask_wtf import FlaskForm
 from wtforms import BooleanField, Field, Form, HiddenField, SelectField, StringField
 from wtforms.validators import ValidationError
 
-from campaign import places
+from campaign import places, sources
 from campaign.delivery import FORMULA_SIGNS
 from campaign.models import EMAIL_LENGTH, NAME_LENGTH, PLACE_LENGTH, POSTAL_CODE_LENGTH
 from campaign.signing import Details, email_key
@@ -93,12 +93,15 @@ class SignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF publishes no types
     filled_from = HiddenField(filters=[clean])
     anonymous = BooleanField("Don’t show my name or city; list only my country")
     updates = BooleanField("Keep me posted")
+    # Only the page that answers a form has it, whose own address no longer holds the word.
+    source = HiddenField(filters=[sources.word])
     website = StringField("Leave this empty", [_trap])
 
-    def __init__(self, language: str, **kwargs: object) -> None:
-        """Make the form, with the countries' names in the language (BCP 47 tag)."""
+    def __init__(self, language: str, came_by: str | None = None, **kwargs: object) -> None:
+        """Make the form, with the countries' names in the language (BCP 47 tag), for who came by a link, if any."""
         super().__init__(**kwargs)
         self.language = language
+        self.source.data = self.source.data or sources.of_link(came_by or "")
         self.country.choices = places.countries(language).items()
 
     def fill_in_place(self) -> bool:
@@ -131,4 +134,5 @@ class SignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF publishes no types
             region=self._region(),
             anonymous=self.anonymous.data,
             wants_updates=self.updates.data,
+            source=self.source.data,
         )

@@ -67,7 +67,8 @@ def sign(slug: str) -> ResponseReturnValue:
         campaign, now = find_or_404(slug, to_sign=True), datetime.now(UTC)
         # Before the form is looked at: nobody should mend a field in vain.
         signing.check_open(campaign, now)
-        form = SignForm(campaign.language)
+        # The page is the same for everyone; by which link they have come, their browser says with the form.
+        form = SignForm(campaign.language, came_by=request.referrer)
         if not form.validate():
             template = "site/_sign_form.html" if is_htmx() else "site/campaign.html"
             return render_campaign(template, campaign, form=form), 422
@@ -185,7 +186,7 @@ def render_campaign(template: str, campaign: Campaign, *, fresh: bool = False, *
 def render_refusal(slug: str, **why: Any) -> str:
     """The form again, with what was typed and why it was not taken; without asking the database for anything."""
     template = "site/_sign_form.html" if is_htmx() else "site/refused.html"
-    return render_template(template, slug=slug, form=SignForm("en"), **why)
+    return render_template(template, slug=slug, form=SignForm("en", came_by=request.referrer), **why)
 
 
 def cacheable(body: str | Response) -> Response:

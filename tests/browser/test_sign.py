@@ -347,3 +347,18 @@ def test_a_signature_that_was_stored_though_the_answer_was_lost_is_counted_once(
     expect(page.get_by_role("heading", name="Thank You!")).to_be_visible()
     expect(page.locator("#count strong")).to_have_text("1")
     assert len(stored()) == 1
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
+@pytest.mark.parametrize("mistaken", [False, True], ids=["at once", "after a mistake"])
+def test_the_word_of_the_link_that_brought_a_signer_is_kept(open_page: OpenPage, script: bool, mistaken: bool) -> None:
+    page = open_page("?ref=mail&utm_medium=email", script=script)
+    if mistaken:
+        sign(page, email="ada@")
+        expect(page.get_by_role("alert")).to_be_visible()
+    sign(page)
+    expect(page.get_by_role("heading", name="Thank You!")).to_be_visible()
+    other = open_page(script=script)
+    sign(other, email="grace@example.org")
+    expect(other.get_by_role("heading", name="Thank You!")).to_be_visible()
+    assert [signature.source for signature in stored()] == ["mail", ""]
