@@ -1,7 +1,7 @@
 """What many ask for is made once a tick: one makes it, the others get it. A tick is a second of the wall clock.
 
 Campaigns, feeds and whole answers are kept this way, in each process; all of one tick, so that what is made of
-something kept adds nothing to its age.
+something kept adds nothing to its age. What takes longer to make is made seldom.
 """
 
 import threading
@@ -90,3 +90,50 @@ class Once(Generic[K, V]):
             where.clear()
         where[key] = made
         return made
+
+
+class Seldom(Generic[K, V]):
+    """Values by key, each kept for a while, and made anew only by a process that has rested since it made the last.
+
+    So all that is kept here takes one part in REST of a core at most, however many look; but for what nobody has asked
+    for before.
+    """
+
+    REST = 20
+    """After making a value, a process makes none anew for so many times as long as that took."""
+
+    def __init__(self, most: int, seconds: float) -> None:
+        """Keep `most` values at once, each for `seconds` at least."""
+        self._most = most
+        self._seconds = seconds
+        self._slots: dict[K, _Slot[V]] = {}
+        self._rested = 0.0
+
+    def get(self, key: K, make: Callable[[], V]) -> V:
+        """What `make` gives, or has given; while one makes it anew, the others get the last."""
+        slot = self._slots.get(key)
+        if slot is None:
+            if len(self._slots) >= self._most:
+                self._slots.clear()
+            slot = self._slots.setdefault(key, _Slot())
+        if not slot.lock.acquire(blocking=slot.value is None):
+            return cast(V, slot.value)
+        try:
+            began = clock()
+            if slot.value is None or began >= max(slot.due, self._rested):
+                slot.value = make()
+                self._rested = clock() + self.REST * (clock() - began)
+                slot.due = clock() + self._seconds
+            return slot.value
+        finally:
+            slot.lock.release()
+
+
+clock = time.monotonic
+
+
+class _Slot(Generic[V]):
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.value: V | None = None
+        self.due = 0.0

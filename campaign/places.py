@@ -21,7 +21,7 @@ from babel import Locale
 _NO_COUNTRY = {"AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "ZZ"}
 
 # USPS Publication 28, appendix B: states, territories, freely associated states and armed forces.
-_US_STATES = {
+US_STATES = {
     "AL": "Alabama",
     "AK": "Alaska",
     "AZ": "Arizona",
@@ -85,7 +85,8 @@ _US_STATES = {
     "AE": "Armed Forces Europe",
     "AP": "Armed Forces Pacific",
 }
-_US_STATE_NAMES = {name.casefold(): name for name in _US_STATES.values()}
+"""Names by code, as a signature's region has them."""
+_US_STATE_NAMES = {name.casefold(): name for name in US_STATES.values()}
 
 
 class Place(NamedTuple):
@@ -113,7 +114,7 @@ def region_name(country: str, region: str) -> str:
     """The region as it is shown: a US state's code or name as the state's full name, all else as typed."""
     if country != "US":
         return region
-    return _US_STATES.get(region.replace(".", "").upper()) or _US_STATE_NAMES.get(region.casefold(), region)
+    return US_STATES.get(region.replace(".", "").upper()) or _US_STATE_NAMES.get(region.casefold(), region)
 
 
 def place_of(country: str, postal_code: str) -> Place | None:
