@@ -12,6 +12,29 @@
     button.textContent = button.dataset.copied;
   });
 
+  // What follows the news asks again by itself, as often as the server says, while somebody can see it.
+  let timer;
+  const live = () => document.querySelector("[data-interval]");
+
+  function plan(delay) {
+    clearTimeout(timer);
+    if (live() && !document.hidden) timer = setTimeout(refresh, delay ?? live().dataset.interval * 1000);
+  }
+
+  function refresh() {
+    live()?.dispatchEvent(new Event("refresh"));
+    plan();
+  }
+
+  // What is there stays, when the answer is no news: a proxy's "bad gateway", or an error of ours.
+  document.addEventListener("htmx:before:response", (event) => {
+    const { response, sourceElement } = event.detail.ctx;
+    const news = response.status < 400 && response.headers.has("Campaign-Answer");
+    if (sourceElement.dataset.interval && !news && response.status !== 401) event.preventDefault();
+  });
+  document.addEventListener("visibilitychange", () => plan(0));
+  plan();
+
   // Passkeys travel as JSON in which bytes are base64url.
   const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
   const text = (buffer) =>

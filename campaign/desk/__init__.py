@@ -10,7 +10,7 @@ from werkzeug.exceptions import TooManyRequests, UnsupportedMediaType
 
 from campaign import errors, formatting, guard, watch
 from campaign.access import Right
-from campaign.desk import accounts, door, records, security
+from campaign.desk import accounts, door, figures, records, security
 from campaign.errors import Manner, Words
 from campaign.extensions import db, engine_options
 from campaign.mount import link_to_site
@@ -22,6 +22,7 @@ MOST_BYTES = 6 * 1024 * 1024
 """The largest request body: a picture of 5 MB and the words around it."""
 
 TABS = [
+    ("figures", "figures.page", Right.FIGURES),
     ("record", "records.of_campaign", Right.READ_RECORD),
 ]
 """The pages of a campaign: name, endpoint, and what one must be allowed to."""
@@ -69,7 +70,7 @@ def create_desk(site: Flask) -> Flask:
     app.context_processor(lambda: {"can": door.can, "Right": Right, "me": door.me, "csrf_token": generate_csrf})
     app.context_processor(lambda: {"desk_tabs": TABS, "prop_next": _keep_next})
     formatting.init_app(app)
-    for blueprint in (accounts.accounts, records.records):
+    for blueprint in (accounts.accounts, figures.figures, records.records):
         app.register_blueprint(blueprint)
     return app
 
