@@ -21,8 +21,8 @@ from campaign.models import Campaign, Signature, SignatureState, UtcDateTime
 from campaign.once import Seldom
 from campaign.places import US_STATES
 
-MOST_DAYS = 3650
-"""How many days are counted; a database takes so many limits of days in one question."""
+MOST_DAYS = 1000
+"""How many days are counted; in a chart of more, none could be told from the next."""
 FEWEST_TOGETHER = 5
 """Signers who must have come by the same word for it to be shown: one that was made for one person shows nobody."""
 MOST_SOURCES = 50
@@ -59,7 +59,7 @@ class Series:
     """When people signed."""
 
     unit: Unit
-    spans: Sequence[Span]
+    spans: tuple[Span, ...]
     """One after the other without a gap; the last one is under way."""
     as_of: datetime
 
@@ -155,7 +155,7 @@ def series(session: Session, campaign: Campaign, unit: Unit, now: datetime) -> S
     zone = ZoneInfo(campaign.time_zone)
     edges = _days(_began(session, campaign.id, now), now, zone) if unit is Unit.DAY else _steps(unit, now, zone)
     counts = _counts(session, [campaign.id], edges)[campaign.id]
-    return Series(unit, [Span(since, count) for since, count in zip(edges[:-1], counts, strict=True)], now)
+    return Series(unit, tuple(Span(since, count) for since, count in zip(edges[:-1], counts, strict=True)), now)
 
 
 def at_a_glance(session: Session, shown: Sequence[Campaign], now: datetime) -> dict[int, Glance]:

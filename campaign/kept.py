@@ -67,8 +67,9 @@ class Kept:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer from what is kept, or let the app answer."""
         path = environ["PATH_INFO"]
-        crowded = CROWDED.fullmatch(path) and CAME_BY.fullmatch(environ.get("QUERY_STRING", ""))
-        if environ["REQUEST_METHOD"] != "GET" or not crowded:
+        query = environ.get("QUERY_STRING")
+        other_query = query and not CAME_BY.fullmatch(query)
+        if environ["REQUEST_METHOD"] != "GET" or other_query or not CROWDED.fullmatch(path):
             return self._app(environ, start_response)
         encoding = _encoding(environ.get("HTTP_ACCEPT_ENCODING", ""))
         answer = self._for_ever.get((path, encoding)) or self._answers.get(
