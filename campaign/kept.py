@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 CROWDED = re.compile(r"/campaigns/[^/]+?(?:/feed|\.json|\.atom)?|/static/[^/]+")
-"""The paths that a crowd asks for."""
-CAME_BY = re.compile(r"(?:(?:ref|utm_[a-z]+)=[^&]*(?:&|$))*")
-"""The queries that say by which link somebody came; no answer depends on them. With any other, nothing is kept."""
+"""The paths that a crowd asks for. No answer of theirs depends on a query, which only says by which link one came."""
 MOST = 512
 """Answers kept at once: a page of 15 KB for each campaign and each of the four ways to compress it."""
 SHARED_MS = 2000
@@ -67,9 +65,7 @@ class Kept:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer from what is kept, or let the app answer."""
         path = environ["PATH_INFO"]
-        query = environ.get("QUERY_STRING")
-        other_query = query and not CAME_BY.fullmatch(query)
-        if environ["REQUEST_METHOD"] != "GET" or other_query or not CROWDED.fullmatch(path):
+        if environ["REQUEST_METHOD"] != "GET" or not CROWDED.fullmatch(path):
             return self._app(environ, start_response)
         encoding = _encoding(environ.get("HTTP_ACCEPT_ENCODING", ""))
         answer = self._for_ever.get((path, encoding)) or self._answers.get(
