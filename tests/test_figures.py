@@ -95,7 +95,7 @@ def test_days_are_as_long_as_the_clocks_make_them(
     assert [span.signatures for span in by_hour[-36:]] == [1] * 36, "an hour that clocks go through twice is two"
 
 
-@pytest.mark.parametrize("state", set(SignatureState) - {SignatureState.PUBLIC})
+@pytest.mark.parametrize("state", [state for state in SignatureState if state is not SignatureState.PUBLIC])
 def test_only_what_counts_is_counted(campaign: Campaign, signed: SignedAt, state: SignatureState) -> None:
     signed(NOW, NOW - timedelta(minutes=5))
     signed(NOW, listed_at=None)
