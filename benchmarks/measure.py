@@ -17,7 +17,7 @@ from pathlib import Path
 from flask_migrate import upgrade
 from sqlalchemy import text
 
-from campaign import campaign_file, campaigns, create_app, fake, tally
+from campaign import campaign_file, campaigns, create_app, editing, fake, record, tally
 from campaign.extensions import db, init_migrations, write_transaction
 from campaign.settings import ROOT, Settings
 from tests.services import free_port
@@ -170,9 +170,8 @@ def prepare(settings: Settings, signatures: int = 0) -> None:
         upgrade()
         samples = campaign_file.read_all((ROOT / "campaigns").glob("*.md"))
         with write_transaction() as session:
-            [(campaign, _)] = campaigns.publish(session, samples, datetime.now(UTC))
-            session.flush()
-            campaign_id = campaign.id
+            [sample] = samples.values()
+            campaign_id = editing.publish(session, record.COMMAND, sample, datetime.now(UTC)).campaign.id
         for _ in fake.sign(campaign_id, signatures, datetime.now(UTC)):
             pass
         db.engine.dispose()

@@ -1,23 +1,22 @@
-"""A campaign as an organiser writes it: a Markdown file with YAML front matter, read and checked.
+"""A campaign as one Markdown file with YAML front matter, as an organiser writes and downloads it: read, and written.
 
-campaigns.py puts it into the table. Keys are explained in the README, "How to write a campaign".
+campaign_keys.py checks what stands in it, editing.py puts it into the table. Keys are explained in the README, "How to
+write a campaign".
 """
 
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import datetime
+import base64
+import binascii
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import frontmatter
 import yaml
-from babel import Locale, UnknownLocaleError
 from frontmatter.default_handlers import YAMLHandler
 
-SLUG = r"[a-z0-9]+(?:-[a-z0-9]+)*"
-"""What a slug looks like, in files and in addresses."""
+from campaign import campaign_keys
+from campaign.campaign_keys import CampaignFile, WrongError
 
 
 class CampaignFileError(ValueError):
@@ -28,39 +27,20 @@ class CampaignFileError(ValueError):
         super().__init__(f"{path}: {key}: {reason}")
 
 
-@dataclass(frozen=True)
-class CampaignFile:
-    """What a campaign's file says; fields are named and meant as those of `models.Campaign`."""
-
-    slug: str
-    title: str
-    category: str
-    summary: str
-    addressees: str
-    goal: int
-    thanks: str
-    share_text: str
-    donate_url: str
-    donate_text: str
-    language: str
-    opens_at: datetime | None
-    closes_at: datetime | None
-    letter: str
-
-
-def read_all(paths: Iterable[Path]) -> list[CampaignFile]:
+def read_all(paths: Iterable[Path]) -> dict[Path, CampaignFile]:
     """Read and check files that are published together.
 
     Raises:
         CampaignFileError: one of them is broken, or two have the same slug.
     """
-    files: dict[str, tuple[Path, CampaignFile]] = {}
+    files: dict[Path, CampaignFile] = {}
     for path in paths:
         file = read(path)
-        if file.slug in files:
-            raise CampaignFileError(path, "slug", f"is also the slug of {files[file.slug][0]}")
-        files[file.slug] = path, file
-    return [file for _, file in files.values()]
+        for other, there in files.items():
+            if there.slug == file.slug:
+                raise CampaignFileError(path, "slug", f"is also the slug of {other}")
+        files[path] = file
+    return files
 
 
 def read(path: Path) -> CampaignFile:
@@ -84,22 +64,55 @@ def read(path: Path) -> CampaignFile:
     if not given:
         raise CampaignFileError(path, "front matter", "is missing; the file begins with a line of ---")
     for key in given:
-        if key not in _CHECKS:
+        if key not in campaign_keys.CHECKS or key == "letter":
             raise CampaignFileError(path, str(key), "is not a key that a campaign has")
-    values: dict[str, Any] = {"letter": document.content.strip()}
-    if not values["letter"]:
+    if not document.content.strip():
         raise CampaignFileError(path, "letter", "is missing; it is the text below the front matter")
-    for key, check in _CHECKS.items():
-        try:
-            values[key] = check(given.get(key))
-        except ValueError as error:
-            raise CampaignFileError(path, key, str(error)) from None
-    file = CampaignFile(**values)
-    if file.opens_at and file.closes_at and file.closes_at <= file.opens_at:
-        raise CampaignFileError(path, "closes_at", "must be later than opens_at")
-    if file.donate_url and not file.donate_text:
-        raise CampaignFileError(path, "donate_text", "is missing; donate_url needs a sentence beside it")
-    return file
+    try:
+        picture = _picture(given.get("picture"), path.parent)
+        return campaign_keys.check({**given, "letter": document.content, "picture": picture})
+    except WrongError as error:
+        key, reason = next(iter(error.errors.items()))
+        raise CampaignFileError(path, key, reason) from None
+
+
+def write(file: CampaignFile) -> str:
+    """The text of a file that `read` reads as the very same; its picture is in it."""
+    keys: dict[str, Any] = {key: getattr(file, key) for key in campaign_keys.CHECKS if key not in ("letter", "picture")}
+    keys["addressees"] = file.addressees.split("\n")
+    for key in ("opens_at", "closes_at"):
+        if keys[key]:
+            keys[key] = keys[key].astimezone(ZoneInfo(file.time_zone))
+    if file.picture:
+        # At the end, because it is long.
+        keys["picture"] = _DATA_URL + base64.b64encode(file.picture.data).decode("ascii")
+    given = {key: value for key, value in keys.items() if value not in (None, "")}
+    front = yaml.safe_dump(given, allow_unicode=True, sort_keys=False, width=float("inf"))
+    return f"---\n{front}---\n{file.letter}\n"
+
+
+_DATA_URL = "data:image/jpeg;base64,"
+
+
+def _picture(value: object, folder: Path) -> bytes | None:
+    """What a file has under `picture`: a path beside it, or a data: URL (RFC 2397)."""
+    if value is None or value == "":
+        return None
+    try:
+        if not isinstance(value, str):
+            raise ValueError("must be the name of a file")
+        if value.startswith("data:"):
+            kind, _, data = value.partition(",")
+            if not kind.endswith(";base64"):
+                raise ValueError("must be in base64 where it is a data: URL")
+            return base64.b64decode(data, validate=True)
+        return (folder / value).read_bytes()
+    except binascii.Error:
+        raise WrongError({"picture": "is no whole data: URL"}) from None
+    except OSError as error:
+        raise WrongError({"picture": f"can’t be read: {error.strerror or error}"}) from None
+    except ValueError as error:
+        raise WrongError({"picture": str(error)}) from None
 
 
 class _Loader(yaml.SafeLoader):
@@ -117,83 +130,3 @@ class _Loader(yaml.SafeLoader):
 class _Handler(YAMLHandler):
     def load(self, fm: str, **kwargs: object) -> Any:
         return yaml.load(fm, Loader=_Loader)  # noqa: S506 (it is a SafeLoader)
-
-
-# Neither XML nor UTF-8 can carry them; YAML can write them as \x01 or \ud800.
-_NO_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-
-
-def _text(most: int, *, needed: bool = True) -> Callable[[object], str]:
-    def check(value: object) -> str:
-        if value is None or value == "":
-            if needed:
-                raise ValueError("is missing")
-            return ""
-        if not isinstance(value, str):
-            raise ValueError(f"must be text, not {value!r}; put it in quotes")
-        if _NO_TEXT.search(value):
-            raise ValueError("holds a control character")
-        if len(value.strip()) > most:
-            raise ValueError(f"must have {most} characters or fewer, and has {len(value.strip())}")
-        return value.strip()
-
-    return check
-
-
-def _slug(value: object) -> str:
-    slug = _text(80)(value)
-    if not re.fullmatch(SLUG, slug):
-        raise ValueError(f"must be made of small letters a to z, digits and single hyphens, not {slug!r}")
-    return slug
-
-
-def _addressees(value: object) -> str:
-    names = value if isinstance(value, list) else [value]
-    return "\n".join(_text(200)(name) for name in names) or _text(200)(None)
-
-
-def _goal(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= 1_000_000_000:
-        raise ValueError(f"must be a whole number above 0, not {value!r}" if value is not None else "is missing")
-    return value
-
-
-def _url(value: object) -> str:
-    url = _text(500, needed=False)(value)
-    if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname or re.search(r"\s", url)):
-        raise ValueError(f"must be an address that begins with https://, not {url!r}")
-    return url
-
-
-def _language(value: object) -> str:
-    language = _text(20)(value or "en")
-    try:
-        Locale.parse(language, sep="-")
-    except (ValueError, UnknownLocaleError):
-        raise ValueError(f"must be a language tag such as en, de or pt-BR, not {language!r}") from None
-    return language
-
-
-def _time(value: object) -> datetime | None:
-    if value is None:
-        return None
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        raise ValueError(f"must be a date, a time and a zone such as 2027-03-01T09:00:00Z, not '{value}'")
-    return value
-
-
-_CHECKS: dict[str, Callable[[object], Any]] = {
-    "slug": _slug,
-    "title": _text(200),
-    "category": _text(60),
-    "summary": _text(500),
-    "addressees": _addressees,
-    "goal": _goal,
-    "thanks": _text(1000),
-    "share_text": _text(300),
-    "donate_url": _url,
-    "donate_text": _text(300, needed=False),
-    "language": _language,
-    "opens_at": _time,
-    "closes_at": _time,
-}

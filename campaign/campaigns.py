@@ -1,9 +1,8 @@
-"""Campaigns: from an organiser's file into the table, their stages, their goal, and the letter as safe HTML.
+"""Campaigns: where they are found, their stages, their goal, the words that are signed, and the letter as safe HTML.
 
-Who signs is signing.py's subject, what the crowd sees of it feed.py's.
+Who signs is signing.py's subject, what the crowd sees of it feed.py's, what organisers change editing.py's.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -11,13 +10,13 @@ from functools import lru_cache
 
 import nh3
 from markdown_it import MarkdownIt
-from sqlalchemy import Engine, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session, joinedload
 
 from campaign import replica
-from campaign.campaign_file import CampaignFile
+from campaign.campaign_keys import CampaignFile
 from campaign.extensions import db
-from campaign.models import Campaign, CampaignState
+from campaign.models import Campaign, CampaignState, FormerSlug, LetterChange
 from campaign.once import Once
 
 
@@ -47,26 +46,31 @@ def find(session: Session, slug: str) -> Campaign | None:
     return session.scalar(select(Campaign).where(Campaign.slug == slug))
 
 
+def find_by_any_slug(session: Session, slug: str) -> Campaign | None:
+    """The campaign of that slug or, if there is none, the one that had it; with the changes of its letter."""
+    # In the same query; the public's page is to know of changes without one more.
+    changes = joinedload(Campaign.letter_changes).load_only(LetterChange.changed_at, LetterChange.reason)
+    found = select(Campaign).options(changes)
+    former = found.join(FormerSlug, FormerSlug.campaign_id == Campaign.id).where(FormerSlug.slug == slug)
+    by_slug = found.where(Campaign.slug == slug)
+    return session.scalars(by_slug).unique().first() or session.scalars(former).unique().first()
+
+
 _found: Once[tuple[Engine, str, bool], Campaign | None] = Once(most=256, keep=lambda campaign: campaign is not None)
 
 
 def find_public(slug: str, *, to_sign: bool = False) -> Campaign | None:
-    """The campaign of that slug as it was in this tick, detached; None for a draft, of which the public knows nothing.
+    """The campaign that has or had that slug as it was in this tick, detached; None for a draft, which is not public.
 
     A crowd asks for it with each signature, so that what an organiser changes takes a second to hold for everybody.
     `to_sign`, it is looked up where signatures are stored, and never in a replica.
     """
 
     def made(session: Session) -> Campaign | None:
-        campaign = find(session, slug)
+        campaign = find_by_any_slug(session, slug)
         return None if campaign and campaign.state is CampaignState.DRAFT else campaign
 
     return _found.get((db.engine, slug, to_sign), lambda: replica.read(made, fresh=to_sign))
-
-
-def set_state(session: Session, campaign_id: int, state: CampaignState, now: datetime) -> None:
-    """Close a campaign, declare it won or open it, in the caller's write transaction."""
-    session.execute(update(Campaign).where(Campaign.id == campaign_id).values(state=state, updated_at=now))
 
 
 def every(session: Session) -> list[Campaign]:
@@ -85,30 +89,6 @@ def public(now: datetime) -> list[Campaign]:
     return sorted(shown, key=lambda campaign: order.index(stage(campaign, now)))
 
 
-def publish(session: Session, files: Iterable[CampaignFile], now: datetime) -> list[tuple[Campaign, bool]]:
-    """Create or update the campaigns of these files by slug, in the caller's write transaction.
-
-    A new campaign and a draft are opened; a closed or won one stays so. Signatures are not touched.
-
-    Returns:
-        Each file's campaign, and whether it is new.
-    """
-    published = []
-    for file in files:
-        campaign = session.scalar(select(Campaign).where(Campaign.slug == file.slug))
-        new = campaign is None
-        if campaign is None:
-            campaign = Campaign(state=CampaignState.OPEN, created_at=now)
-            session.add(campaign)
-        elif campaign.state is CampaignState.DRAFT:
-            campaign.state = CampaignState.OPEN
-        for name, value in vars(file).items():
-            setattr(campaign, name, value)
-        campaign.updated_at = now
-        published.append((campaign, new))
-    return published
-
-
 @dataclass(frozen=True)
 class Progress:
     """How far a campaign has come."""
@@ -121,8 +101,11 @@ class Progress:
 
 
 def progress(campaign: Campaign, count: int) -> Progress:
-    """Where `count` signatures stand: a goal that is reached moves to the next round number."""
+    """Where `count` signatures stand: a goal that is reached moves on by its step, or to the next round number."""
     goal, reached = campaign.goal, None
+    if campaign.goal_step and count >= goal:
+        reached = count - (count - goal) % campaign.goal_step
+        return Progress(count, reached + campaign.goal_step, reached)
     while count >= goal:
         goal, reached = _next_round_number(goal), goal
     return Progress(count, goal, reached)
@@ -132,6 +115,11 @@ def _next_round_number(number: int) -> int:
     """The next of 1, 2, 5, 10, 20, 50, 100 … after `number`."""
     power: int = 10 ** (len(str(number)) - 1)
     return min(step * power for step in (2, 5, 10) if step * power > number)
+
+
+def words_signed(campaign: Campaign | CampaignFile) -> str:
+    """What somebody puts their name under: title, addressees and letter, each set off by an empty line."""
+    return f"{campaign.title}\n\n{campaign.addressees}\n\n{campaign.letter}"
 
 
 _markdown = MarkdownIt("commonmark", {"html": False})

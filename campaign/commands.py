@@ -1,6 +1,6 @@
 """The operator's and organiser's commands: flask prepare, copy-from, campaigns …, signatures …"""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +11,12 @@ from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.orm import Session
 
-from campaign import accounts, campaign_file, campaigns, copying, delivery, fake, places, tally
-from campaign.campaign_file import CampaignFile, CampaignFileError
+from campaign import accounts, campaign_file, campaigns, copying, delivery, editing, fake, places, tally
+from campaign.campaign_file import CampaignFileError
+from campaign.campaign_keys import CampaignFile, WrongError
 from campaign.desk_models import Role
 from campaign.extensions import STORAGE_ERRORS, db, init_migrations, is_command, lock_out_other_nodes, write_transaction
-from campaign.models import Campaign, CampaignState
+from campaign.models import Campaign
 from campaign.mount import PREFIX
 from campaign.record import COMMAND
 from campaign.settings import ROOT
@@ -69,8 +70,8 @@ def prepare() -> None:
         samples = campaign_file.read_all(sorted(SAMPLES.glob("*.md")))
         with write_transaction() as session:
             lock_out_other_nodes(session.connection())
-            if not campaigns.every(session):
-                _publish(session, samples)
+            for line in () if campaigns.every(session) else _publish(session, samples):
+                click.echo(line)
     places.load(current_app.config["SETTINGS"].instance)
 
 
@@ -100,7 +101,8 @@ def copy_from(file: Path) -> None:
 
 @campaigns_group.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
-def publish(files: tuple[Path, ...]) -> None:
+@click.option("--reason", default="", help="Why a letter changes that was signed; its page says so.")
+def publish(files: tuple[Path, ...], reason: str) -> None:
     """Create or update campaigns from their files, by slug: all or, if one is broken, none.
 
     Signatures are not touched.
@@ -110,12 +112,20 @@ def publish(files: tuple[Path, ...]) -> None:
     except CampaignFileError as error:
         raise click.ClickException(str(error)) from None
     with write_transaction() as session:
-        _publish(session, read)
+        done = _publish(session, read, reason)
+    click.echo("\n".join(done))
 
 
-def _publish(session: Session, files: Iterable[CampaignFile]) -> None:
-    for campaign, new in campaigns.publish(session, files, datetime.now(UTC)):
-        click.echo(f"{'published' if new else 'updated'} {campaign.slug}")
+def _publish(session: Session, files: Mapping[Path, CampaignFile], reason: str = "") -> list[str]:
+    done = []
+    for path, file in files.items():
+        try:
+            published = editing.publish(session, COMMAND, file, datetime.now(UTC), reason=reason)
+        except WrongError as error:
+            key, why = next(iter(error.errors.items()))
+            raise click.ClickException(f"{path}: {'--' if key == 'reason' else ''}{key}: {why}") from None
+        done.append(f"{'published' if published.new else 'updated'} {file.slug}")
+    return done
 
 
 @campaigns_group.command("list")
@@ -133,20 +143,24 @@ def list_campaigns() -> None:
 @click.argument("slug")
 def close(slug: str) -> None:
     """End a campaign: the letter and the list stay, the form goes."""
-    _set_state(slug, CampaignState.CLOSED)
+    _take_step(slug, "close")
 
 
 @campaigns_group.command()
 @click.argument("slug")
 def win(slug: str) -> None:
     """Declare a campaign won."""
-    _set_state(slug, CampaignState.WON)
+    _take_step(slug, "win")
 
 
-def _set_state(slug: str, state: CampaignState) -> None:
+def _take_step(slug: str, step: str) -> None:
     campaign_id = _find(slug).id
-    with write_transaction() as session:
-        campaigns.set_state(session, campaign_id, state, datetime.now(UTC))
+    try:
+        with write_transaction() as session:
+            editing.take_step(session, COMMAND, campaign_id, step, datetime.now(UTC))
+    except editing.NotPossibleError as error:
+        raise click.ClickException(str(error)) from None
+    _, state = editing.STEPS[step]
     click.echo(f"{slug} is {state}")
 
 

@@ -31,6 +31,10 @@ WORDS = {
     ),
     404: Words("There is nothing here", "The address may be mistyped, or the page may have gone."),
     405: Words("That can’t be done here", "Please go back and use the page’s own buttons and links."),
+    410: Words(
+        "This link has expired",
+        "A link to a preview is good for seven days. Please ask whoever gave it to you for a new one.",
+    ),
     413: Words("That was too much", "What was sent is larger than our form can be. Please go back and shorten it."),
     415: Words("That was no form", "Please use the form on the petition’s page."),
     500: Words(

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_datetime, format_timedelta
@@ -11,7 +12,7 @@ from flask import Flask
 
 def init_app(app: Flask) -> None:
     """Give them to the templates."""
-    for function in (ago, number, moment, direction):
+    for function in (ago, number, moment, day, direction):
         app.add_template_filter(function)
 
 
@@ -31,9 +32,15 @@ def number(value: int, language: str) -> str:
     return format_decimal(value, locale=_locale(language))
 
 
-def moment(value: datetime, language: str) -> str:
-    """A date and a time, in UTC and saying so."""
-    return f"{format_datetime(value, 'd MMMM y, HH:mm', locale=_locale(language))} UTC"
+def moment(value: datetime, language: str, zone: str = "UTC") -> str:
+    """A date and a time in that zone (IANA name), and which it is: "1 March 2027, 09:00 UTC"."""
+    there, locale = value.astimezone(ZoneInfo(zone)), _locale(language)
+    return format_datetime(there, "d MMMM y, HH:mm 'UTC'" if zone == "UTC" else "d MMMM y, HH:mm O", locale=locale)
+
+
+def day(value: datetime, language: str, zone: str = "UTC") -> str:
+    """A date in that zone: "3 May 2026"."""
+    return format_datetime(value.astimezone(ZoneInfo(zone)), "d MMMM y", locale=_locale(language))
 
 
 def direction(language: str) -> str:

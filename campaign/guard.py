@@ -1,7 +1,7 @@
 """What keeps visitors safe at the door: no cross-site posts, no broken bodies, no floods, a strict policy everywhere.
 
 `create_app()` and site/views.py hang them before and after every request, but for the limit, which is on the sign view.
-The trap for bots is a field of the sign form (site/forms.py).
+The trap for bots is a field of the sign form (sign_form.py).
 """
 
 import hmac

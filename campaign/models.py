@@ -22,7 +22,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
 )
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from campaign.extensions import Base
 
@@ -134,6 +134,10 @@ class Campaign(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     version: Mapped[int] = mapped_column(default=1)
     """Counts its changes, so that two editors find out about each other."""
+    letter_changes: Mapped[list["LetterChange"]] = relationship(
+        order_by="LetterChange.id.desc()", lazy="raise", viewonly=True
+    )
+    """Newest first; there only where they were asked for (`campaigns.find_by_any_slug`)."""
 
 
 class FormerSlug(Base):

@@ -1,6 +1,6 @@
 """Where a signer came from: the word that an organiser has put into a shared link, and never a word for one person.
 
-site/forms.py asks for it when a sign form comes in; sharing.py gives the page's own share links theirs. figures.py
+sign_form.py asks for it when a sign form comes in; sharing.py gives the page's own share links theirs. figures.py
 shows only words by which several have signed.
 """
 

@@ -19,8 +19,8 @@ from flask_migrate import upgrade
 from sqlalchemy import URL, NullPool, create_engine, make_url, select
 from werkzeug.test import TestResponse
 
-from campaign import campaigns, create_app, once
-from campaign.campaign_file import CampaignFile
+from campaign import create_app, editing, once, record
+from campaign.campaign_keys import CampaignFile
 from campaign.extensions import db, init_migrations, write_transaction
 from campaign.models import Campaign, CampaignState, Signature
 from campaign.settings import Settings
@@ -176,7 +176,8 @@ def publish(app: Flask) -> Publish:
 
     def publish(state: CampaignState = CampaignState.OPEN, **changes: object) -> Campaign:
         with write_transaction() as session:
-            (campaign, _new), *_ = campaigns.publish(session, [replace(FILE, **changes)], datetime.now(UTC))  # type: ignore[arg-type]
+            file = replace(FILE, **changes)  # type: ignore[arg-type]
+            campaign = editing.publish(session, record.COMMAND, file, datetime.now(UTC), reason="To mend it").campaign
             campaign.state = state
             session.flush()
             session.refresh(campaign)

@@ -7,7 +7,7 @@ import tomllib
 import pytest
 from flask import Flask
 
-from campaign import campaign_file
+from campaign import campaign_keys
 from campaign.settings import ROOT, Settings
 
 README = (ROOT / "README.md").read_text()
@@ -34,7 +34,7 @@ def test_every_setting_is_explained() -> None:
 
 
 def test_every_key_of_a_campaigns_file_is_explained() -> None:
-    keys = [field.name for field in dataclasses.fields(campaign_file.CampaignFile) if field.name != "letter"]
+    keys = [field.name for field in dataclasses.fields(campaign_keys.CampaignFile) if field.name != "letter"]
     assert first_column("How to write a campaign") == keys
 
 

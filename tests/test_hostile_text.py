@@ -11,10 +11,9 @@ from flask import Flask
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from campaign import places
+from campaign import cleaning, places
 from campaign.delivery import FORMULA_SIGNS, neutral
 from campaign.models import Campaign
-from campaign.site import cleaning
 from tests.conftest import ADA, PATH, stored
 
 SOURCE = (

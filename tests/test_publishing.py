@@ -12,7 +12,7 @@ from campaign.campaign_file import CampaignFileError
 from campaign.extensions import db
 from campaign.models import Campaign, CampaignState
 from campaign.settings import ROOT
-from tests.conftest import PATH, SLUG, Publish, stored
+from tests.conftest import PATH, SLUG, Publish, Sign, stored
 
 KEYS = {
     "slug": SLUG,
@@ -61,12 +61,13 @@ def test_publishing_creates_and_publishing_again_updates_with_every_signature_ke
     file.write_text(
         text(letter="Dear Council,\n\nkeep the park.\n", title="Keep the Park", donate_url=None, donate_text=None)
     )
-    second = runner.invoke(args=["campaigns", "publish", str(file)])
+    second = runner.invoke(args=["campaigns", "publish", "--reason", "The mayor has resigned", str(file)])
     assert (second.exit_code, second.output) == (0, f"updated {SLUG}\n")
     page = client.get(PATH).text
     assert "Keep the Park" in page
     assert "Dear Council" in page
     assert "Dear Mayor" not in page
+    assert "The mayor has resigned" in page
     assert [signature.name for signature in stored()] == ["Ada"]
     assert '<p id="count"><strong>1</strong>' in page
     (campaign,) = campaigns()
@@ -95,7 +96,7 @@ def test_opening_and_closing_times_may_have_any_zone(file: Path) -> None:
     file.write_text(text(opens_at="2027-03-01T09:00:00+01:00", closes_at="2027-04-01T00:00:00Z"))
     read = campaign_file.read(file)
     assert read.opens_at is not None
-    assert read.opens_at.isoformat() == "2027-03-01T09:00:00+01:00"
+    assert read.opens_at.isoformat() == "2027-03-01T08:00:00+00:00"
     assert read.closes_at is not None
     assert read.closes_at.isoformat() == "2027-04-01T00:00:00+00:00"
 
@@ -140,6 +141,18 @@ BROKEN = {
     "a control character": (text(title='"a\\x01b"'), "title: holds a control character"),
     "half a character": (text(share_text='"x\\ud800"'), "share_text: holds a control character"),
     "what is no character": (text(title='"x\\uFFFE"'), "title: holds a control character"),
+    "step below nothing": (text(goal_step="-1"), "goal_step: must be 0 or a whole number, not -1"),
+    "zone unknown": (text(time_zone="Mars/Olympus"), "time_zone: must be a time zone such as Europe/Berlin or UTC"),
+    "time before the web": (text(opens_at="0001-01-01T00:00:00Z"), "opens_at: must be in a year from 2000 to 2999"),
+    "picture gone": (text(picture="gone.jpg", picture_text="A tree"), "picture: can’t be read: No such file or dir"),
+    "picture a text": (text(picture="park.md", picture_text="A tree"), "picture: must be a whole JPEG, PNG or WebP"),
+    "picture a list": (text(picture="[a, b]"), "picture: must be the name of a file"),
+    "picture not in base64": (text(picture='"data:,x"'), "picture: must be in base64 where it is a data: URL"),
+    "picture of broken base64": (text(picture='"data:;base64,x"'), "picture: is no whole data: URL"),
+    "anonymous in words": (text(deliver_anonymous="perhaps"), "deliver_anonymous: must be yes or no, not 'perhaps'"),
+    "letter above": (text().replace("title:", "letter: y\ntitle:"), "letter: is not a key that a campaign has"),
+    "letter too long": (text(letter="x" * 50_001), "letter: must have 50000 characters or fewer, and has 50001"),
+    "letter with a control character": (text(letter="a\x01b"), "letter: holds a control character"),
     "unknown key": (text(colour="red"), "colour: is not a key that a campaign has"),
     "key twice": (text().replace("title:", "title: Another\ntitle:"), "front matter: title is given twice in line 4"),
     "no letter": (text(letter="\n"), "letter: is missing"),
@@ -180,6 +193,20 @@ def test_of_several_files_all_are_published_or_none(runner: FlaskCliRunner, file
     broken.write_text(text(slug="other"))
     answer = runner.invoke(args=["campaigns", "publish", str(file), str(broken)])
     assert (answer.exit_code, answer.output) == (0, f"published {SLUG}\npublished other\n")
+
+
+def test_a_signed_letter_is_changed_by_a_file_only_with_a_reason(
+    client: FlaskClient, runner: FlaskCliRunner, sign: Sign, file: Path
+) -> None:
+    sign()
+    file.write_text(text(title="Sell the Park"))
+    answer = runner.invoke(args=["campaigns", "publish", str(file)])
+    told = f"Error: {file}: --reason: is missing; it is shown to those who have signed the other words\n"
+    assert (answer.exit_code, answer.output) == (1, told)
+    assert "Sell the Park" not in client.get(PATH).text
+    # What is not signed may change as before.
+    file.write_text(text(thanks="Thank you."))
+    assert runner.invoke(args=["campaigns", "publish", str(file)]).exit_code == 0
 
 
 def test_two_files_with_one_slug_are_refused_since_one_would_be_lost(runner: FlaskCliRunner, file: Path) -> None:

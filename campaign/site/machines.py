@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from flask import Response, current_app, jsonify, make_response
 from flask.typing import ResponseReturnValue
 
-from campaign import campaigns, feed, readiness
-from campaign.site.views import cacheable, find_or_404, render_campaign, site
+from campaign import campaigns, feed, pages, readiness
+from campaign.site.views import cacheable, find_or_404, site
 
 
 @site.get("/campaigns/<slug>.json")
@@ -34,7 +34,7 @@ def campaign_json(slug: str) -> ResponseReturnValue:
 @site.get("/campaigns/<slug>.atom")
 def campaign_atom(slug: str) -> ResponseReturnValue:
     """The recent signatories for feed readers (RFC 4287)."""
-    answer = make_response(render_campaign("site/campaign.atom.xml", find_or_404(slug)))
+    answer = make_response(pages.render("site/campaign.atom.xml", find_or_404(slug)))
     answer.mimetype = "application/atom+xml"
     return cacheable(answer)
 

@@ -17,14 +17,17 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
-from campaign import campaigns, feed, guard, sharing, signing
+from campaign import campaigns, feed, guard, letter_changes, pages, pictures, preview_key, sharing, signing
 from campaign.campaigns import Stage
+from campaign.cleaning import clean
 from campaign.extensions import STORAGE_ERRORS, db
-from campaign.models import Campaign
+from campaign.models import Campaign, CampaignState
 from campaign.once import Once
-from campaign.site.cleaning import clean
-from campaign.site.forms import SignForm
+from campaign.pages import public_url
+from campaign.sign_form import SignForm
+from campaign.static import YEAR
 
 site = Blueprint("site", __name__)
 
@@ -50,7 +53,7 @@ def home() -> ResponseReturnValue:
 def campaign_page(slug: str) -> ResponseReturnValue:
     """The letter, who has signed it, and the form."""
     campaign = find_or_404(slug)
-    return cacheable(render_campaign("site/campaign.html", campaign, form=SignForm(campaign.language)))
+    return cacheable(pages.render("site/campaign.html", campaign, form=SignForm(campaign.language)))
 
 
 @site.before_request
@@ -71,7 +74,7 @@ def sign(slug: str) -> ResponseReturnValue:
         form = SignForm(campaign.language, came_by=request.referrer)
         if not form.validate():
             template = "site/_sign_form.html" if is_htmx() else "site/campaign.html"
-            return render_campaign(template, campaign, form=form), 422
+            return pages.render(template, campaign, form=form), 422
         details = form.details()
         signing.sign(db.engine, campaign, details, now)
     except STORAGE_ERRORS:
@@ -79,10 +82,10 @@ def sign(slug: str) -> ResponseReturnValue:
         db.session.rollback()
         return render_refusal(slug, not_stored=True), 503
     if not is_htmx():
-        return redirect(url_for("site.thanks", slug=slug), 303)
+        return redirect(url_for("site.thanks", slug=campaign.slug), 303)
     # Made of what was typed and of nothing else, so that a mailbox that has signed before gets the very same answer.
     own = feed.own_entry(details.name, details.city, details.region, details.country, details.anonymous, now)
-    panel = _panels.get((db.engine, slug), lambda: render_template("site/_thanks.html", campaign=campaign))
+    panel = _panels.get((db.engine, campaign.slug), lambda: render_template("site/_thanks.html", campaign=campaign))
     entry = render_template("site/_own_entry.html", campaign=campaign, signatory=own, now=now)
     answer = make_response(panel + entry)
     answer.headers["HX-Trigger"] = "signed"
@@ -102,13 +105,13 @@ def limited(error: guard.LimitedError) -> ResponseReturnValue:
 def not_open(error: signing.NotOpenError) -> ResponseReturnValue:
     """Say so to who signs too early or too late."""
     template = "site/_not_open.html" if is_htmx() else "site/campaign.html"
-    return render_campaign(template, error.campaign, answering=True), 409 if error.stage is Stage.UPCOMING else 410
+    return pages.render(template, error.campaign, answering=True), 409 if error.stage is Stage.UPCOMING else 410
 
 
 @site.get("/campaigns/<slug>/thanks")
 def thanks(slug: str) -> ResponseReturnValue:
     """The thank-you page of those without JavaScript; its list is read anew, so that a new signer finds themselves."""
-    answer = make_response(render_campaign("site/thanks.html", find_or_404(slug), fresh=True))
+    answer = make_response(pages.render("site/thanks.html", find_or_404(slug), fresh=True))
     answer.cache_control.no_store = True
     return answer
 
@@ -116,7 +119,7 @@ def thanks(slug: str) -> ResponseReturnValue:
 @site.get("/campaigns/<slug>/feed")
 def feed_partial(slug: str) -> ResponseReturnValue:
     """The partial that an open tab asks for again and again."""
-    return cacheable(render_campaign("site/_feed.html", find_or_404(slug)))
+    return cacheable(pages.render("site/_feed.html", find_or_404(slug)))
 
 
 @site.get("/campaigns/<slug>/signatures")
@@ -128,7 +131,45 @@ def signatories(slug: str) -> ResponseReturnValue:
     except ValueError:
         abort(404)
     older_ones = "before" in request.args
-    return cacheable(render_campaign("site/signatories.html", campaign, page=page, older_ones=older_ones))
+    return cacheable(pages.render("site/signatories.html", campaign, page=page, older_ones=older_ones))
+
+
+@site.get("/campaigns/<slug>/changes")
+def changes(slug: str) -> ResponseReturnValue:
+    """What has changed in the letter since somebody signed it, and why."""
+    campaign = find_or_404(slug)
+    return cacheable(pages.render("site/changes.html", campaign, changes=letter_changes.of(campaign.id) or abort(404)))
+
+
+@site.get("/campaigns/<slug>/preview")
+def preview(slug: str) -> ResponseReturnValue:
+    """The page before it is public, for those with a link from the desk; after that, the way to the page itself."""
+    with Session(db.engine) as session:
+        campaign = campaigns.find_by_any_slug(session, slug) or abort(404)
+    key, secret = request.args.get("key", ""), current_app.config["SETTINGS"].secret_key
+    try:
+        if not preview_key.opens(secret, key, campaign.id):
+            abort(404)
+    except preview_key.ExpiredError:
+        abort(410)
+    if campaign.state is not CampaignState.DRAFT:
+        return redirect(url_for("site.campaign_page", slug=campaign.slug))
+    answer = make_response(pages.preview(campaign))
+    answer.cache_control.no_store = True
+    answer.headers["X-Robots-Tag"] = "noindex"
+    return answer
+
+
+@site.get("/pictures/<digest>.jpg")
+def picture(digest: str) -> ResponseReturnValue:
+    """A campaign's picture, which is another one where it changes, so that browsers keep it for ever."""
+    try:
+        answer = Response(pictures.read(digest).data, mimetype="image/jpeg")
+    except LookupError:
+        abort(404)
+    answer.cache_control.public = answer.cache_control.immutable = True
+    answer.cache_control.max_age = YEAR
+    return answer
 
 
 @site.get("/campaigns/<slug>/share/mastodon")
@@ -153,34 +194,21 @@ def place() -> ResponseReturnValue:
 
 
 def find_or_404(slug: str, *, to_sign: bool = False) -> Campaign:
-    """The campaign of that slug, if the public may see it."""
-    return campaigns.find_public(slug, to_sign=to_sign) or abort(404)
+    """The campaign of that slug, if the public may see it; who reads under a former slug is sent to the new one."""
+    campaign = campaigns.find_public(slug, to_sign=to_sign) or abort(404)
+    if campaign.slug != slug and not to_sign:
+        address = url_for(request.endpoint or "", **(request.view_args or {}) | {"slug": campaign.slug})
+        query = request.query_string.decode("ascii", "replace")
+        answer = redirect(f"{address}?{query}" if query else address, 308)
+        # The campaign may go back to its old slug; and what is in one visitor's query is not for another.
+        answer.cache_control.no_cache = True
+        abort(answer)
+    return campaign
 
 
 def is_htmx() -> bool:
     """Whether the request comes from htmx and wants a partial."""
     return request.headers.get("HX-Request") == "true"
-
-
-def public_url(campaign: Campaign) -> str:
-    """The campaign's address for the world, whatever host this request named."""
-    return f"{current_app.config['SETTINGS'].site_url}{url_for('site.campaign_page', slug=campaign.slug)}"
-
-
-def render_campaign(template: str, campaign: Campaign, *, fresh: bool = False, **context: Any) -> str:
-    """A page or a partial about a campaign, with its stage, its feed and its progress."""
-    now = datetime.now(UTC)
-    current = feed.read(campaign.id, fresh=fresh)
-    return render_template(
-        template,
-        campaign=campaign,
-        slug=campaign.slug,
-        stage=campaigns.stage(campaign, now),
-        feed=current,
-        progress=campaigns.progress(campaign, current.count),
-        now=now,
-        **context,
-    )
 
 
 def render_refusal(slug: str, **why: Any) -> str:
@@ -207,4 +235,10 @@ def cacheable(body: str | Response) -> Response:
 
 @site.app_context_processor
 def _helpers() -> dict[str, Any]:
-    return {"public_url": public_url, "letter_html": campaigns.letter_html, "share_links": sharing.links}
+    return {
+        "public_url": public_url,
+        "letter_html": campaigns.letter_html,
+        "share_links": sharing.links,
+        "difference": letter_changes.difference,
+        "picture_of": pictures.read,
+    }

@@ -8,10 +8,10 @@ from wtforms import BooleanField, Field, Form, HiddenField, SelectField, StringF
 from wtforms.validators import ValidationError
 
 from campaign import places, sources
+from campaign.cleaning import clean, has_no_text, holds_link, is_blank
 from campaign.delivery import FORMULA_SIGNS
 from campaign.models import EMAIL_LENGTH, NAME_LENGTH, PLACE_LENGTH, POSTAL_CODE_LENGTH
 from campaign.signing import Details, email_key
-from campaign.site.cleaning import clean, has_no_text, holds_link, is_blank
 
 Validator = Callable[[Form, Field], None]
 
@@ -96,6 +96,8 @@ class SignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF publishes no types
     # Only the page that answers a form has it, whose own address no longer holds the word.
     source = HiddenField(filters=[sources.word])
     website = StringField("Leave this empty", [_trap])
+    # What the form said of anonymous signers, to say the same again while nobody can look it up.
+    delivered = BooleanField()
 
     def __init__(self, language: str, came_by: str | None = None, **kwargs: object) -> None:
         """Make the form, with the countries' names in the language (BCP 47 tag), for who came by a link, if any."""

@@ -1,6 +1,6 @@
 """Cleaning what a signer typed: names, places, codes. Here, and nowhere else, is decided what becomes of a character.
 
-forms.py cleans every text with `clean` before it checks it, and refuses what the other functions find.
+sign_form.py cleans every text with `clean` before it checks it, and refuses what the other functions find.
 """
 
 import re

@@ -1,0 +1,118 @@
+"""A campaign that is written to its file and published from it is the same campaign, whatever is in it."""
+
+import io
+import tempfile
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskCliRunner
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from campaign import campaign_file, campaign_keys, editing, time_zones
+from campaign.campaign_keys import CampaignFile, WrongError
+from campaign.extensions import db
+from campaign.models import Campaign
+from tests.conftest import FILE, SLUG, Publish
+
+HOSTILE = [
+    "---",
+    "- a",
+    "yes",
+    "null",
+    "2027-03-01",
+    "1e3",
+    "#x",
+    "a: b",
+    "'",
+    '"',
+    "|\n",
+    "{{ x }}",
+    "\u2028",
+    "\ufeff",
+]
+TEXT = st.lists(
+    st.one_of(st.sampled_from([*HOSTILE, "\n", "\n\n", " ", "\t", ": ", " #"]), st.text(max_size=8)), max_size=8
+)
+WORDS = TEXT.map("".join)
+
+
+def png(color: str = "green", size: tuple[int, int] = (40, 30)) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size, color).save(file, "PNG")
+    return file.getvalue()
+
+
+PICTURE = campaign_keys.CHECKS["picture"](png())
+KEYS = st.fixed_dictionaries(
+    {
+        "slug": st.just(SLUG),
+        **dict.fromkeys(("title", "category", "summary", "thanks", "share_text", "donate_text", "letter"), WORDS),
+        "addressees": st.lists(WORDS, min_size=1, max_size=3),
+        "goal": st.integers(1, 10**9),
+        "goal_step": st.integers(0, 10**9),
+        "donate_url": st.sampled_from(["", "https://example.org/ä?b=c#d"]),
+        "language": st.sampled_from(["en", "de", "pt-BR", "no"]),
+        "opens_at": st.none()
+        | st.datetimes(datetime(2000, 1, 2), datetime(2999, 12, 30), timezones=st.timezones(), allow_imaginary=False),  # noqa: DTZ001
+        "time_zone": st.sampled_from(time_zones.names()),
+        "picture": st.sampled_from([None, PICTURE]),
+        "picture_text": WORDS,
+        "deliver_anonymous": st.booleans(),
+    }
+)
+
+
+def written_and_read(file: CampaignFile) -> CampaignFile:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "campaign.md")
+        path.write_text(campaign_file.write(file), encoding="utf-8")
+        return campaign_file.read(path)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@given(KEYS)
+@example({**vars(FILE), "letter": "---\ntitle: x\n---\ny\n\n---\n", "title": "---", "addressees": ["---", "- yes"]})
+def test_whatever_a_campaign_holds_its_file_gives_back(given: dict[str, object]) -> None:
+    right, _ = campaign_keys.check_each(given)
+    try:
+        file = campaign_keys.check({**vars(FILE), **right})
+    except WrongError:
+        assume(False)
+    assert written_and_read(file) == file
+
+
+def test_a_downloaded_campaign_published_again_is_the_same_with_its_picture(
+    runner: FlaskCliRunner, publish: Publish, tmp_path: Path
+) -> None:
+    campaign = publish(
+        picture=PICTURE,
+        picture_text="A tree",
+        time_zone="Europe/Berlin",
+        opens_at=datetime(2027, 3, 28, 0, 30, 15, tzinfo=UTC),
+        goal_step=250,
+        deliver_anonymous=True,
+    )
+    file = editing.file_of(db.session(), campaign)
+    path = tmp_path / "park.md"
+    path.write_text(campaign_file.write(file))
+    assert "opens_at: 2027-03-28 01:30:15+01:00\n" in path.read_text()
+    assert runner.invoke(args=["campaigns", "publish", str(path)]).exit_code == 0
+    db.session.rollback()
+    again = editing.file_of(db.session(), db.session.get_one(Campaign, campaign.id))
+    assert again == file
+    assert {field.name for field in fields(CampaignFile)} == set(campaign_keys.CHECKS)
+
+
+@pytest.mark.parametrize("how", ["beside the file", "as a data: URL"])
+def test_a_picture_may_stand_beside_the_file_or_in_it(tmp_path: Path, how: str) -> None:
+    (tmp_path / "tree.png").write_bytes(png())
+    path = tmp_path / "park.md"
+    whole = campaign_file.write(campaign_keys.check({**vars(FILE), "picture": PICTURE, "picture_text": "A tree"}))
+    if how == "beside the file":
+        whole = whole[: whole.index("picture: data:")] + "picture: tree.png\n" + whole[whole.index("---\nDear") :]
+    path.write_text(whole)
+    assert campaign_file.read(path).picture == PICTURE
