@@ -8,9 +8,9 @@ from flask_wtf import CSRFProtect
 from flask_wtf.csrf import generate_csrf
 from werkzeug.exceptions import TooManyRequests, UnsupportedMediaType
 
-from campaign import errors, formatting, guard, watch
+from campaign import errors, formatting, guard, letter_changes, watch
 from campaign.access import Right
-from campaign.desk import accounts, door, figures, records, security
+from campaign.desk import accounts, campaigns, door, figures, records, security
 from campaign.errors import Manner, Words
 from campaign.extensions import db, engine_options
 from campaign.mount import link_to_site
@@ -22,6 +22,7 @@ MOST_BYTES = 6 * 1024 * 1024
 """The largest request body: a picture of 5 MB and the words around it."""
 
 TABS = [
+    ("letter", "campaigns.edit", Right.WRITE),
     ("figures", "figures.page", Right.FIGURES),
     ("record", "records.of_campaign", Right.READ_RECORD),
 ]
@@ -68,9 +69,9 @@ def create_desk(site: Flask) -> Flask:
     app.register_error_handler(guard.LimitedError, _limited)
     link_to_site(app, site)
     app.context_processor(lambda: {"can": door.can, "Right": Right, "me": door.me, "csrf_token": generate_csrf})
-    app.context_processor(lambda: {"desk_tabs": TABS, "prop_next": _keep_next})
+    app.context_processor(lambda: {"desk_tabs": TABS, "prop_next": _keep_next, "difference": letter_changes.difference})
     formatting.init_app(app)
-    for blueprint in (accounts.accounts, figures.figures, records.records):
+    for blueprint in (accounts.accounts, campaigns.campaigns, figures.figures, records.records):
         app.register_blueprint(blueprint)
     return app
 

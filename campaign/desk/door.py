@@ -53,7 +53,8 @@ def allow(right: Right | None, *, live: bool = False) -> Callable[[View], View]:
 
 
 def _find(slug: str, right: Right | None) -> Campaign:
-    campaign = campaigns.find(db.session(), slug) or abort(404)
+    # Under its former slug too: somebody may have the form open while another changes it.
+    campaign = campaigns.find_by_any_slug(db.session(), slug) or abort(404)
     if right and not access.may_with(db.session(), me(), right, campaign):
         abort(403)
     return campaign

@@ -18,7 +18,7 @@ from tests.desk.people import AtDesk, browser
 
 OPEN = {"accounts.accept"}
 """The views of ours that let in people without an account: an invitation is their ticket."""
-VALUES: dict[str, Any] = {"slug": SLUG, "token": "forged", "account_id": 1}
+VALUES: dict[str, Any] = {"slug": SLUG, "token": "forged", "account_id": 1, "step": "publish"}
 
 
 def routes(app: Flask) -> list[tuple[str, str, Right | None]]:
