@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from campaign import accounts, campaign_file, campaigns, copying, delivery, editing, fake, places, tally
 from campaign.campaign_file import CampaignFileError
 from campaign.campaign_keys import CampaignFile, WrongError
+from campaign.delivery import Purpose
 from campaign.desk_models import Role
 from campaign.extensions import STORAGE_ERRORS, db, init_migrations, is_command, lock_out_other_nodes, write_transaction
 from campaign.models import Campaign
@@ -187,7 +188,11 @@ def check(slug: str | None, repair: bool) -> None:
 @click.argument("slug")
 def export(slug: str) -> None:
     """Write a campaign's signatures to standard output as CSV."""
-    for chunk in delivery.csv_chunks(db.session(), _find(slug).id):
+    campaign = _find(slug)
+    everything = delivery.order(Purpose.OURS, delivery.COLUMNS[Purpose.OURS])
+    of = delivery.snapshot(db.session(), campaign.id)
+    rows = delivery.rows(db.engine, campaign, everything, of)
+    for chunk in delivery.csv_chunks(delivery.header(campaign, everything), rows):
         # Bytes, so that it is UTF-8 on every terminal.
         click.echo(chunk.encode(), nl=False)
 

@@ -154,6 +154,8 @@ class Export(Base):
     """When its maker last gave a sign of life."""
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     """When the file is deleted."""
+    spelled_out: Mapped[int] = mapped_column(default=0)
+    """Signatories in a book who have characters that no font of the machine has; it gives the numbers of these."""
     fault: Mapped[str] = mapped_column(Text, default="")
     """Why it failed, in a sentence for who asked."""
 

@@ -107,6 +107,7 @@ def upgrade() -> None:
         sa.Column("asked_at", TIME, nullable=False),
         sa.Column("touched_at", TIME, nullable=False),
         sa.Column("expires_at", TIME, nullable=False),
+        sa.Column("spelled_out", sa.Integer(), nullable=False),
         sa.Column("fault", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["campaign_id"], ["campaign.id"], name=op.f("fk_export_campaign_id")),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_export_account_id")),
