@@ -30,7 +30,8 @@ from campaign.settings import ROOT
 
 TEMPLATE = ROOT / "templates" / "book.typ"
 PART = 1000
-"""Signatories laid out at once: more need more memory, fewer need a longer file, for each part has its own fonts."""
+"""Signatories laid out at once, more than a page can have: many need more memory, few a longer file, for each part has
+its own fonts."""
 _FIRST = "Libertinus Serif"
 """It comes with Typst, so that Latin, Greek and Cyrillic look the same on every machine."""
 _HAN = {"ja": "JP", "ko": "KR", "zh_Hant": "TC", "zh_TW": "TC", "zh_HK": "HK"}

@@ -66,7 +66,7 @@ def make(engine: Engine, export_id: int, site_name: str) -> None:
         logging.getLogger(__name__).exception("an export could not be made")
         with suppress(*STORAGE_ERRORS):
             _forget(engine, export_id)
-            _change(engine, export_id, ExportState.MAKING, state=ExportState.FAILED, fault=_fault(error))
+            _change(engine, export_id, ExportState.MAKING, state=ExportState.FAILED, fault=fault_of(error))
 
 
 class _Maker:
@@ -179,7 +179,7 @@ def _runs(process: int) -> bool:
     return True
 
 
-def _fault(error: BaseException) -> str:
+def fault_of(error: BaseException) -> str:
     """Why it could not be made, for who asked for it."""
     causes: list[BaseException] = []
     cause: BaseException | None = error

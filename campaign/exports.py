@@ -79,8 +79,8 @@ def order_of(export: Export) -> Order:
     return Order(Purpose(options["purpose"]), tuple(options["columns"]), options["only_updates"])
 
 
-def start(export_id: int, settings: Settings) -> None:
-    """Have it made, by a process that outlives this one and leaves signers the processor."""
+def start(export_id: int, settings: Settings) -> "subprocess.Popen[bytes]":
+    """Have it made, by a process of its own that goes on when this one ends."""
     ours = {
         "DATABASE_URL": settings.database_url,
         "SECRET_KEY": settings.secret_key,
@@ -90,8 +90,9 @@ def start(export_id: int, settings: Settings) -> None:
     maker = subprocess.Popen(  # noqa: S603 (nothing of it was typed by anybody)
         command, cwd=ROOT, env=os.environ | ours, stdin=subprocess.DEVNULL, start_new_session=True
     )
-    # So that it leaves no dead process behind.
+    # The system keeps a process that has ended until somebody has waited for it.
     Thread(target=maker.wait, daemon=True).start()
+    return maker
 
 
 def _expired(now: datetime) -> ColumnElement[bool]:

@@ -186,7 +186,7 @@ def write(file: Path, header: Sequence[str], *rows: Sequence[Cell]) -> None:
 def test_a_spreadsheet_has_text_as_text_and_days_as_days(tmp_path: Path) -> None:
     file = tmp_path / "x.xlsx"
     hostile = ["=1+1", "+1", "-1", "@SUM(A1)", "https://example.org", "mailto:a@b.c", "007", "{=1}", "<b>&amp;</b>"]
-    write(file, ["name", "signed_on", "signed_at"], *([words, date(2027, 3, 1), NOON] for words in hostile))
+    write(file, ["name", "signed_on", "signed_at"], *((words, date(2027, 3, 1), NOON) for words in hostile))
     ((head, *rows),) = sheets(file)
     assert [cell.value for cell in head] == ["name", "signed_on", "signed_at"]
     for words, (name, day, moment) in zip(hostile, rows, strict=True):

@@ -1,0 +1,237 @@
+"""The book that is handed over: what is in it, in which order, in which language and letters; nothing else gets in."""
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pikepdf
+import pypdf
+import pytest
+import typst
+
+from campaign import book
+from campaign.book import Book, Entry
+from campaign.models import Campaign
+
+NOW = datetime(2027, 3, 1, 12, 30, 0, 123456, tzinfo=UTC)
+LETTER = """Dear Mayor,
+
+please *keep* the **park**, as [we wrote](https://example.org/park).
+
+## Why
+
+> It is ours.
+
+3. trees
+4. birds
+   - owls
+
+---
+
+Last\\
+line
+"""
+EVERYWHERE = [
+    ("Zoë Ångström-Nguyễn", "Łódź"),
+    ("Анна Каренина", "Москва"),
+    ("Ελένη Παπαδοπούλου", "Αθήνα"),
+    ("דוד בן־גוריון", "תל אביב"),
+]
+"""In letters that Typst's own font has."""
+
+Made = Callable[..., pypdf.PdfReader]
+
+
+class Maker:
+    """Makes a book of a campaign like Save the Park, and keeps what was said of it."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.told: list[int] = []
+        self.book: Book | None = None
+
+    def __call__(
+        self, entries: Sequence[Entry], *, fonts: typst.Fonts | None = None, **changes: Any
+    ) -> pypdf.PdfReader:
+        words = {"title": "Save the Park", "addressees": "The Mayor\nThe Council", "letter": LETTER, "language": "en"}
+        campaign = Campaign(**{"time_zone": "UTC", **words, **changes})
+        self.told = []
+        self.book = book.make(
+            campaign,
+            entries,
+            self.file,
+            site_name="Friends of the Park",
+            period=(datetime(2027, 1, 2, tzinfo=UTC), NOW) if entries else None,
+            now=NOW,
+            progress=self.told.append,
+            fonts=fonts or typst.Fonts(include_system_fonts=False),
+        )
+        return pypdf.PdfReader(self.file)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Maker:
+    """Make the book of some entries, with no font but Typst's own, as on a machine that has none."""
+    return Maker(tmp_path / "book.pdf")
+
+
+def text_of(page: pypdf.PageObject) -> str:
+    return re.sub(r"\s+", " ", page.extract_text())
+
+
+def many(number: int) -> list[Entry]:
+    return [(f"Signer No{index}", "Leeds, United Kingdom") for index in range(number)]
+
+
+def test_a_book_is_cover_letter_count_and_signatories(make: Maker) -> None:
+    cover, letter, count, *lists = (text_of(page) for page in make(many(3)).pages)
+    for words in ("Save the Park", "The Mayor", "The Council", "3 signatures", "March 1, 2027", "Friends of the Park"):
+        assert words in cover
+    for words in ("please keep the park, as we wrote (https://example.org/park).", "Why", "It is ours.", "3. trees"):
+        assert words in letter
+    assert "owls" in letter
+    assert "January 2, 2027 – March 1, 2027" in count
+    assert len(lists) == 1
+    assert lists[0].startswith("Signer No0 Leeds, United Kingdom Signer No1 Leeds")
+
+
+def test_every_signatory_is_in_it_once_in_order_and_pages_are_numbered(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(book, "PART", 300)
+    pages = [text_of(page) for page in make(many(2000)).pages]
+    found = [int(number) for page in pages for number in re.findall(r"Signer No(\d+)", page)]
+    assert found == list(range(2000))
+    assert make.book == Book(pages=len(pages), signatories=2000, spelled_out=0)
+    assert make.told[-1] == 2000
+    assert make.told == sorted(make.told)
+    assert not re.search(r"\d of \d", pages[0])
+    for number, page in enumerate(pages[1:], 2):
+        assert page.endswith(f"{number} of {len(pages)}")
+    on_a_page = [len(re.findall("Signer", page)) for page in pages[3:-1]]
+    assert len(set(on_a_page)) == 1, "no page but the last has room left"
+
+
+def test_one_part_or_many_give_the_same_pages(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = [text_of(page) for page in make(many(900)).pages]
+    monkeypatch.setattr(book, "PART", 250)
+    assert [text_of(page) for page in make(many(900)).pages] == whole
+
+
+def test_a_campaign_that_nobody_has_signed_has_a_book_too(make: Maker) -> None:
+    assert [text_of(page) for page in make([]).pages][2:] == ["0 signatures 3 of 3"]
+
+
+def test_one_signature_is_not_some_signatures(make: Maker) -> None:
+    assert "1 signature " in text_of(make(many(1)).pages[0]) + " "
+
+
+def test_it_says_of_itself_what_it_is_and_a_screen_reader_can_read_it(make: Maker) -> None:
+    reader = make(many(3), language="pt-BR")
+    assert reader.metadata
+    assert reader.metadata.title == "Save the Park"
+    assert reader.metadata.author == "Friends of the Park"
+    assert reader.metadata.creation_date == NOW.replace(microsecond=0)
+    with pikepdf.open(make.file) as pdf:
+        assert pdf.Root.Lang == "pt-BR"
+        assert pdf.Root.MarkInfo.Marked
+        tags = pdf.Root.StructTreeRoot
+        found = [str(tag.S) for tag in tags.K[0].K]
+        assert {"/H1", "/H3", "/P", "/BlockQuote", "/L"} <= set(found)
+        keys = [int(key) for key in list(tags.ParentTree.Nums)[::2]]
+        assert keys == sorted(set(keys)) == [int(page.obj.StructParents) for page in pdf.pages]
+        last = tags.K[0].K[-1]
+        assert str(last.S) == "/P"
+        assert last.Pg.objgen == pdf.pages[-1].obj.objgen
+        assert not [page for page in pdf.pages if "/Annots" in page]
+
+
+def test_it_is_in_the_campaigns_language_and_time_zone(make: Maker) -> None:
+    first, _, count, *_ = make(many(1234), language="de", time_zone="Pacific/Auckland").pages
+    assert "1.234" in text_of(first)
+    assert "2. März 2027" in text_of(first)
+    assert "2. Januar 2027 – 2. März 2027" in text_of(count)
+
+
+def test_a_book_from_right_to_left_begins_at_the_right(make: Maker) -> None:
+    def where(page: pypdf.PageObject, words: str) -> float:
+        found: list[float] = []
+
+        def look(text: str, cm: list[float], tm: list[float], *_: object) -> None:
+            if words in text:
+                found.append((tm[4] * cm[0]) + cm[4])
+
+        page.extract_text(visitor_text=look)
+        return found[0]
+
+    entries = [("Ada", "A"), *(("Ben", "B") for _ in range(200)), ("Cem", "C")]
+    ltr = make(entries).pages[3]
+    assert where(ltr, "Ada") < 100
+    rtl = make(entries, language="he").pages[3]
+    assert where(rtl, "Ada") > 400
+
+
+def test_letters_of_europe_need_no_font_on_the_machine(make: Maker) -> None:
+    text = " ".join(text_of(page) for page in make(EVERYWHERE).pages)
+    assert make.book
+    assert make.book.spelled_out == 0
+    for name in ("Zoë Ångström-Nguyễn", "Анна Каренина", "Ελένη Παπαδοπούλου"):
+        assert name in text
+
+
+def test_what_no_font_has_is_spelled_out_and_told(make: Maker) -> None:
+    reader = make([("สมชาย", "X"), ("Grace 🌸 Hopper", "Y"), ("Ada", "Z")], title="大")
+    text = " ".join(text_of(page) for page in reader.pages)
+    assert "‹U+0E2A U+0E21 U+0E0A U+0E32 U+0E22› X" in text
+    assert "Grace ‹U+1F338› Hopper" in text
+    assert "‹U+5927›" in text
+    assert make.book
+    assert make.book.spelled_out == 2
+
+
+HOSTILE = [
+    '#import "/etc/passwd"',
+    "#panic()",
+    "#strong[x] *x* _x_ `x` $x$ <x> @x \\ // /* x",
+    ") Tj ET BT (forged) Tj",
+    "endstream endobj",
+    "\\u{41} \\n %PDF-1.7",
+    "<script>alert(1)</script>",
+    '"] + read("secret") + ["',
+    "= Heading",
+    "- item",
+]
+
+
+def test_whatever_was_typed_is_text(make: Maker) -> None:
+    reader = make([(words, words) for words in HOSTILE], title=HOSTILE[0], addressees="\n".join(HOSTILE))
+    cover, listed = text_of(reader.pages[0]), text_of(reader.pages[3])
+    for words in HOSTILE:
+        assert words in cover
+        assert (words + words).replace(" ", "") in listed.replace(" ", "")
+    assert reader.metadata
+    assert reader.metadata.title == HOSTILE[0]
+    for page in reader.pages:
+        assert "/Annots" not in page
+    assert not {"/OpenAction", "/AA", "/Names", "/AcroForm"} & set(reader.root_object)
+
+
+def test_html_and_pictures_of_a_letter_are_no_more_than_their_words(make: Maker) -> None:
+    letter = "<b>bold</b> ![a tree](https://example.org/tree.png) `#panic()`\n\n    #panic()\n\n```\n$x$\n```"
+    text = text_of(make(many(1), letter=letter).pages[1])
+    for words in ("<b>bold</b>", "a tree", "#panic()", "$x$"):
+        assert words in text
+
+
+def test_a_name_as_long_as_may_be_stays_whole_and_alone(make: Maker) -> None:
+    long = ("W" * 100, "M" * 200)
+    entries = [*many(208), long, *many(3)]
+    text = "".join(page.extract_text() for page in make(entries).pages[3:])
+    assert text.replace("\n", "").count("W" * 100) == 1
+
+
+def test_nothing_else_is_left_in_the_folder(make: Maker) -> None:
+    make(many(3))
+    assert [file.name for file in make.file.parent.iterdir()] == ["book.pdf"]

@@ -1,0 +1,301 @@
+"""Exports: made by a process of their own, kept for a day, handed out with an entry in the record."""
+
+import csv
+import errno
+import io
+import logging
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import openpyxl
+import pypdf
+import pytest
+from flask import Flask
+from sqlalchemy import create_engine, func, select, update
+from sqlalchemy.exc import OperationalError
+
+from campaign import delivery, exporting, exports, fake
+from campaign.delivery import Order, Purpose
+from campaign.desk_models import Account, Export, ExportChunk, ExportState, Record, Role
+from campaign.exports import DEAD_AFTER, KEPT, Kind
+from campaign.extensions import db, write_transaction
+from campaign.models import Campaign, Signature
+from campaign.record import Actor, actor
+from campaign.settings import Settings
+from tests.conftest import Publish, Sign
+
+HAND_OVER = delivery.order(Purpose.HAND_OVER, delivery.COLUMNS[Purpose.HAND_OVER])
+OURS = delivery.order(Purpose.OURS, delivery.COLUMNS[Purpose.OURS], only_updates=True)
+
+
+def export_of(export_id: int) -> Export:
+    db.session.rollback()
+    export = db.session.get(Export, export_id)
+    assert export
+    return export
+
+
+def content(export_id: int) -> bytes:
+    return b"".join(exports.chunks(db.engine, export_id))
+
+
+def actions() -> list[tuple[str, dict[str, object]]]:
+    db.session.rollback()
+    return [(entry.action, entry.after) for entry in db.session.scalars(select(Record).order_by(Record.id))]
+
+
+@pytest.fixture(autouse=True)
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which makers work."""
+    folder = tmp_path / "room"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def grace(app: Flask) -> Actor:
+    """An organiser."""
+    with write_transaction() as session:
+        account = Account(
+            email="grace@example.org", role=Role.ORGANISER, created_at=datetime.now(UTC), fs_uniquifier="g"
+        )
+        session.add(account)
+        session.flush()
+        return actor(account)
+
+
+Ask = Callable[..., int]
+Start = Callable[[int], "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def ask(grace: Actor, campaign: Campaign) -> Ask:
+    def ask(kind: Kind = Kind.CSV, order: Order = HAND_OVER, now: datetime | None = None) -> int:
+        with write_transaction() as session:
+            return exports.ask(session, grace, campaign, kind, order, now or datetime.now(UTC))[0].id
+
+    return ask
+
+
+@pytest.fixture
+def start(settings: Settings) -> Iterator[Start]:
+    """Start a maker, as the desk does; none outlives the test."""
+    started = []
+
+    def start(export_id: int) -> "subprocess.Popen[bytes]":
+        started.append(exports.start(export_id, settings))
+        return started[-1]
+
+    yield start
+    for maker in started:
+        maker.kill()
+        maker.wait(timeout=30)
+
+
+@pytest.fixture
+def make(start: Start) -> Callable[[int], Export]:
+    def make(export_id: int) -> Export:
+        assert start(export_id).wait(timeout=120) == 0
+        return export_of(export_id)
+
+    return make
+
+
+Make = Callable[[int], Export]
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_what_is_asked_for_is_made_and_can_be_fetched(sign: Sign, ask: Ask, make: Make, room: Path, kind: Kind) -> None:
+    sign()
+    asked = datetime.now(UTC)
+    export = make(ask(kind))
+    assert (export.state, export.done, export.total, export.fault) == (ExportState.READY, 1, 1, "")
+    assert export.expires_at >= asked + KEPT
+    file = content(export.id)
+    assert len(file) == export.bytes
+    if kind is Kind.CSV:
+        assert [row["name"] for row in csv.DictReader(io.StringIO(file.decode()))] == ["Ada Lovelace"]
+    elif kind is Kind.SPREADSHEET:
+        assert openpyxl.load_workbook(io.BytesIO(file)).active["A2"].value == "Ada Lovelace"
+    else:
+        assert "Ada Lovelace" in pypdf.PdfReader(io.BytesIO(file)).pages[-1].extract_text()
+    assert list(room.iterdir()) == [], "no copy is left on the disk"
+
+
+def test_it_holds_what_was_asked_for(sign: Sign, ask: Ask, make: Make) -> None:
+    sign()
+    sign(email="grace@example.org", updates="y")
+    with write_transaction() as session:
+        session.execute(update(Signature).values(name="=1+1"))
+    (row,) = csv.DictReader(io.StringIO(content(make(ask(order=OURS)).id).decode()))
+    assert (row["email"], row["name"]) == ("grace@example.org", "'=1+1")
+
+
+def test_a_large_one_is_stored_in_pieces(campaign: Campaign, ask: Ask, make: Make) -> None:
+    list(fake.sign(campaign.id, 30_000, datetime.now(UTC)))
+    export = make(ask())
+    sizes = db.session.scalars(select(func.length(ExportChunk.data)).order_by(ExportChunk.number)).all()
+    assert len(sizes) > 1
+    assert set(sizes[:-1]) == {exporting.PIECE}
+    assert sum(sizes) == export.bytes
+    assert content(export.id).count(b"\r\n") == 30_001
+
+
+def test_one_sees_how_far_it_has_come_and_it_lets_others_before_it(campaign: Campaign, ask: Ask, start: Start) -> None:
+    list(fake.sign(campaign.id, 20_000, datetime.now(UTC)))
+    export_id = ask(Kind.BOOK)
+    maker = start(export_id)
+    wait_for(lambda: export_of(export_id).total == 20_000)
+    assert os.getpriority(os.PRIO_PROCESS, maker.pid) == exporting.NICENESS
+    assert os.getsid(maker.pid) == maker.pid, "it does not go with the worker that started it"
+    touched = export_of(export_id).touched_at
+    wait_for(lambda: export_of(export_id).done > 0)
+    assert export_of(export_id).touched_at > touched
+    assert maker.wait(timeout=120) == 0
+    assert export_of(export_id).done == 20_000
+
+
+def test_a_killed_maker_is_noticed_and_the_file_is_made_again(
+    campaign: Campaign, ask: Ask, start: Start, make: Make, room: Path
+) -> None:
+    list(fake.sign(campaign.id, 5000, datetime.now(UTC)))
+    export_id = ask(Kind.BOOK)
+    maker = start(export_id)
+    wait_for(lambda: export_of(export_id).state is ExportState.MAKING and any(room.iterdir()))
+    os.kill(maker.pid, signal.SIGKILL)
+    maker.wait(timeout=30)
+    export = export_of(export_id)
+    assert not exports.is_dead(export, export.touched_at + DEAD_AFTER)
+    later = datetime.now(UTC) + DEAD_AFTER + timedelta(seconds=1)
+    assert exports.is_dead(export, later)
+    again = ask(Kind.BOOK, now=later)
+    assert again != export_id
+    assert export_of(export_id).state is ExportState.FAILED
+    assert "made again" in export_of(export_id).fault
+    assert make(again).state is ExportState.READY
+    assert list(room.iterdir()) == [], "what the killed one left is gone too"
+
+
+def test_a_maker_that_was_given_up_leaves_no_file(campaign: Campaign, ask: Ask, start: Start) -> None:
+    list(fake.sign(campaign.id, 5000, datetime.now(UTC)))
+    export_id = ask(Kind.BOOK)
+    maker = start(export_id)
+    wait_for(lambda: export_of(export_id).state is ExportState.MAKING)
+    with write_transaction() as session:
+        exports.clean(session, datetime.now(UTC) + 2 * DEAD_AFTER)
+    assert maker.wait(timeout=120) == 0
+    assert export_of(export_id).state is ExportState.FAILED
+    assert content(export_id) == b""
+
+
+def test_a_maker_that_is_stopped_takes_its_files_away(campaign: Campaign, ask: Ask, start: Start, room: Path) -> None:
+    list(fake.sign(campaign.id, 5000, datetime.now(UTC)))
+    maker = start(ask(Kind.BOOK))
+    wait_for(lambda: any(room.iterdir()))
+    maker.terminate()
+    assert maker.wait(timeout=60) == 1
+    assert list(room.iterdir()) == []
+
+
+def test_asking_again_gives_the_one_that_is_being_made(ask: Ask, publish: Publish, grace: Actor) -> None:
+    first = ask()
+    assert ask() == first
+    assert ask(Kind.SPREADSHEET) != first
+    other = publish(slug="other")
+    with write_transaction() as session:
+        export, new = exports.ask(session, grace, other, Kind.CSV, HAND_OVER, datetime.now(UTC))
+        assert new
+        assert export.id != first
+
+
+def test_a_book_is_never_for_ourselves(ask: Ask) -> None:
+    with pytest.raises(ValueError, match="handed over"):
+        ask(Kind.BOOK, OURS)
+
+
+def test_it_is_made_once(sign: Sign, ask: Ask, make: Make) -> None:
+    sign()
+    export = make(ask())
+    expires = export.expires_at
+    assert make(export.id).expires_at == expires
+
+
+def test_after_a_day_it_is_gone(sign: Sign, ask: Ask, make: Make, campaign: Campaign, grace: Actor) -> None:
+    sign()
+    export = make(ask())
+    before, after = export.expires_at - timedelta(seconds=1), export.expires_at
+    export_id = export.id
+    assert exports.find(db.session(), campaign, export_id, before)
+    assert not exports.needs_cleaning(db.session(), before)
+    assert exports.needs_cleaning(db.session(), after)
+    assert exports.of_campaign(db.session(), campaign, after) == []
+    with write_transaction() as session:
+        assert exports.hand_out(session, grace, campaign, export_id, after) is None
+        assert exports.clean(session, after) == 1
+    assert content(export_id) == b""
+
+
+def test_who_asks_and_who_fetches_is_in_the_record(
+    sign: Sign, ask: Ask, make: Make, campaign: Campaign, grace: Actor
+) -> None:
+    sign()
+    export_id = ask(order=OURS)
+    with write_transaction() as session:
+        assert exports.hand_out(session, grace, campaign, export_id, datetime.now(UTC)) is None, "it is not ready"
+    make(export_id)
+    with write_transaction() as session:
+        assert exports.hand_out(session, grace, campaign, export_id, datetime.now(UTC))
+    what = {"export": export_id, "kind": "csv", "purpose": "ours", "columns": list(OURS.columns), "only_updates": True}
+    assert actions() == [("export.ask", what), ("export.download", what)]
+
+
+def test_another_campaigns_file_is_not_found(sign: Sign, ask: Ask, make: Make, publish: Publish, grace: Actor) -> None:
+    sign()
+    export = make(ask())
+    other = publish(slug="other")
+    assert exports.find(db.session(), other, export.id, datetime.now(UTC)) is None
+    export_id = export.id
+    with write_transaction() as session:
+        assert exports.hand_out(session, grace, other, export_id, datetime.now(UTC)) is None
+
+
+def test_one_that_can_not_be_made_says_so(app: Flask, ask: Ask, caplog: pytest.LogCaptureFixture) -> None:
+    export_id = ask()
+    with write_transaction() as session:
+        session.execute(update(Campaign).values(time_zone="Europe/Atlantis"))
+    with caplog.at_level(logging.ERROR):
+        exporting.make(db.engine, export_id, "Friends")
+    assert export_of(export_id).state is ExportState.FAILED
+    assert export_of(export_id).fault == "That should not happen. The site’s log says more."
+    assert "could not be made" in caplog.text
+
+
+def test_a_database_that_is_away_ends_it_quietly(caplog: pytest.LogCaptureFixture) -> None:
+    engine = create_engine("sqlite:////nowhere/at-all.sqlite")
+    with caplog.at_level(logging.ERROR):
+        exporting.make(engine, 1, "Friends")
+    assert "could not be made" in caplog.text
+
+
+def test_its_fault_says_whose_it_is() -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    wrapped = RuntimeError("not written")
+    wrapped.__cause__ = full
+    assert {exporting.fault_of(full), exporting.fault_of(wrapped)} == {
+        "There was no room for it on the site’s machine."
+    }
+    away = OperationalError("", {}, Exception(os.strerror(errno.ENOSPC)))
+    assert exporting.fault_of(away) == "The database could not be reached, or had no room for it."
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
