@@ -10,7 +10,7 @@ from werkzeug.exceptions import TooManyRequests, UnsupportedMediaType
 
 from campaign import errors, formatting, guard, letter_changes, watch
 from campaign.access import Right
-from campaign.desk import accounts, campaigns, door, figures, records, security
+from campaign.desk import accounts, campaigns, deliveries, door, figures, records, security
 from campaign.errors import Manner, Words
 from campaign.extensions import db, engine_options
 from campaign.mount import link_to_site
@@ -24,6 +24,7 @@ MOST_BYTES = 6 * 1024 * 1024
 TABS = [
     ("letter", "campaigns.edit", Right.WRITE),
     ("figures", "figures.page", Right.FIGURES),
+    ("deliveries", "deliveries.page", Right.DELIVER),
     ("record", "records.of_campaign", Right.READ_RECORD),
 ]
 """The pages of a campaign: name, endpoint, and what one must be allowed to."""
@@ -71,7 +72,14 @@ def create_desk(site: Flask) -> Flask:
     app.context_processor(lambda: {"can": door.can, "Right": Right, "me": door.me, "csrf_token": generate_csrf})
     app.context_processor(lambda: {"desk_tabs": TABS, "prop_next": _keep_next, "difference": letter_changes.difference})
     formatting.init_app(app)
-    for blueprint in (accounts.accounts, campaigns.campaigns, figures.figures, records.records):
+    blueprints = (
+        accounts.accounts,
+        campaigns.campaigns,
+        deliveries.deliveries,
+        figures.figures,
+        records.records,
+    )
+    for blueprint in blueprints:
         app.register_blueprint(blueprint)
     return app
 
