@@ -21,9 +21,9 @@ from campaign.models import Campaign
 deliveries = Blueprint("deliveries", __name__)
 
 KINDS = {
-    Kind.BOOK: "Book (PDF)",
-    Kind.SPREADSHEET: "Spreadsheet",
-    Kind.CSV: "CSV",
+    Kind.BOOK: "a book (PDF)",
+    Kind.SPREADSHEET: "a spreadsheet",
+    Kind.CSV: "a CSV file",
 }
 TYPES = {
     Kind.BOOK: "application/pdf",
