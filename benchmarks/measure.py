@@ -201,8 +201,10 @@ def peak_of_export(settings: Settings) -> float:
         "from campaign.extensions import db\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
         "with create_app().app_context():\n"
-        "    campaign = campaigns.every(db.session())[0].id; idle = peak()\n"
-        "    for chunk in delivery.csv_chunks(db.session(), campaign): pass\n"
+        "    [campaign, *_] = campaigns.every(db.session()); of = delivery.snapshot(db.session(), campaign.id)\n"
+        "    order = delivery.order(delivery.Purpose.OURS, delivery.COLUMNS['ours'])\n"
+        "    header, idle = delivery.header(campaign, order), peak()\n"
+        "    for chunk in delivery.csv_chunks(header, delivery.rows(db.engine, campaign, order, of)): pass\n"
         "    print(peak() - idle)"
     )
     environ = {**os.environ, "DATABASE_URL": settings.database_url}

@@ -101,12 +101,10 @@ class _Maker:
         self.spelled_out = 0
 
     def _font_names(self) -> list[str]:
-        """In the order in which a character is looked for: the serif of our letters, then sans-serifs of others."""
-        there = self._fonts.families()
+        """Where a character is looked for first; Typst then finds another font of this machine by itself."""
         han = f"Noto Sans CJK {_HAN.get(str(self._locale)) or _HAN.get(self._locale.language, 'SC')}"
-        noto = [name for name in there if name.startswith("Noto Sans") and "Mono" not in name and "CJK" not in name]
-        wanted = [_FIRST, han, *noto, "DejaVu Serif", "DejaVu Sans"]
-        return [name for name in wanted if name in there]
+        there = self._fonts.families()
+        return [name for name in (_FIRST, han, "Noto Sans Arabic") if name in there]
 
     def parts(self, entries: Iterator[Entry], folder: Path) -> Iterator[tuple[Part, int]]:
         """Lay signatories out; each part with the number of those who are on its pages."""

@@ -11,9 +11,10 @@ from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.orm import Session
 
-from campaign import accounts, campaign_file, campaigns, copying, delivery, editing, fake, places, tally
+from campaign import accounts, campaign_file, campaigns, copying, delivery, editing, exports, fake, places, tally
 from campaign.campaign_file import CampaignFileError
 from campaign.campaign_keys import CampaignFile, WrongError
+from campaign.delivery import Purpose
 from campaign.delivery import Purpose
 from campaign.desk_models import Role
 from campaign.extensions import STORAGE_ERRORS, db, init_migrations, is_command, lock_out_other_nodes, write_transaction
@@ -195,6 +196,13 @@ def export(slug: str) -> None:
     for chunk in delivery.csv_chunks(delivery.header(campaign, everything), rows):
         # Bytes, so that it is UTF-8 on every terminal.
         click.echo(chunk.encode(), nl=False)
+
+
+@signatures_group.command("forget-exports")
+def forget_exports() -> None:
+    """Delete the files that the desk has made and that can't be fetched any more; it does so too when it makes one."""
+    with write_transaction() as session:
+        click.echo(f"{exports.clean(session, datetime.now(UTC))} deleted")
 
 
 @signatures_group.command("fake")

@@ -16,6 +16,7 @@ import openpyxl
 import pypdf
 import pytest
 from flask import Flask
+from flask.testing import FlaskCliRunner
 from sqlalchemy import create_engine, func, select, update
 from sqlalchemy.exc import OperationalError
 
@@ -239,6 +240,15 @@ def test_after_a_day_it_is_gone(sign: Sign, ask: Ask, make: Make, campaign: Camp
         assert exports.hand_out(session, grace, campaign, export_id, after) is None
         assert exports.clean(session, after) == 1
     assert content(export_id) == b""
+
+
+def test_the_operator_can_have_old_files_deleted(ask: Ask, runner: FlaskCliRunner) -> None:
+    ask(Kind.BOOK)
+    ask()
+    with write_transaction() as session:
+        session.execute(update(Export).where(Export.kind == "csv").values(expires_at=datetime.now(UTC)))
+    assert runner.invoke(args=["signatures", "forget-exports"]).output == "1 deleted\n"
+    assert db.session.scalars(select(Export.kind)).all() == ["pdf"]
 
 
 def test_who_asks_and_who_fetches_is_in_the_record(

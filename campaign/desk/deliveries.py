@@ -99,10 +99,10 @@ def _page(campaign: Campaign, forms: Iterable[DeliveryForm]) -> str:
 @allow(Right.DELIVER)
 def ask(campaign: Campaign) -> ResponseReturnValue:
     """Have a file made."""
-    forms = {purpose: DeliveryForm(purpose) for purpose in Purpose}
-    form = forms.get(request.form.get("purpose")) or forms[Purpose.HAND_OVER]
+    forms = [DeliveryForm(purpose) for purpose in Purpose]
+    form = next((form for form in forms if form.purpose == request.form.get("purpose")), forms[0])
     if not form.validate():
-        return _page(campaign, forms.values()), 422
+        return _page(campaign, forms), 422
     with write_transaction() as session:
         export, new = exports.ask(session, by(), campaign, Kind(form.kind.data), form.order(), datetime.now(UTC))
         export_id = export.id
