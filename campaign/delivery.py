@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 from campaign.models import Campaign, Signature, SignatureState, display_name
 from campaign.places import countries
 
-CHUNK = 1000
-"""Rows held in memory at once."""
+CHUNK = 5000
+"""Rows held in memory at once: 10 MB. A PostgreSQL that has not looked at its table yet goes through it for each."""
 
 
 class Purpose(StrEnum):

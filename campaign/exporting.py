@@ -36,7 +36,9 @@ _FOLDER = "campaign-export-"
 
 def main() -> None:
     """Make the export whose id is the first argument, with the settings of the environment."""
-    os.nice(NICENESS)
+    # The system may not let it, as the service in deploy/ is not let.
+    with suppress(OSError):
+        os.nice(NICENESS)
     # Stopped with the machine, it takes its files away first.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     logs.set_up()

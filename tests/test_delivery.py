@@ -9,7 +9,6 @@ from typing import Any
 
 import openpyxl
 import pytest
-from flask import Flask
 from sqlalchemy import event, update
 
 from campaign import delivery, fake, spreadsheet
@@ -132,7 +131,10 @@ def test_the_day_is_that_of_the_campaigns_time_zone(campaign: Campaign, sign: Si
     assert delivered(HAND_OVER)[0]["signed_on"] == "2027-03-02"
 
 
-def test_all_are_read_a_chunk_at_a_time_and_no_transaction_stays_open(campaign: Campaign) -> None:
+def test_all_are_read_a_chunk_at_a_time_and_no_transaction_stays_open(
+    campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "CHUNK", 1000)
     list(fake.sign(campaign.id, 2500, datetime.now(UTC)))
     # Many at the same time: where a chunk ends, nobody is skipped and nobody comes twice.
     change(signed_at=datetime.now(UTC))
@@ -147,8 +149,9 @@ def test_all_are_read_a_chunk_at_a_time_and_no_transaction_stays_open(campaign: 
     assert ids == sorted(set(ids))
 
 
-def test_no_statement_skips_rows_by_counting_them(app: Flask, campaign: Campaign) -> None:
-    list(fake.sign(campaign.id, 1500, datetime.now(UTC)))
+def test_no_statement_skips_rows_by_counting_them(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "CHUNK", 10)
+    list(fake.sign(campaign.id, 15, datetime.now(UTC)))
     said: list[str] = []
     event.listen(db.engine, "before_cursor_execute", lambda *args: said.append(args[2]))
     list(delivery.signatures(db.engine, delivery.snapshot(db.session(), campaign.id)))

@@ -1,6 +1,9 @@
 """Deliveries: what an organiser gets to hand over and for themselves, and how they watch it being made."""
 
+import os
 import re
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +16,7 @@ from campaign.delivery import COLUMNS, Purpose
 from campaign.desk_models import Export, ExportState, Record, Role
 from campaign.extensions import db, write_transaction
 from campaign.models import Campaign
+from campaign.settings import ROOT, Settings
 from tests.conftest import Publish, Sign
 from tests.desk.conftest import AtDeskAs
 from tests.desk.people import AtDesk
@@ -169,6 +173,17 @@ def test_after_a_day_it_can_not_be_fetched_and_is_not_shown(organiser: AtDesk, s
     assert organiser.get(f"{PATH}/{export_id}").status_code == 404
     assert "Made in the last day" not in organiser.get(PATH).text
     assert db.session.scalars(select(Export)).all() == []
+
+
+def test_what_makes_files_is_never_loaded_where_visitors_are_answered(settings: Settings) -> None:
+    look = (
+        "import sys, wsgi; wsgi.app.extensions['desk'].app; print(*{'pikepdf', 'typst', 'xlsxwriter'} & {*sys.modules})"
+    )
+    environ = os.environ | {"DATABASE_URL": settings.database_url, "SECRET_KEY": settings.secret_key}
+    said = subprocess.run(
+        [sys.executable, "-c", look], cwd=ROOT, env=environ, check=True, capture_output=True, text=True
+    )
+    assert said.stdout.splitlines()[-1] == ""
 
 
 def test_a_file_is_its_campaigns_alone_and_is_not_fetched_by_looking(
