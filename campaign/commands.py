@@ -15,7 +15,6 @@ from campaign import accounts, campaign_file, campaigns, copying, delivery, edit
 from campaign.campaign_file import CampaignFileError
 from campaign.campaign_keys import CampaignFile, WrongError
 from campaign.delivery import Purpose
-from campaign.delivery import Purpose
 from campaign.desk_models import Role
 from campaign.extensions import STORAGE_ERRORS, db, init_migrations, is_command, lock_out_other_nodes, write_transaction
 from campaign.models import Campaign

@@ -47,7 +47,8 @@ def content(export_id: int) -> bytes:
 
 def actions() -> list[tuple[str, dict[str, object]]]:
     db.session.rollback()
-    return [(entry.action, entry.after) for entry in db.session.scalars(select(Record).order_by(Record.id))]
+    entries = select(Record).where(Record.action.startswith("export.")).order_by(Record.id)
+    return [(entry.action, entry.after) for entry in db.session.scalars(entries)]
 
 
 @pytest.fixture(autouse=True)
