@@ -73,6 +73,9 @@ class Kept:
             (path, encoding, "HTTP_HX_REQUEST" in environ),
             lambda: self._made_by_one_of_us(path, encoding, environ),
         )
+        if answer.status.startswith("3") and environ.get("QUERY_STRING"):
+            # A former address leads to the new one with the word of the link, which was left out here.
+            return self._app(environ, start_response)
         if answer.etag and answer.etag in environ.get("HTTP_IF_NONE_MATCH", ""):
             start_response("304 Not Modified", [pair for pair in answer.headers if pair[0] not in _OF_THE_BODY])
             return []
