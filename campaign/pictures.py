@@ -8,20 +8,23 @@ import io
 import warnings
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from PIL import Image, ImageOps
 from sqlalchemy.orm import Session
 
 from campaign import replica
 from campaign.extensions import insert_into
 from campaign.models import Picture
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 WIDEST, TALLEST = 1200, 1200
 """Pixels; link previews show 1200 × 630 (ogp.me, and what the large sites ask for), a letter may have it taller."""
 MOST_BYTES = 200 * 1024
 """So long may it be; a phone on a slow network still shows it within seconds."""
-MOST_PIXELS = 60_000_000
-"""More than any phone's camera has; unpacked it takes 180 MB, and what claims more is not unpacked."""
+MOST_PIXELS = 25_000_000
+"""A photograph of more has more than the 5 MB that may be sent; unpacking so many takes 400 MB at worst (WebP)."""
 _KINDS = ("JPEG", "PNG", "WEBP")
 
 
@@ -49,6 +52,9 @@ def prepare(data: bytes) -> Prepared:
     Raises:
         ValueError: it is no such picture, or too large; the message goes on after the picture's name.
     """
+    # Not before it is needed: readers need none of its megabytes.
+    from PIL import Image, ImageOps
+
     try:
         with warnings.catch_warnings():
             # Our own limit is stricter than the one that Pillow warns of.
@@ -61,14 +67,17 @@ def prepare(data: bytes) -> Prepared:
                     return Prepared(data, picture.width, picture.height)
                 # A JPEG can be read smaller than it is, which takes a fraction of time and memory.
                 picture.draft("RGB", (2 * WIDEST, 2 * TALLEST))
-                return _small(_flat(ImageOps.exif_transpose(picture)))
+                if picture.mode == "P":
+                    # Of a palette nothing between two colours can be made.
+                    return _bare(_small(picture.convert("RGBA")))
+                return _bare(ImageOps.exif_transpose(_small(picture)))
     except Image.DecompressionBombError:
         raise ValueError(f"must have {MOST_PIXELS // 1_000_000} million pixels or fewer") from None
     except (OSError, SyntaxError, EOFError):
         raise ValueError("must be a whole JPEG, PNG or WebP picture") from None
 
 
-def _is_ours(picture: Image.Image, data: bytes) -> bool:
+def _is_ours(picture: "Image.Image", data: bytes) -> bool:
     # Nothing is in it but the picture (APP0 names the format), and nothing is hung on to its end.
     return (
         picture.format == "JPEG"
@@ -82,21 +91,22 @@ def _is_ours(picture: Image.Image, data: bytes) -> bool:
     )
 
 
-def _flat(picture: Image.Image) -> Image.Image:
-    """On white where one could see through it, which JPEG has no way to say."""
-    if not picture.has_transparency_data:
-        return picture.convert("RGB")
-    picture = picture.convert("RGBA")
-    white = Image.new("RGBA", picture.size, "white")
-    white.alpha_composite(picture)
-    return white.convert("RGB")
-
-
-def _small(picture: Image.Image) -> Prepared:
+def _small(picture: "Image.Image") -> "Image.Image":
+    # First of all: what is done to all of a large picture takes hundreds of megabytes.
     picture.thumbnail((WIDEST, TALLEST))
-    # A new one: all that came with the old one stays behind.
-    bare = Image.new("RGB", picture.size)
-    bare.paste(picture)
+    return picture
+
+
+def _bare(picture: "Image.Image") -> Prepared:
+    """The picture and nothing that came with it; on white where one could see through, which JPEG can't say."""
+    from PIL import Image
+
+    bare = Image.new("RGB", picture.size, "white")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        bare.paste(picture, mask=picture)
+    else:
+        bare.paste(picture.convert("RGB"))
     for quality in (85, 75, 65, 50, 35, 20, 10):
         file = io.BytesIO()
         bare.save(file, "JPEG", quality=quality, optimize=True, progressive=True)

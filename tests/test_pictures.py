@@ -95,7 +95,7 @@ def test_a_picture_that_would_fill_the_memory_is_not_unpacked() -> None:
     file = io.BytesIO()
     Image.new("1", (20_000, 20_000)).save(file, "PNG")
     assert len(file.getvalue()) < 100_000
-    with pytest.raises(ValueError, match="must have 60 million pixels or fewer"):
+    with pytest.raises(ValueError, match="must have 25 million pixels or fewer"):
         pictures.prepare(file.getvalue())
 
 
