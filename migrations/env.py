@@ -4,6 +4,7 @@ from alembic import context
 from flask import current_app
 
 from campaign.extensions import lock_out_other_nodes
+from campaign.models import described_here
 
 db = current_app.extensions["migrate"].db
 
@@ -15,6 +16,7 @@ with db.engine.execution_options(writes=True).connect() as connection:
     context.configure(
         connection=connection,
         target_metadata=db.metadata,
+        include_name=described_here,
         render_as_batch=True,
         # Both databases roll back a failed migration whole, if asked to.
         transactional_ddl=True,

@@ -14,13 +14,14 @@ from flask_migrate import downgrade, upgrade
 from sqlalchemy import inspect, select, text
 
 from campaign.extensions import db
-from campaign.models import Campaign
+from campaign.models import Campaign, described_here
 from campaign.settings import ROOT, Settings
 
 
 def test_models_and_migrations_have_not_drifted_apart(app: Flask) -> None:
     with db.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        options = {"compare_type": True, "include_name": described_here}
+        context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, db.metadata) == []
 
 
@@ -41,7 +42,7 @@ def test_a_database_of_any_version_can_be_brought_to_this_one(app: Flask, settin
     done = _prepare(settings)
     assert done.communicate(timeout=60)[0] == "published end-ring-police-partnerships\n"
     with db.engine.connect() as connection:
-        context = MigrationContext.configure(connection)
+        context = MigrationContext.configure(connection, opts={"include_name": described_here})
         assert context.get_current_revision() == REVISIONS[0]
         assert compare_metadata(context, db.metadata) == []
     campaign = db.session.scalars(select(Campaign)).one()

@@ -1,0 +1,110 @@
+"""What lets the organisers' table filter and search among a million signatures at once."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+PARTIAL = {
+    "source": ("(source <> '') IS TRUE", ["campaign_id", "source", "signed_at", "id"]),
+    "anonymous": ("anonymous IS TRUE", ["campaign_id", "signed_at", "id"]),
+    "hidden": ("(state = 'public' AND listed_at IS NULL) IS TRUE", ["campaign_id", "signed_at", "id"]),
+    "removed": ("(state = 'removed') IS TRUE", ["campaign_id", "signed_at", "id"]),
+}
+
+# A signature's campaign, mailbox and mail domain are words of it too. They begin with a private-use character each,
+# which no name holds and no search for names asks for: who may not see addresses can't find out about them.
+CAMPAIGN, MAILBOX, DOMAIN = "\ue000", "\ue001", "\ue002"
+
+# FTS5 would cut an address at its dots, so it gets its hexadecimal form.
+SQLITE_WORDS = f"""
+    '{CAMPAIGN}' || %(row)s.campaign_id || ' ' || %(row)s.name || ' ' || %(row)s.city || ' ' || %(row)s.region || ' ' ||
+    %(row)s.postal_code || ' {MAILBOX}' || hex(%(row)s.email_key) ||
+    ' {DOMAIN}' || hex(substr(%(row)s.email_key, instr(%(row)s.email_key, '@') + 1))
+"""
+
+# Letters without their accents, in small letters, cut at whatever is neither letter nor digit. Each word begins with
+# its campaign and a block of 65,536 ids, so that search.py can look among the newest first. In PL/pgSQL, for the
+# planner must not look into it: it would think of asking it about every signature.
+POSTGRESQL_WORDS = f"""
+    CREATE FUNCTION signature_search_words(id bigint, campaign_id integer, name text, city text, region text,
+        postal_code text, email_key text)
+    RETURNS tsvector LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 10000 AS $$
+        DECLARE
+            block text := campaign_id || '.' || (id >> 16) || '.';
+            plain text := regexp_replace(
+                normalize(name || ' ' || city || ' ' || region || ' ' || postal_code, NFKD), '[\u0300-\u036f]', '', 'g'
+            );
+        BEGIN
+            RETURN array_to_tsvector(
+                string_to_array(
+                    block || regexp_replace(
+                        btrim(lower(plain)), '[\\s!-/:-@[-`{{-~‐-‟·・،。、，]+', '\x1f' || block, 'g'
+                    ),
+                    '\x1f'
+                )
+                || ARRAY[block || '{MAILBOX}' || email_key, block || '{DOMAIN}' || split_part(email_key, '@', 2)]
+            );
+        END
+    $$
+"""
+
+
+def upgrade() -> None:
+    op.create_index(
+        op.f("ix_signature_campaign_id_country_signed_at_id"),
+        "signature",
+        ["campaign_id", "country", "signed_at", "id"],
+    )
+    for name, (condition, columns) in PARTIAL.items():
+        where = sa.text(condition)
+        op.create_index(f"ix_signature_{name}", "signature", columns, sqlite_where=where, postgresql_where=where)
+    if op.get_bind().dialect.name == "sqlite":
+        search_in_sqlite()
+    else:
+        search_in_postgresql()
+
+
+def search_in_sqlite() -> None:
+    # No copy of the text, no positions, no lengths: it tells which signatures have a word, and nothing else. A
+    # migration that makes the table of signatures anew must make the triggers anew too.
+    op.execute(
+        "CREATE VIRTUAL TABLE signature_search USING fts5(words, content='', detail=none, columnsize=0, "
+        "tokenize=\"unicode61 remove_diacritics 2 categories 'L* N* M* Co'\")"
+    )
+    new, old = SQLITE_WORDS % {"row": "new"}, SQLITE_WORDS % {"row": "old"}
+    put_in = f"INSERT INTO signature_search (rowid, words) VALUES (new.id, {new});"  # noqa: S608
+    take_out = f"INSERT INTO signature_search (signature_search, rowid, words) VALUES ('delete', old.id, {old});"  # noqa: S608
+    for name, when, then in (
+        ("insert", "INSERT", put_in),
+        ("delete", "DELETE", take_out),
+        ("update", "UPDATE OF id, campaign_id, name, city, region, postal_code, email_key", take_out + put_in),
+    ):
+        op.execute(f"CREATE TRIGGER signature_search_{name} AFTER {when} ON signature BEGIN {then} END")
+    every = SQLITE_WORDS % {"row": "signature"}
+    op.execute(f"INSERT INTO signature_search (rowid, words) SELECT id, {every} FROM signature")  # noqa: S608
+
+
+def search_in_postgresql() -> None:
+    op.execute(POSTGRESQL_WORDS)
+    # What is new waits in a list that is looked through; a short one, because a signer waits while it is put in order.
+    op.execute(
+        "CREATE INDEX signature_search ON signature USING gin (signature_search_words(id, campaign_id, name, city, "
+        "region, postal_code, email_key)) WITH (gin_pending_list_limit = 64)"
+    )
+
+
+def downgrade() -> None:
+    if op.get_bind().dialect.name == "sqlite":
+        for name in ("insert", "delete", "update"):
+            op.execute(f"DROP TRIGGER signature_search_{name}")
+        op.execute("DROP TABLE signature_search")
+    else:
+        op.execute("DROP INDEX signature_search")
+        op.execute("DROP FUNCTION signature_search_words")
+    for name in PARTIAL:
+        op.drop_index(f"ix_signature_{name}", "signature")
+    op.drop_index(op.f("ix_signature_campaign_id_country_signed_at_id"), "signature")
