@@ -7,12 +7,12 @@ signatures for the public.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Engine, Row, Select, select, tuple_
 from sqlalchemy.orm import Session
 
-from campaign import metrics, replica, tally
+from campaign import cursor, metrics, replica, tally
 from campaign.extensions import db
 from campaign.models import Signature, display_name, display_place
 from campaign.once import Once
@@ -90,13 +90,13 @@ def page(campaign_id: int, before: str | None = None) -> Page:
     listed = _listed(campaign_id).limit(PAGE + 1)
     if before is None:
         return _first_pages.get((db.engine, campaign_id), lambda: _page(listed))
-    return _page(listed.where(tuple_(Signature.listed_at, Signature.id) < tuple_(*_position(before))))
+    return _page(listed.where(tuple_(Signature.listed_at, Signature.id) < tuple_(*cursor.position(before))))
 
 
 def _page(listed: Select[int, str, str, str, str, bool, datetime | None]) -> Page:
     rows = replica.read(lambda session: session.execute(listed).all())
     signatories = [_signatory(row) for row in rows[:PAGE]]
-    return Page(signatories, _cursor(signatories[-1]) if len(rows) > PAGE else None)
+    return Page(signatories, cursor.after(signatories[-1].listed_at, rows[PAGE - 1].id) if len(rows) > PAGE else None)
 
 
 def own_entry(name: str, city: str, region: str, country: str, anonymous: bool, now: datetime) -> Signatory:
@@ -119,22 +119,3 @@ def _signatory(row: Row[int, str, str, str, str, bool, datetime | None]) -> Sign
     return Signatory(
         signature_id, display_name(name, anonymous), display_place(city, region, country, anonymous), listed_at
     )
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _cursor(signatory: Signatory) -> str:
-    """The place in the list after `signatory`: microseconds since 1970 and id, as 1764000000000000-17."""
-    return f"{(signatory.listed_at - _EPOCH) // timedelta(microseconds=1)}-{signatory.id}"
-
-
-def _position(cursor: str) -> tuple[datetime, int]:
-    micros, _, signature_id = cursor.partition("-")
-    # 18 digits fit a 64-bit integer; `isdigit` alone also takes digits of other scripts.
-    if not all(part.isascii() and part.isdigit() and len(part) <= 18 for part in (micros, signature_id)):
-        raise ValueError(f"{cursor!r} is no cursor")
-    try:
-        return _EPOCH + timedelta(microseconds=int(micros)), int(signature_id)
-    except OverflowError:
-        raise ValueError(f"{cursor!r} is no cursor") from None

@@ -1,0 +1,261 @@
+"""The organisers' table of signatures: filters, search, and pages by key; never more work than a moment's.
+
+desk/signatures.py shows it, moderation.py asks it for all that match. Words and addresses are search.py's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, Row, Select, TextClause, and_, func, select, tuple_
+from sqlalchemy.orm import Session, aliased
+
+from campaign import cursor, search
+from campaign.models import (
+    HAS_SOURCE,
+    IS_ANONYMOUS,
+    IS_HIDDEN,
+    IS_REMOVED,
+    Signature,
+    SignatureState,
+    Standing,
+    standing,
+)
+
+PAGE = 50
+"""Signatures on a page."""
+LOOK = 5_000
+"""Signatures that are looked at for one page, if a filter leaves few of them; who wants to go on, is asked."""
+LOOK_FOUND = 2_000
+"""The same for signatures that have the words that were searched for; each costs more to look at."""
+MOST_COUNTED = 1_000
+"""A count of matches goes no further."""
+
+Condition = ColumnElement[bool] | TextClause
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which of a campaign's signatures; each thing that is given must be true of them."""
+
+    standing: Standing | None = None
+    country: str = ""
+    """ISO 3166-1 alpha-2."""
+    since: datetime | None = None
+    until: datetime | None = None
+    """Signed at `since` (aware) or later, and before `until`."""
+    anonymous: bool | None = None
+    source: str = ""
+    words: str = ""
+    """Each begins a word of name, city, region or postal code."""
+    address: str = ""
+    """An email address, the beginning of one, or a domain as @example.org; not for those who may not see addresses."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A signature, as an organiser sees it."""
+
+    id: int
+    name: str
+    country: str
+    region: str
+    city: str
+    postal_code: str
+    anonymous: bool
+    source: str
+    standing: Standing
+    signed_at: datetime
+    email: str | None
+    """Only where it was asked for."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many match: exactly `number`, or that many and perhaps more."""
+
+    number: int
+    exact: bool
+
+
+@dataclass(frozen=True)
+class Page:
+    """Signatures that match, newest first."""
+
+    entries: Sequence[Entry]
+    next: str | None
+    """The cursor of the page of older ones; None where there are none."""
+    full: bool
+    """Whether it has as many as a page may have; if it has fewer and a `next`, older ones are still to be looked at."""
+    count: Count | None
+    """How many match in all; only on the first page of a filter."""
+
+    @property
+    def ids(self) -> list[int]:
+        """Of its signatures."""
+        return [entry.id for entry in self.entries]
+
+
+def day(date: date, zone: str) -> datetime:
+    """When a day begins in the time zone of that IANA name."""
+    return datetime.combine(date, time(), ZoneInfo(zone)).astimezone(UTC)
+
+
+def page(
+    session: Session,
+    campaign_id: int,
+    wanted: Filter,
+    before: str | None = None,
+    *,
+    size: int = PAGE,
+    with_addresses: bool = False,
+) -> Page:
+    """The campaign's newest `size` signatures that match, or those before the cursor that the page before gave.
+
+    Newest is who signed last; among those that were searched for, who was stored last.
+
+    Raises:
+        ValueError: `before` is no cursor.
+    """
+    position = None if before is None else cursor.position(before)
+    find = _searched if wanted.words or wanted.address else _walked
+    ids, end, count = find(session, campaign_id, wanted, position, size)
+    shown: list[Any] = [column for column in _COLUMNS if with_addresses or column is not Signature.email]
+    rows = session.execute(select(*shown).where(Signature.id.in_(ids[:size])))
+    by_id = {row.id: _entry(row) for row in rows}
+    entries = [by_id[one] for one in ids[:size] if one in by_id]
+    full = len(ids) > size
+    after = cursor.after(entries[-1].signed_at, entries[-1].id) if full else end
+    return Page(entries, after, full, None if position else count)
+
+
+_COLUMNS = (
+    Signature.id,
+    Signature.name,
+    Signature.email,
+    Signature.country,
+    Signature.region,
+    Signature.city,
+    Signature.postal_code,
+    Signature.anonymous,
+    Signature.source,
+    Signature.state,
+    Signature.signed_at,
+    Signature.listed_at,
+)
+
+_ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+Position = tuple[datetime, int]
+Found = tuple[Sequence[int], str | None, Count | None]
+"""Ids, one more than a page has if there are more; where looking has ended before the end; how many there are."""
+
+
+def _searched(session: Session, campaign_id: int, wanted: Filter, position: Position | None, size: int) -> Found:
+    """Ask the search index, then look at each of what it gives."""
+    below = position[1] if position else None
+    matching = search.newest(session, campaign_id, wanted.words, wanted.address, below, LOOK_FOUND)
+    cut = len(matching) == LOOK_FOUND
+    ids: Sequence[int] = matching
+    if replace(wanted, words="", address="") != Filter():
+        # With a limit, so that no planner comes to these by another index and through all that it has.
+        these = select(Signature).where(Signature.id.in_(matching)).limit(LOOK_FOUND)
+        looked_at, conditions = _looked_at(these, wanted)
+        found = select(looked_at.id).where(*conditions, *_time(looked_at, wanted))
+        ids = session.scalars(found.order_by(looked_at.id.desc())).all()
+    return ids, cursor.after(_ANY_TIME, matching[-1]) if cut else None, _counted(len(ids), not cut)
+
+
+def _walked(session: Session, campaign_id: int, wanted: Filter, position: Position | None, size: int) -> Found:
+    """Walk along the index that leaves the fewest, and look at each."""
+    way, newest = _shortest_way(session, campaign_id, wanted)
+    after = newest.where(tuple_(Signature.signed_at, Signature.id) < tuple_(*position)) if position else newest
+    ids: Sequence[int] = []
+    # Mostly a short look will do.
+    for most in (4 * size, LOOK):
+        looked_at, conditions = _looked_at(after.limit(most), wanted, way)
+        found = select(looked_at.id).where(*conditions).limit(size + 1)
+        ids = session.scalars(found.order_by(looked_at.signed_at.desc(), looked_at.id.desc())).all()
+        last = None
+        if len(ids) <= size:
+            key = after.with_only_columns(Signature.signed_at, Signature.id)
+            last = session.execute(key.offset(most - 1).limit(1)).first()
+        if last is None:
+            break
+    end = cursor.after(*last) if last else None
+    if position or (len(ids) <= size and not end):
+        return ids, end, Count(len(ids), exact=True)
+    looked_at, conditions = _looked_at(newest.limit(LOOK if conditions else MOST_COUNTED + 1), wanted, way)
+    matching, looked = session.execute(
+        select(func.count().filter(*conditions) if conditions else func.count(), func.count()).select_from(looked_at)
+    ).one()
+    return ids, end, _counted(matching, looked < LOOK)
+
+
+def _counted(number: int, exact: bool) -> Count:
+    return Count(min(number, MOST_COUNTED), exact and number <= MOST_COUNTED)
+
+
+def _shortest_way(session: Session, campaign_id: int, wanted: Filter) -> tuple[str, Select[Any]]:
+    """The filter whose index is walked along, "" for that of all signatures; and these, newest first."""
+    newest = (
+        select(Signature)
+        .where(Signature.campaign_id == campaign_id, *_time(Signature, wanted))
+        .order_by(Signature.signed_at.desc(), Signature.id.desc())
+    )
+    ways = {way: newest.where(condition) for way, condition in _ways(Signature, wanted).items()} or {"": newest}
+    lengths = {}
+    if len(ways) > 1:
+        for way, along in ways.items():
+            some = along.with_only_columns(Signature.id).limit(LOOK).subquery()
+            lengths[way] = session.scalar(select(func.count()).select_from(some)) or 0
+    return min(ways.items(), key=lambda item: lengths.get(item[0], 0))
+
+
+def _looked_at(newest: Select[Any], wanted: Filter, way: str = "") -> tuple[type[Signature], list[Condition]]:
+    """These as a table, and what must still be true of each who was found on that way."""
+    looked_at = aliased(Signature, newest.subquery())
+    left = [condition for name, condition in _ways(looked_at, wanted).items() if name != way]
+    return looked_at, [*left, *_rest(looked_at, wanted)]
+
+
+def _ways(of: type[Signature], wanted: Filter) -> dict[str, Condition]:
+    """The conditions that have an index in the order of the table, as models.py declares them."""
+    ways: dict[str, Condition] = {}
+    if wanted.standing is Standing.HIDDEN:
+        ways["standing"] = IS_HIDDEN
+    if wanted.standing is Standing.REMOVED:
+        ways["standing"] = IS_REMOVED
+    if wanted.source:
+        ways["source"] = and_(HAS_SOURCE, of.source == wanted.source)
+    if wanted.country:
+        ways["country"] = of.country == wanted.country
+    if wanted.anonymous:
+        ways["anonymous"] = IS_ANONYMOUS
+    return ways
+
+
+def _rest(of: type[Signature], wanted: Filter) -> list[Condition]:
+    """The conditions that have none."""
+    rest: list[Condition] = []
+    if wanted.standing is Standing.LISTED:
+        rest.append(of.listed_at.is_not(None))
+    if wanted.standing in (Standing.PENDING, Standing.WITHDRAWN):
+        rest.append(of.state == SignatureState(wanted.standing.value))
+    if wanted.anonymous is False:
+        rest.append(of.anonymous.is_(False))
+    return rest
+
+
+def _time(of: type[Signature], wanted: Filter) -> list[Condition]:
+    """The condition that every index serves."""
+    since = [of.signed_at >= wanted.since] if wanted.since else []
+    until = [of.signed_at < wanted.until] if wanted.until else []
+    return [*since, *until]
+
+
+def _entry(row: Row[Any]) -> Entry:
+    given = dict(row._mapping)
+    state, listed_at = given.pop("state"), given.pop("listed_at")
+    return Entry(**{"email": None} | given, standing=standing(state, listed_at))
