@@ -21,7 +21,7 @@ SLOTS = 16
 
 
 def add(connection: Connection, campaign_id: int, signatures: int) -> None:
-    """Add `signatures` (0 or more) to the count, in the caller's transaction. 0 costs what 1 costs; see signing.py."""
+    """Add `signatures` to the count, in the caller's transaction; below 0, take them off. 0 costs what 1 costs."""
     slot = random.randrange(SLOTS)  # noqa: S311 (no secret hangs on it)
     row = {"campaign_id": campaign_id, "slot": slot, "count": signatures}
     connection.execute(_add_to_slot(connection.dialect.name), row)

@@ -1,0 +1,248 @@
+"""Signatures are hidden, removed and restored with a reason, and the count and the record stay right."""
+
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+from threading import Thread
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from campaign import fake, feed, moderation, record, signature_table, tally
+from campaign.desk_models import Record
+from campaign.extensions import db, write_transaction
+from campaign.models import Campaign, Signature, SignatureState, Standing, standing
+from campaign.moderation import Action, Done
+from campaign.signature_table import Filter
+from tests.conftest import Publish, Sign, stored
+
+HIDE, REMOVE, RESTORE = Action.HIDE, Action.REMOVE, Action.RESTORE
+NOW = datetime(2027, 3, 1, 9, tzinfo=UTC)
+BY = record.COMMAND
+Act = Callable[..., Done]
+
+
+@pytest.fixture
+def act(app: Flask, campaign: Campaign) -> Act:
+    def act(action: Action, ids: Collection[int], may_remove: bool = True, reason: str = "spam") -> Done:
+        with write_transaction() as session:
+            return moderation.act(session, BY, campaign.id, action, ids, reason, NOW, may_remove=may_remove)
+
+    return act
+
+
+@pytest.fixture
+def ids(campaign: Campaign, sign: Sign) -> list[int]:
+    """Three signatures."""
+    for name in ("ada", "bea", "cleo"):
+        sign(email=f"{name}@example.org", name=name.title())
+    return [signature.id for signature in stored()]
+
+
+def undo(campaign: Campaign, done: Done, may_remove: bool = True) -> Done:
+    return moderation.undo_all(BY, campaign.id, done.entries, NOW, may_remove=may_remove)
+
+
+def standings() -> list[str]:
+    return [standing(signature.state, signature.listed_at).value for signature in stored()]
+
+
+def counted(campaign: Campaign) -> int:
+    db.session.rollback()
+    found = tally.check(db.session(), campaign.id)
+    assert found.right
+    return found.stored
+
+
+def shown(campaign: Campaign) -> list[str]:
+    return [signatory.name for signatory in feed.read(campaign.id, fresh=True).recent]
+
+
+def entries() -> list[tuple[str, str, dict[str, Any], dict[str, Any]]]:
+    db.session.rollback()
+    return [(e.action, e.reason, e.before, e.after) for e in db.session.scalars(select(Record).order_by(Record.id))]
+
+
+def test_a_hidden_signature_leaves_the_list_and_is_counted(campaign: Campaign, ids: list[int], act: Act) -> None:
+    assert act(HIDE, ids[:1]).changed == 1
+    assert standings() == ["hidden", "listed", "listed"]
+    assert shown(campaign) == ["Cleo", "Bea"]
+    assert counted(campaign) == 3
+    assert entries() == [("signature.hide", "spam", {"listed": ids[:1]}, {"hidden": ids[:1]})]
+
+
+def test_a_removed_signature_is_neither_listed_nor_counted(campaign: Campaign, ids: list[int], act: Act) -> None:
+    act(HIDE, ids[:1])
+    assert act(REMOVE, ids[:2]).changed == 2
+    assert standings() == ["removed", "removed", "listed"]
+    assert shown(campaign) == ["Cleo"]
+    assert counted(campaign) == 1
+    assert entries()[1][2:] == ({"hidden": ids[:1], "listed": ids[1:2]}, {"removed": ids[:2]})
+
+
+def test_a_restored_signature_is_listed_where_it_was_and_counted(campaign: Campaign, ids: list[int], act: Act) -> None:
+    act(HIDE, ids[:1])
+    act(REMOVE, ids[1:2])
+    assert act(RESTORE, ids).changed == 2
+    assert shown(campaign) == ["Cleo", "Bea", "Ada"]
+    assert all(signature.listed_at == signature.signed_at for signature in stored())
+    assert counted(campaign) == 3
+
+
+@pytest.mark.parametrize("action", [HIDE, REMOVE])
+def test_a_second_time_changes_nothing_and_is_not_written_down(
+    campaign: Campaign, ids: list[int], act: Act, action: Action
+) -> None:
+    act(action, ids[:2])
+    again = act(action, ids[:2])
+    assert (again.changed, again.left, again.entries) == (0, 2, ())
+    assert len(entries()) == 1
+    assert act(action, ids).changed == 1
+    counted(campaign)
+
+
+def test_what_is_withdrawn_or_pending_is_never_touched(campaign: Campaign, ids: list[int], act: Act) -> None:
+    with write_transaction() as session:
+        for one, state in zip(ids, (SignatureState.WITHDRAWN, SignatureState.PENDING), strict=False):
+            session.execute(update(Signature).where(Signature.id == one).values(state=state, listed_at=None))
+        tally.repair(session, campaign.id)
+    for action in Action:
+        act(action, ids)
+    assert standings() == ["withdrawn", "pending", "listed"]
+    assert counted(campaign) == 1
+
+
+def test_another_campaigns_signatures_are_never_touched(ids: list[int], publish: Publish) -> None:
+    other = publish(slug="other")
+    with write_transaction() as session:
+        done = moderation.act(session, BY, other.id, REMOVE, ids, "spam", NOW, may_remove=True)
+    assert done.changed == 0
+    assert standings() == ["listed"] * 3
+
+
+def test_a_removed_mailbox_that_signs_again_stays_removed_and_gets_the_same_thanks(
+    campaign: Campaign, sign: Sign, act: Act
+) -> None:
+    thanks = sign(htmx=True)
+    act(REMOVE, [stored()[0].id])
+    again = sign(htmx=True)
+    assert (again.status, again.text) == (thanks.status, thanks.text)
+    assert standings() == ["removed"]
+    assert counted(campaign) == 0
+
+
+@pytest.mark.parametrize("reason", ["", "  \n"])
+def test_without_a_reason_nothing_happens(ids: list[int], act: Act, reason: str) -> None:
+    with pytest.raises(moderation.NoReasonError):
+        act(HIDE, ids, reason=reason)
+    assert standings() == ["listed"] * 3
+
+
+def test_who_may_not_remove_can_neither_remove_nor_take_back_in(ids: list[int], act: Act, campaign: Campaign) -> None:
+    with pytest.raises(moderation.NotAllowedError):
+        act(REMOVE, ids, may_remove=False)
+    removed = act(REMOVE, ids[:1])
+    assert act(HIDE, ids[1:2], may_remove=False).changed == 1
+    restored = act(RESTORE, ids, may_remove=False)
+    assert (restored.changed, restored.left) == (1, 2)
+    assert standings() == ["removed", "listed", "listed"]
+    with pytest.raises(moderation.NotAllowedError):
+        undo(campaign, removed, may_remove=False)
+
+
+@pytest.mark.parametrize("action", Action)
+def test_undo_puts_each_back_as_it_was_and_can_be_undone(
+    campaign: Campaign, ids: list[int], act: Act, action: Action
+) -> None:
+    act(HIDE, ids[:1])
+    act(REMOVE, ids[1:2])
+    before = standings(), counted(campaign)
+    done = act(action, ids)
+    after = standings(), counted(campaign)
+    undone = undo(campaign, done)
+    assert (undone.changed, undone.left) == (done.changed, 0)
+    assert (standings(), counted(campaign)) == before
+    assert entries()[-1] == ("signature.undo", "spam", entries()[-2][3], entries()[-2][2] | {"undoes": done.entries[0]})
+    undo(campaign, undone)
+    assert (standings(), counted(campaign)) == after
+
+
+def test_undo_leaves_alone_what_has_been_changed_since(campaign: Campaign, ids: list[int], act: Act) -> None:
+    done = act(HIDE, ids)
+    act(REMOVE, ids[:1])
+    act(RESTORE, ids[1:2])
+    undone = undo(campaign, done)
+    assert (undone.changed, undone.left) == (1, 2)
+    assert standings() == ["removed", "listed", "listed"]
+    assert undo(campaign, done).changed == 0
+
+
+def test_only_changes_of_this_campaigns_signatures_can_be_undone(
+    campaign: Campaign, ids: list[int], act: Act, publish: Publish
+) -> None:
+    done = act(HIDE, ids)
+    with write_transaction() as session:
+        other = record.write(session, BY, "campaign.publish", NOW, campaign_id=campaign.id, before={}, after={}).id
+    for where, entry in ((campaign, other), (campaign, 10**6), (publish(slug="other"), done.entries[0])):
+        with pytest.raises(moderation.NoSuchEntryError):
+            undo(where, Done(0, 0, (entry,)))
+
+
+def test_the_record_has_ids_and_states_and_nothing_of_a_person(campaign: Campaign, ids: list[int], act: Act) -> None:
+    act(REMOVE, ids)
+    assert not any(word in str(entries()) for word in ("Ada", "example.org", "90012"))
+
+
+def test_all_that_match_are_done_in_batches_and_undone_whole(
+    app: Flask, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moderation, "BATCH", 100)
+    list(fake.sign(campaign.id, 1000, NOW))
+    with write_transaction() as session:
+        session.execute(update(Signature).where(Signature.id % 4 == 0).values(country="LI", city="Vaduz"))
+    wanted = Filter(country="LI", standing=Standing.LISTED)
+    done = moderation.act_on_all(BY, campaign.id, REMOVE, wanted, "spam", NOW, may_remove=True)
+    assert (done.changed, done.left, len(done.entries)) == (250, 0, 3)
+    assert counted(campaign) == 750
+    assert signature_table.page(db.session(), campaign.id, wanted).entries == []
+    assert undo(campaign, done).changed == 250
+    assert counted(campaign) == 1000
+
+
+def test_all_that_match_end_somewhere(app: Flask, campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moderation, "BATCH", 100)
+    monkeypatch.setattr(moderation, "MOST", 250)
+    list(fake.sign(campaign.id, 400, NOW))
+    assert moderation.act_on_all(BY, campaign.id, HIDE, Filter(), "spam", NOW, may_remove=False).changed == 250
+
+
+def test_moderators_at_the_same_time_and_signers_among_them_keep_the_count_right(
+    app: Flask, campaign: Campaign, ids: list[int]
+) -> None:
+    list(fake.sign(campaign.id, 60, NOW))
+    every = [signature.id for signature in stored()]
+    changed, failed = [], []
+
+    def moderate(action: Action, ids: list[int]) -> None:
+        try:
+            with app.app_context(), write_transaction() as session:
+                done = moderation.act(session, BY, campaign.id, action, ids, "spam", NOW, may_remove=True)
+                changed.append(done.changed)
+        except Exception as error:  # a thread's own would be lost
+            failed.append(error)
+
+    def sign_too() -> None:
+        with app.app_context():
+            list(fake.sign(campaign.id, 20, NOW))
+
+    threads = [Thread(target=moderate, args=(REMOVE, every[start:] + every[:start])) for start in range(0, 60, 10)]
+    threads += [Thread(target=sign_too) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert sum(changed) == len(every)
+    assert counted(campaign) == 60
+    assert len(entries()) == 1
