@@ -95,4 +95,18 @@
     const frame = preview();
     frame?.addEventListener("load", () => frame.contentWindow.scrollTo({ top: place, behavior: "instant" }));
   });
+
+  // The table of signatures: one tick for all on the page, and the page's address follows the filter.
+  function dressTable() {
+    for (const every of document.querySelectorAll("[data-every]")) every.hidden = false;
+    const { address } = document.querySelector("[data-address]")?.dataset ?? {};
+    if (address) history.replaceState(null, "", address);
+  }
+
+  document.addEventListener("change", ({ target }) => {
+    const { every } = target.dataset;
+    if (every) for (const one of target.form.querySelectorAll(`[name="${every}"]`)) one.checked = target.checked;
+  });
+  document.addEventListener("htmx:after:swap", dressTable);
+  dressTable();
 })();

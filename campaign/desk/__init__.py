@@ -10,7 +10,7 @@ from werkzeug.exceptions import TooManyRequests, UnsupportedMediaType
 
 from campaign import errors, formatting, guard, letter_changes, watch
 from campaign.access import Right
-from campaign.desk import accounts, campaigns, deliveries, door, figures, records, security
+from campaign.desk import accounts, campaigns, deliveries, door, figures, records, security, signatures
 from campaign.errors import Manner, Words
 from campaign.extensions import db, engine_options
 from campaign.mount import link_to_site
@@ -23,6 +23,7 @@ MOST_BYTES = 6 * 1024 * 1024
 
 TABS = [
     ("letter", "campaigns.edit", Right.WRITE),
+    ("signatures", "signatures.table", Right.MODERATE),
     ("figures", "figures.page", Right.FIGURES),
     ("deliveries", "deliveries.page", Right.DELIVER),
     ("record", "records.of_campaign", Right.READ_RECORD),
@@ -78,6 +79,7 @@ def create_desk(site: Flask) -> Flask:
         deliveries.deliveries,
         figures.figures,
         records.records,
+        signatures.signatures,
     )
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
