@@ -49,6 +49,9 @@ class Target:
     url: str
     sign: bool = False
     etag: str = ""
+    cookie: str = ""
+    body: str = ""
+    """A form to send."""
 
 
 def load(*targets: Target, connections: int) -> list[Rate]:
@@ -75,8 +78,13 @@ def _run(target: Target, connections: int) -> Rate:
         # A word that no other run has makes its mailboxes its own.
         command += ["-s", str(ROOT / "benchmarks" / "sign.lua"), target.url, "--", SIGN, f"{time.time_ns():x}"]
     else:
-        again = ("-H", f"If-None-Match: {target.etag}") if target.etag else ()
-        command += ["-H", "Accept-Encoding: gzip", *again, target.url]
+        headers = ["Accept-Encoding: gzip"]
+        headers += [f"If-None-Match: {target.etag}"] if target.etag else []
+        # As the page's script asks, which wants only the piece that changes.
+        headers += [f"Cookie: {target.cookie}", "HX-Request: true"] if target.cookie else []
+        command += [part for header in headers for part in ("-H", header)]
+        form = ["-s", str(ROOT / "benchmarks" / "post.lua"), target.url, "--", target.body]
+        command += form if target.body else [target.url]
     time.sleep(SETTLE_SECONDS)
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     p99, unit = re.findall(r"99%\s+([\d.]+)(us|ms|s)", said)[0]

@@ -1,0 +1,5 @@
+-- wrk sends one form again and again. Argument: the form.
+function init(arguments)
+  wrk.method, wrk.body = "POST", arguments[1]
+  wrk.headers["Content-Type"] = "application/x-www-form-urlencoded"
+end
