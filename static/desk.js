@@ -97,8 +97,7 @@
   });
 
   // The table of signatures: one tick for all on the page, and the page's address follows the filter.
-  function dressTable() {
-    for (const every of document.querySelectorAll("[data-every]")) every.hidden = false;
+  function follow() {
     const { address } = document.querySelector("[data-address]")?.dataset ?? {};
     if (address) history.replaceState(null, "", address);
   }
@@ -107,6 +106,6 @@
     const { every } = target.dataset;
     if (every) for (const one of target.form.querySelectorAll(`[name="${every}"]`)) one.checked = target.checked;
   });
-  document.addEventListener("htmx:after:swap", dressTable);
-  dressTable();
+  document.addEventListener("htmx:after:swap", follow);
+  follow();
 })();

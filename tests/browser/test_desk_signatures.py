@@ -60,6 +60,7 @@ def test_typing_finds_ticking_hides_and_undo_puts_back(
     page.get_by_role("button", name="Undo").click()
     expect(page.locator("tbody")).to_contain_text("listed")
     page.get_by_label("Name or place").fill("")
+    page.get_by_text("Filter", exact=True).click()
     page.get_by_label("Country").select_option("GB")
     expect(rows).to_have_count(1)
     page.wait_for_url("**/signatures?country=GB")
