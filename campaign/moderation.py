@@ -12,7 +12,7 @@ from enum import StrEnum
 from sqlalchemy import null, select, update
 from sqlalchemy.orm import Session
 
-from campaign import record, signature_table, tally
+from campaign import record, search, signature_table, tally
 from campaign.desk_models import Record
 from campaign.extensions import write_transaction
 from campaign.models import Signature, SignatureState, Standing, standing
@@ -114,6 +114,8 @@ def act_on_all(
         STORAGE_ERRORS: a batch could not be stored; those before it are.
     """
     _check(action, reason, may_remove)
+    if wanted.searches:
+        search.catch_up()
     done, before, left = Done(0, 0, ()), None, MOST
     while left > 0:
         with write_transaction() as session:

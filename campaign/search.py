@@ -1,6 +1,7 @@
 """Which signatures have these words, or such an address: what a search asks of the search index, on either database.
 
-The index is kept by the database itself (migration 0003). signature_table.py asks here when somebody searches.
+The index is migration 0003's. PostgreSQL keeps it by itself; in SQLite that would slow signers down, so who searches
+brings it up to date first. signature_table.py asks here when somebody searches.
 """
 
 import unicodedata
@@ -11,11 +12,14 @@ from email_validator import EmailNotValidError
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from campaign.extensions import db, write_transaction
 from campaign.models import EMAIL_LENGTH, NAME_LENGTH, Signature
 from campaign.signing import email_key
 
 MOST_WORDS = 10
 """Words of a search that are looked for; nobody needs more, and each costs."""
+BATCH = 1000
+"""Signatures that are put into SQLite's index in one transaction."""
 LEAST_OF_ADDRESS = 3
 """Characters of the beginning of an address that are looked for; of fewer, there would be too many to look through."""
 
@@ -23,6 +27,31 @@ LEAST_OF_ADDRESS = 3
 _CAMPAIGN, _MAILBOX, _DOMAIN = "\ue000", "\ue001", "\ue002"
 _BLOCK = 16
 """PostgreSQL's index has each word once for every block of two to the power of so many ids."""
+
+
+def catch_up() -> None:
+    """Put into the index who has signed since it was last asked; to be called before a search, in no transaction.
+
+    In batches, so that signers get in between; it takes a second for some fifty thousand.
+
+    Raises:
+        STORAGE_ERRORS: a batch could not be stored; those before it are.
+    """
+    if db.engine.dialect.name == "sqlite" and db.session.scalar(_IS_BEHIND):
+        indexed = BATCH
+        while indexed == BATCH:
+            with write_transaction() as session:
+                # SQLite has one writer, so who comes later has a higher id.
+                begin = session.scalar(text("SELECT id FROM signature_search_done"))
+                session.execute(_INDEX, {"begin": begin, "most": BATCH})
+                end, indexed = session.execute(_END, {"begin": begin, "most": BATCH}).one()
+                session.execute(text("UPDATE signature_search_done SET id = coalesce(:end, id)"), {"end": end})
+
+
+_IS_BEHIND = text("SELECT (SELECT max(id) FROM signature) > id FROM signature_search_done")
+_NEXT = "signature_search_words WHERE id > :begin ORDER BY id LIMIT :most"
+_INDEX = text(f"INSERT INTO signature_search (rowid, words) SELECT id, words FROM {_NEXT}")  # noqa: S608
+_END = text(f"SELECT max(id), count(*) FROM (SELECT id FROM {_NEXT})")  # noqa: S608
 
 
 def newest(session: Session, campaign_id: int, words: str, address: str, before: int | None, most: int) -> list[int]:

@@ -53,6 +53,11 @@ class Filter:
     address: str = ""
     """An email address, the beginning of one, or a domain as @example.org; not for those who may not see addresses."""
 
+    @property
+    def searches(self) -> bool:
+        """Whether the search index is asked; `search.catch_up` should be called before."""
+        return bool(self.words or self.address)
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -120,7 +125,7 @@ def page(
         ValueError: `before` is no cursor.
     """
     position = None if before is None else cursor.position(before)
-    find = _searched if wanted.words or wanted.address else _walked
+    find = _searched if wanted.searches else _walked
     ids, end, count = find(session, campaign_id, wanted, position, size)
     shown: list[Any] = [column for column in _COLUMNS if with_addresses or column is not Signature.email]
     rows = session.execute(select(*shown).where(Signature.id.in_(ids[:size])))

@@ -11,7 +11,7 @@ from campaign import fake, search, signature_table, tally
 from campaign.extensions import db, write_transaction
 from campaign.models import Campaign, Signature, SignatureState, Standing
 from campaign.signature_table import Count, Filter, Page
-from tests.conftest import Publish
+from tests.conftest import Publish, only_sqlite
 
 NOW = datetime(2027, 3, 1, 9, tzinfo=UTC)
 
@@ -32,6 +32,7 @@ def put(campaign: Campaign, *people: dict[str, Any]) -> list[int]:
 
 def look(campaign: Campaign, before: str | None = None, size: int = 50, **wanted: Any) -> Page:
     db.session.rollback()
+    search.catch_up()
     return signature_table.page(db.session(), campaign.id, Filter(**wanted), before, size=size)
 
 
@@ -246,6 +247,7 @@ def test_another_campaigns_signatures_are_not_found(people: Campaign, publish: P
 
 def test_addresses_are_read_only_for_who_asks_for_them(people: Campaign) -> None:
     assert {entry.email for entry in look(people).entries} == {None}
+    search.catch_up()
     page = signature_table.page(db.session(), people.id, Filter(words="lovelace"), with_addresses=True)
     assert [entry.email for entry in page.entries] == ["ada@example.org"]
 
@@ -306,6 +308,28 @@ def test_the_search_index_follows_what_is_changed_and_deleted(people: Campaign) 
     assert found(people, words="hopper") == ["Grace Hopper"]
     assert found(people, words="ada") == []
     assert found(people, address="adam@example.org") == []
+
+
+@only_sqlite
+def test_the_search_index_catches_up_in_batches_and_each_signature_is_in_it_once(
+    campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "BATCH", 10)
+    for number in (25, 10, 0):
+        put(campaign, *({"name": "Ada", "email": f"{n}@{number}.example"} for n in range(number)))
+        assert set(found(campaign, words="ada")) == {"Ada"}
+    assert len(found(campaign, words="ada")) == 35
+    with write_transaction() as session:
+        session.execute(delete(Signature).where(Signature.id.in_([34, 35])))
+    put(campaign, {"name": "Bea", "email": "bea@example.org"}, {"name": "Cleo", "email": "cleo@example.org"})
+    with write_transaction() as session:
+        session.execute(update(Signature).where(Signature.id == 35).values(name="Dora"))
+        session.execute(delete(Signature).where(Signature.id == 34))
+    assert len(found(campaign, words="ada")) == 33
+    assert found(campaign, words="bea") == found(campaign, words="cleo") == []
+    assert found(campaign, words="dora") == ["Dora"]
+    with db.engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO signature_search (signature_search) VALUES ('integrity-check')")
 
 
 def test_everything_is_found_in_a_large_table_as_in_a_small_one(campaign: Campaign) -> None:

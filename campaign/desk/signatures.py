@@ -18,6 +18,7 @@ from wtforms import BooleanField, DateField, Field, Form, SelectField, StringFie
 from wtforms.validators import Optional, ValidationError
 
 from campaign import lookalikes, moderation, places, record, signature_table, tally
+from campaign import search as search_index
 from campaign.access import Right
 from campaign.desk.door import allow, by, can
 from campaign.extensions import db, write_transaction
@@ -207,6 +208,7 @@ def addresses(campaign: Campaign) -> ResponseReturnValue:
     form, before, who = FilterForm(campaign, request.form), _before(), by()
     if not form.validate():
         return _answer(campaign, form, before)
+    _catch_up(form)
     with write_transaction() as session:
         page = _page(session, campaign, form, before, with_addresses=True)
         # What was searched for may be a name or an address, which the record must not keep.
@@ -238,6 +240,8 @@ def _answer(
 ) -> ResponseReturnValue:
     """The table: for HTMX alone, for others with all that is around it; 422 if a form has errors."""
     valid = form.validate()
+    if valid and page is None:
+        _catch_up(form)
     html = render_template(
         "desk/_signature_table.html" if _is_htmx() else "desk/signatures.html",
         campaign=campaign,
@@ -257,6 +261,11 @@ def _page(session: Session, campaign: Campaign, form: FilterForm, before: str | 
         return signature_table.page(session, campaign.id, form.filter(), before, **how)
     except ValueError:
         abort(404)
+
+
+def _catch_up(form: FilterForm) -> None:
+    if form.filter().searches:
+        search_index.catch_up()
 
 
 def _before() -> str | None:
