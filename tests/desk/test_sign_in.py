@@ -16,7 +16,7 @@ from campaign.desk_models import Account, DeskSession, Record, Role
 from campaign.extensions import db, write_transaction
 from campaign.models import Campaign
 from campaign.settings import Settings
-from tests.conftest import PATH
+from tests.conftest import HTMX, PATH
 from tests.desk.conftest import AtDeskAs
 from tests.desk.people import (
     PASSWORD,
@@ -429,6 +429,20 @@ def test_the_record_can_only_be_added_to(app: Flask, at_desk: AtDeskAs) -> None:
             session.execute(statement)
 
 
+def test_who_is_signed_out_while_they_write_loses_nothing(app: Flask, invited: Invited, campaign: Campaign) -> None:
+    person, client = invited(Role.ADMIN), browser(app)
+    sign_in(client, person)
+    token = client.token()
+    later(timedelta(minutes=31))
+    form = {"csrf_token": token, "email": "typed@example.org", "role": "observer"}
+    answer = client.post("/desk/accounts", data=form)
+    assert answer.status_code == 401
+    sign_in(client, person)
+    kept = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', answer.text))
+    assert kept == form
+    assert "typed@example.org" in client.post("/desk/accounts", data=kept).text
+
+
 def test_an_open_page_that_asks_by_itself_keeps_nobody_signed_in(app: Flask, at_desk: AtDeskAs) -> None:
     # What is live says so at the door; the pages of a campaign that do have tests of their own.
     desk: Flask = app.extensions["desk"].app
@@ -439,3 +453,14 @@ def test_an_open_page_that_asks_by_itself_keeps_nobody_signed_in(app: Flask, at_
     assert is_in(client)
     later(timedelta(minutes=11))
     assert not is_in(client)
+
+
+def test_an_open_page_is_told_that_its_person_is_signed_out_and_stays_as_it_is(
+    app: Flask, at_desk: AtDeskAs, campaign: Campaign
+) -> None:
+    client = at_desk(Role.ADMIN)
+    later(timedelta(minutes=31))
+    answer = client.get("/desk/campaigns/save-the-park/figures/live", headers=HTMX)
+    assert answer.status_code == 401
+    assert answer.headers["HX-Retarget"] == "#notice"
+    assert "still here" in answer.text
