@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import measure
-from benchmarks.measure import PAGE, RUNS, SECONDS, SIGN, Rate, Target
+from benchmarks import delivery, desk, measure
+from benchmarks.measure import GUNICORN, PAGE, RUNS, SECONDS, SIGN, Rate, Target
 from campaign import feed
 from campaign.settings import ROOT, Settings
 from tests.services import postgresql
@@ -115,7 +115,38 @@ def main() -> None:
         export = measure.peak_of_export(many)
         report.row(f"export of {MANY:,} signatures, memory above idle", f"{export:.0f} MB", "", "100 MB", export < 100)
         start(report, many)
+        without_desk(report, few)
+        table(report, "SQLite", many)
+        measure.prepare(on_postgresql, MANY)
+        table(report, "PostgreSQL", on_postgresql)
+        hundred_thousand = Settings.from_environ({}, folder / "hundred thousand")
+        measure.prepare(hundred_thousand, 100_000)
+        delivery.report(report.row, hundred_thousand, many)
     write(report)
+
+
+def without_desk(report: Report, settings: Settings) -> None:
+    """Measure the public page with the desk loaded in every worker, and in a site that has none."""
+    database = {"DATABASE_URL": settings.database_url}
+    with (
+        measure.serve(*GUNICORN, "wsgi:app", **database) as (url, _),
+        measure.serve(*GUNICORN, "benchmarks.no_desk:app", **database) as (url_without, _),
+    ):
+        # Each worker loads the desk when somebody first asks it for that.
+        for _ in range(20):
+            measure.fetch(f"{url}/desk/sign-in")
+        beside, without = measure.load(Target(url + PAGE), Target(url_without + PAGE), connections=16)
+    times = without.per_second / beside.per_second
+    what = f"{times:.2f} × the time without"
+    report.row("campaign page beside the desk", f"{beside.per_second:,.0f}/s", what, "1.03 ×", times <= 1.03)
+
+
+def table(report: Report, what: str, settings: Settings) -> None:
+    """Measure the organisers' table of MANY signatures."""
+    for part, rate in desk.table(settings).items():
+        figure, beside = f"{rate.p99:.0f} ms", f"the slowest, at {desk.CONNECTIONS} connections"
+        name = f"desk, {part} of the table of {MANY:,} signatures, {what}, p99"
+        report.row(name, figure, beside, "100 ms", rate.p99 < 100)
 
 
 def read(report: Report, folder: Path, *urls: str) -> None:
