@@ -2,6 +2,6 @@
 
 from campaign import create_app, mount
 
-mount.init_app = lambda _app, _load: None
+mount.init_app = lambda app, load: None  # The desk is never loaded.
 
 app = create_app()
