@@ -39,10 +39,10 @@ def test_every_key_of_a_campaigns_file_is_explained() -> None:
 
 
 def test_every_command_is_there_and_explained(app: Flask) -> None:
-    shown = set(re.findall(r"^\.venv/bin/flask ((?:campaigns|signatures) \w+)", README, re.M))
+    shown = set(re.findall(r"^\.venv/bin/flask ((?:campaigns|signatures|organisers) [\w-]+)", README, re.M))
     there = {
         f"{group} {command}"
-        for group in ("campaigns", "signatures")
+        for group in ("campaigns", "signatures", "organisers")
         for command in app.cli.commands[group].commands  # type: ignore[attr-defined]
     }
     assert shown == there
