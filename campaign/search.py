@@ -25,7 +25,7 @@ LEAST_OF_ADDRESS = 3
 
 # What the words begin with that are no words of a name; as in the migration.
 _CAMPAIGN, _MAILBOX, _DOMAIN = "\ue000", "\ue001", "\ue002"
-_BLOCK = 16
+_BLOCK = 14
 """PostgreSQL's index has each word once for every block of two to the power of so many ids."""
 
 
@@ -138,7 +138,7 @@ def _newest_in_postgresql(
         in_each = (_in_block(f"{campaign_id}.{block}.", wanted) for block in range(begin, end))
         given = {"wanted": " | ".join(in_each), "before": before, "most": most - len(found)}
         found += session.scalars(_IN_POSTGRESQL, given)
-        end, blocks = begin, min(2 * blocks, 16)
+        end, blocks = begin, min(2 * blocks, 32)
     return found
 
 

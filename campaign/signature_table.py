@@ -191,11 +191,19 @@ def _walked(session: Session, campaign_id: int, wanted: Filter, position: Positi
     end = cursor.after(*last) if last else None
     if position or (len(ids) <= size and not end):
         return ids, end, Count(len(ids), exact=True)
-    looked_at, conditions = _looked_at(newest.limit(LOOK if conditions else MOST_COUNTED + 1), wanted, way)
-    matching, looked = session.execute(
-        select(func.count().filter(*conditions) if conditions else func.count(), func.count()).select_from(looked_at)
-    ).one()
-    return ids, end, _counted(matching, looked < LOOK)
+    return ids, end, _count(session, newest.limit(LOOK), wanted, way)
+
+
+def _count(session: Session, newest: Select[Any], wanted: Filter, way: str) -> Count | None:
+    """How many of these match; None without a filter, for the tally knows that."""
+    if wanted == Filter():
+        return None
+    looked_at, conditions = _looked_at(newest, wanted, way)
+    matching = select(looked_at.id).where(*conditions).limit(MOST_COUNTED + 1)
+    number = session.scalar(select(func.count()).select_from(matching.subquery())) or 0
+    every = newest.with_only_columns(Signature.id).subquery()
+    looked = 0 if number > MOST_COUNTED else session.scalar(select(func.count()).select_from(every)) or 0
+    return _counted(number, looked < LOOK)
 
 
 def _counted(number: int, exact: bool) -> Count:
