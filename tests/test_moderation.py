@@ -1,5 +1,6 @@
 """Signatures are hidden, removed and restored with a reason, and the count and the record stay right."""
 
+import re
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from threading import Thread
@@ -127,7 +128,8 @@ def test_a_removed_mailbox_that_signs_again_stays_removed_and_gets_the_same_than
     thanks = sign(htmx=True)
     act(REMOVE, [stored()[0].id])
     again = sign(htmx=True)
-    assert (again.status, again.text) == (thanks.status, thanks.text)
+    without_time = [re.sub("<time.*?</time>", "", answer.text) for answer in (thanks, again)]
+    assert (again.status, without_time[1]) == (thanks.status, without_time[0])
     assert standings() == ["removed"]
     assert counted(campaign) == 0
 
