@@ -62,7 +62,8 @@ def shown(campaign: Campaign) -> list[str]:
 
 def entries() -> list[tuple[str, str, dict[str, Any], dict[str, Any]]]:
     db.session.rollback()
-    return [(e.action, e.reason, e.before, e.after) for e in db.session.scalars(select(Record).order_by(Record.id))]
+    of_signatures = select(Record).where(Record.action.startswith("signature.")).order_by(Record.id)
+    return [(entry.action, entry.reason, entry.before, entry.after) for entry in db.session.scalars(of_signatures)]
 
 
 def test_a_hidden_signature_leaves_the_list_and_is_counted(campaign: Campaign, ids: list[int], act: Act) -> None:
