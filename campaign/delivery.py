@@ -167,12 +167,14 @@ def csv_chunks(header: Sequence[str], chunks: Iterable[Iterable[Iterable[Cell]]]
 
 FORMULA_SIGNS = "=+-@＝＋－＠"
 """With these a spreadsheet takes a cell for a formula."""
-_FORMULA = re.compile(rf"^(?=\s*[{re.escape(FORMULA_SIGNS)}]|[\t\r\n])|(?<=[;\t])(?=\s*[{re.escape(FORMULA_SIGNS)}])")
+_BEGINS = f"[{re.escape(FORMULA_SIGNS)}]"
+_FORMULA = re.compile(rf"^(?=\s*{_BEGINS}|[\t\r\n])|(?<=[;\t\r\n])(?=[\s\"]*{_BEGINS})")
 
 
 def neutral(cell: str) -> str:
     """The cell, with an apostrophe before what a spreadsheet would run as a formula (OWASP, "CSV Injection").
 
-    Also after a semicolon or a tab, where spreadsheets of many languages begin a new cell.
+    Also after a semicolon or a tab, where spreadsheets of many languages begin a new cell, and after the end of a line,
+    which for those is not inside quotes; nor is what then begins with a quote.
     """
     return _FORMULA.sub("'", cell)

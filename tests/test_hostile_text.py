@@ -1,5 +1,7 @@
 """Hostile names and places: whatever is typed, the page shows text, or the signer is told why not."""
 
+import csv
+import io
 import json
 import re
 import unicodedata
@@ -12,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from campaign import cleaning, places
-from campaign.delivery import FORMULA_SIGNS, neutral
+from campaign.delivery import FORMULA_SIGNS, csv_chunks, neutral
 from campaign.models import Campaign
 from tests.conftest import ADA, PATH, stored
 
@@ -125,6 +127,16 @@ def test_no_exported_cell_is_a_formula(text: str) -> None:
         assert not cell.strip().startswith(tuple(FORMULA_SIGNS))
     assert not neutral(text).startswith(("\t", "\r", "\n"))
     assert neutral(text).replace("'", "") == text.replace("'", "")
+
+
+@example('Anna;"=1+1;')
+@example("as agreed\n=1+1")
+@given(st.text(st.one_of(st.sampled_from("=+-@;\t\r\n\"', ab"), st.characters(exclude_categories=["Cs"]))))
+def test_no_cell_is_a_formula_in_a_spreadsheet_that_takes_something_else_for_the_comma(text: str) -> None:
+    (_, row) = "".join(csv_chunks(["name", "city"], [[["Ada", text]]])).split("\r\n", 1)
+    for delimiter in ";\t":
+        for cells in csv.reader(io.StringIO(row, newline=""), delimiter=delimiter):
+            assert not [cell for cell in cells if cell.strip().startswith(tuple(FORMULA_SIGNS))]
 
 
 @given(st.text(max_size=30), st.text(max_size=30))
