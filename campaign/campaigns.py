@@ -48,6 +48,9 @@ def find(session: Session, slug: str) -> Campaign | None:
 
 def find_by_any_slug(session: Session, slug: str) -> Campaign | None:
     """The campaign of that slug or, if there is none, the one that had it; with the changes of its letter."""
+    # No slug has others; PostgreSQL takes not every character.
+    if not slug.isprintable():
+        return None
     # In the same query; the public's page is to know of changes without one more.
     changes = joinedload(Campaign.letter_changes).load_only(LetterChange.changed_at, LetterChange.reason)
     found = select(Campaign).options(changes)

@@ -81,3 +81,12 @@ def test_who_comes_by_the_current_address_waits_for_no_more_than_before(client: 
     event.listen(db.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
     client.get(NEW)
     assert not any("former_slug" in statement for statement in asked)
+
+
+@pytest.mark.parametrize("path", ["", ".json", "/feed", "/signatures", "/preview?key=x", "/thanks"])
+def test_an_address_that_no_database_takes_is_nowhere(client: FlaskClient, campaign: Campaign, path: str) -> None:
+    assert client.get(f"/campaigns/save%00the-park{path}").status_code == 404
+
+
+def test_nobody_signs_at_an_address_that_no_database_takes(client: FlaskClient, campaign: Campaign) -> None:
+    assert client.post("/campaigns/save%00the-park/signatures", data=ADA).status_code == 404
