@@ -166,7 +166,7 @@ def link_for(account: Account) -> str:
     return f"{settings.site_url}{url_for('accounts.accept', key=token)}"
 
 
-@accounts.route("/accounts/<int:account_id>", methods=["GET", "POST"])
+@accounts.route("/accounts/<int(max=2147483647):account_id>", methods=["GET", "POST"])
 @allow(Right.ACCOUNTS)
 def account(account_id: int) -> ResponseReturnValue:
     """Change what an account is, whether it may sign in, and which campaigns are its own."""

@@ -113,7 +113,7 @@ def ask(campaign: Campaign) -> ResponseReturnValue:
     return redirect(url_for(".page", slug=campaign.slug), 303)
 
 
-@deliveries.get("/campaigns/<slug>/deliveries/<int:export_id>")
+@deliveries.get("/campaigns/<slug>/deliveries/<int(max=2147483647):export_id>")
 @allow(Right.DELIVER, live=True)
 def progress(campaign: Campaign, export_id: int) -> ResponseReturnValue:
     """How far one has come; a page on which it is being made asks for it by itself."""
@@ -122,7 +122,7 @@ def progress(campaign: Campaign, export_id: int) -> ResponseReturnValue:
     return render_template("desk/_export.html", campaign=campaign, export=export, now=now)
 
 
-@deliveries.post("/campaigns/<slug>/deliveries/<int:export_id>/file")
+@deliveries.post("/campaigns/<slug>/deliveries/<int(max=2147483647):export_id>/file")
 @allow(Right.DELIVER)
 def file(campaign: Campaign, export_id: int) -> ResponseReturnValue:
     """Fetch one. It is a form, because that is written down."""

@@ -148,3 +148,15 @@ def test_what_speaks_json_or_brings_a_token_in_a_header_is_not_let_in(app: Flask
     answer = at_desk(Role.ADMIN).get("/desk/sign-in?include_auth_token", headers={"Accept": "application/json"})
     assert "authentication_token" not in answer.text
     assert not answer.is_json
+
+
+@pytest.mark.parametrize(
+    "path", ["accounts/{}", f"campaigns/{SLUG}/deliveries/{{}}", f"campaigns/{SLUG}/record?before={{}}"]
+)
+@pytest.mark.parametrize("number", [2**31, 10**25], ids=str)
+def test_a_number_that_nothing_has_leads_nowhere(at_desk: AtDeskAs, campaign: Campaign, path: str, number: int) -> None:
+    assert at_desk(Role.ADMIN).get(f"/desk/{path.format(number)}").status_code in (200, 404)
+
+
+def test_an_address_that_no_database_takes_leads_nowhere(at_desk: AtDeskAs, campaign: Campaign) -> None:
+    assert at_desk(Role.ADMIN).get("/desk/campaigns/save%00the-park/edit").status_code == 404
