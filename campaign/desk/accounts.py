@@ -14,6 +14,7 @@ from wtforms.validators import ValidationError
 from campaign import accounts as rules
 from campaign import sessions
 from campaign.access import Right
+from campaign.cleaning import has_no_text
 from campaign.desk.door import allow, by, me, notice
 from campaign.desk.security import PASSWORD_LENGTH, signed_in_by
 from campaign.desk_models import Account, DeskSession, Role
@@ -38,6 +39,8 @@ def _name(_form: Form, field: Field) -> None:
         raise ValidationError("Enter your name")
     if len(field.data) > NAME_LENGTH:
         raise ValidationError(f"Your name must have {NAME_LENGTH} characters or fewer")
+    if has_no_text(field.data):
+        raise ValidationError("Your name holds a character that can’t be shown")
 
 
 def _password(_form: Form, field: Field) -> None:

@@ -104,6 +104,7 @@ def test_an_invitation_is_stale_after_a_day_and_after_the_next_one(app: Flask, s
     ("fields", "words"),
     [
         ({"name": ""}, "Enter your name"),
+        ({"name": "Gr\0ce"}, "a character that can’t be shown"),
         ({"password": "short", "again": "short"}, "12 characters or more"),
         ({"again": "something else"}, "The two passwords are not the same"),
     ],
