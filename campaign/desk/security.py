@@ -6,6 +6,7 @@ The door (door.py) then asks sessions.py whether they still are; accounts themse
 import base64
 import hashlib
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from threading import BoundedSemaphore
 from typing import Any
@@ -31,7 +32,7 @@ from sqlalchemy import or_, update
 from werkzeug.exceptions import ServiceUnavailable
 from wtforms import Form
 
-from campaign import record, sessions
+from campaign import accounts, record, sessions
 from campaign.desk_models import Account, Passkey
 from campaign.extensions import STORAGE_ERRORS, db, write_transaction
 from campaign.guard import Limit
@@ -344,11 +345,21 @@ def _count_try() -> None:
         return
     of_client, for_account, hashes = current_app.extensions["tries"]
     of_client.count(request.remote_addr)
-    whose = session.get("tf_user_id") or session.get("_user_id") or request.form.get("email", "").strip().lower()
-    for_account.count_word(f"sign in: {whose}")
+    if whose := _tried():
+        for_account.count_word(f"sign in: {whose}")
     if not hashes.acquire(blocking=False):
         raise ServiceUnavailable(response=Response(status=503, headers={"Retry-After": "5"}))
     request.environ["campaign.hashes"] = hashes
+
+
+def _tried() -> str | None:
+    """Whose password or code it is; None where it can be nobody's."""
+    if request.endpoint != "security.login":
+        return session.get("tf_user_id") or session.get("_user_id")
+    with suppress(accounts.AccountError):
+        # However it is spelt: an address has thousands of spellings that mean the same.
+        return accounts.normal(request.form.get("email", ""))
+    return None
 
 
 def _try_is_over(_error: BaseException | None) -> None:

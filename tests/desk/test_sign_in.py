@@ -326,6 +326,22 @@ def test_who_tries_too_often_must_wait(app: Flask, invited: Invited, key: str) -
     assert enter_password(browser(app), "somebody-else@example.org").status_code == 422
 
 
+def test_an_address_in_other_letters_gives_no_more_tries(app: Flask, invited: Invited) -> None:
+    name = invited(Role.ADMIN).email.partition("@")[0]
+    wide = [f"{'example'[:n]}{chr(ord('example'[n]) + 0xFEE0)}{'example'[n + 1 :]}.org" for n in range(7)]
+    domains = ["example.org", "EXAMPLE.org", "example\u3002org", *wide] * 2
+    answers = [enter_password(browser(app), f"{name}@{domain}", "wrong password") for domain in domains]
+    assert [answer.status_code for answer in answers[14:]] == [429] * 6
+
+
+def test_who_tries_no_address_keeps_nobody_from_accepting(app: Flask) -> None:
+    for _ in range(16):
+        assert enter_password(browser(app), "").status_code == 422
+    client = browser(app)
+    client.environ_base["REMOTE_ADDR"] = "203.0.113.9"
+    assert accept(client, invitation(app, "grace@example.org", "organiser")).status_code == 303
+
+
 @pytest.mark.parametrize("key", ["known", "unknown"])
 def test_how_often_one_may_try_tells_nothing_of_an_address(app: Flask, invited: Invited, key: str) -> None:
     email = invited(Role.ADMIN).email if key == "known" else "nobody@example.org"
