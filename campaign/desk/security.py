@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from threading import BoundedSemaphore
 from typing import Any
 
-from flask import Flask, Response, abort, current_app, render_template, request, session
+from flask import Flask, Response, abort, current_app, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import user_logged_in, user_logged_out
 from flask_security import (
@@ -20,6 +20,7 @@ from flask_security import (
     SQLAlchemyUserDatastore,
     UserMixin,
     WebAuthnMixin,
+    current_user,
     password_changed,
     tf_profile_changed,
     wan_deleted,
@@ -28,7 +29,7 @@ from flask_security import (
 from flask_security.forms import TwoFactorVerifyCodeForm
 from flask_security.totp import Totp
 from passlib.exc import UsedTokenError
-from sqlalchemy import or_, update
+from sqlalchemy import or_, select, update
 from werkzeug.exceptions import ServiceUnavailable
 from wtforms import Form
 
@@ -246,6 +247,7 @@ def init_app(app: Flask, settings: Settings, shared: Shared) -> None:
         BoundedSemaphore(HASHES_AT_ONCE),
     )
     app.before_request(_count_try)
+    app.before_request(_close_what_is_over)
     app.teardown_request(_try_is_over)
 
 
@@ -350,6 +352,23 @@ def _count_try() -> None:
     if not hashes.acquire(blocking=False):
         raise ServiceUnavailable(response=Response(status=503, headers={"Retry-After": "5"}))
     request.environ["campaign.hashes"] = hashes
+
+
+def _close_what_is_over() -> ResponseReturnValue | None:
+    """Keep Flask-Security's steps of signing in to their time: each would do harm before or after it."""
+    if request.endpoint == "security.two_factor_rescue":
+        # It would write to somebody by email, which there is none of here.
+        abort(404)
+    if current_user.is_authenticated:
+        # To look at the page would sign out.
+        asks_for_code = request.endpoint == "security.two_factor_token_validation"
+        return redirect(url_for("accounts.own")) if asks_for_code else None
+    if session.get("tf_state") in ("setup_from_login", "validating_profile"):
+        # A copy of the first sign-in's cookie would put another app in the place of the one that is set up since.
+        mine = Account.fs_uniquifier == session.get("tf_user_id")
+        if db.session.scalar(select(Account.tf_primary_method).where(mine)):
+            session.clear()
+    return None
 
 
 def _tried() -> str | None:

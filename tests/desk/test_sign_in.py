@@ -151,6 +151,31 @@ def test_before_the_app_is_set_up_nobody_is_in(app: Flask) -> None:
     assert not is_in(client)
 
 
+def test_a_copy_of_the_first_sign_ins_cookie_sets_up_no_other_app(app: Flask) -> None:
+    person, client, thief = Person("grace@example.org"), browser(app), browser(app)
+    accept(client, invitation(app, person.email, "admin"))
+    enter_password(client, person.email)
+    cookie = client.get_cookie("desk", path="/desk")
+    assert cookie
+    set_up_app(client, person)
+    thief.set_cookie("desk", cookie.value, path="/desk")
+    assert thief.get("/desk/account/app").location == "/desk/sign-in"
+
+
+def test_looking_at_no_page_of_signing_in_signs_out(at_desk: AtDeskAs) -> None:
+    client = at_desk(Role.ADMIN)
+    for page in ("", "/code", "/second-factor", "/recovery-code", "/passkey"):
+        client.get(f"/desk/sign-in{page}")
+        assert is_in(client), page
+
+
+def test_there_is_no_way_in_by_email(app: Flask, invited: Invited) -> None:
+    client = browser(app)
+    enter_password(client, invited(Role.ADMIN).email)
+    form = {"csrf_token": token_of(client.get("/desk/sign-in/code").text), "help_setup": "help"}
+    assert client.post("/desk/tf-rescue", data=form).status_code == 404
+
+
 def test_an_unknown_address_and_a_wrong_password_get_the_same_answer(app: Flask, invited: Invited) -> None:
     person, answers = invited(Role.ADMIN), []
     for email, password in ((person.email, "wrong password 1"), ("nobody@example.org", PASSWORD)):
