@@ -124,7 +124,8 @@ def store(session: Session, picture: Prepared) -> None:
 
 def find(session: Session, digest: str) -> Prepared | None:
     """The picture of that digest."""
-    row = session.get(Picture, digest)
+    # PostgreSQL takes not every character.
+    row = session.get(Picture, digest) if digest.isalnum() else None
     return Prepared(row.data, row.width, row.height) if row else None
 
 
@@ -135,8 +136,7 @@ def read(digest: str) -> Prepared:
     Raises:
         LookupError: there is none.
     """
-    # PostgreSQL takes not every character.
-    picture = replica.read(lambda session: find(session, digest)) if digest.isalnum() else None
+    picture = replica.read(lambda session: find(session, digest))
     if picture is None:
         raise LookupError(digest)
     return picture

@@ -310,6 +310,13 @@ def test_a_picture_is_kept_through_a_mistake_shown_in_the_preview_and_taken_away
     assert "<img" not in client.get(PATH).text
 
 
+@pytest.mark.parametrize("digest", ["\0", "../../x", "0" * 64])
+def test_a_picture_that_there_is_not_is_none(organiser: AtDesk, digest: str) -> None:
+    fields = typed(organiser.get(EDIT).text)
+    assert "<img" not in shown(organiser.post(EDIT, data=fields | {"kept_picture": digest, "do": "preview"}).text)
+    assert save(organiser, fields | {"kept_picture": digest}).status_code == 303
+
+
 def test_times_are_those_of_the_campaigns_zone_and_stay_where_nothing_is_typed(
     organiser: AtDesk, campaign: Campaign
 ) -> None:
