@@ -16,6 +16,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import user_logged_in, user_logged_out
 from flask_security import (
     LoginForm,
+    MfRecoveryCodesUtil,
     Security,
     SQLAlchemyUserDatastore,
     UserMixin,
@@ -88,6 +89,23 @@ class OnceTotp(Totp):
             )
         if not taken.rowcount:  # type: ignore[attr-defined]
             raise UsedTokenError
+
+
+class OnceRecoveryCodes(MfRecoveryCodesUtil):
+    """Recovery codes that let in once, also where two browsers send the same one in the same moment."""
+
+    def check_recovery_code(self, user: Any, code: str) -> bool:
+        """Take the code, if it is one that is left."""
+        with write_transaction() as writing:
+            of_user = Account.id == user.id
+            codes = writing.scalar(select(Account.mf_recovery_codes).where(of_user).with_for_update()) or []
+            left = [each for each in codes if self._decrypt_codes([each]) != [code]]
+            writing.execute(update(Account).where(of_user).values(mf_recovery_codes=left))
+        return len(left) < len(codes)
+
+    def delete_recovery_code(self, user: Any, code: str) -> bool:
+        """It is taken already."""
+        return True
 
 
 class SignInForm(LoginForm):
@@ -222,6 +240,7 @@ def init_app(app: Flask, settings: Settings, shared: Shared) -> None:
         login_form=SignInForm,
         two_factor_verify_code_form=CodeForm,
         totp_cls=OnceTotp,
+        mf_recovery_codes_util_cls=OnceRecoveryCodes,
         render_template=_render,  # type: ignore[arg-type]  # Its views return whatever it gives.
     )
     # Pages for people only: Flask-Security would also speak JSON, and hand out tokens that no session ends.

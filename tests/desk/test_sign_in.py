@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -214,6 +216,26 @@ def test_a_recovery_code_lets_in_once_and_only_after_the_password(
     stored = db.session.scalars(select(Account).where(Account.email == person.email)).one()
     assert code not in str(stored.mf_recovery_codes)
     assert len(stored.mf_recovery_codes or []) == 9
+
+
+def test_of_two_who_send_the_same_recovery_code_at_once_one_is_let_in(app: Flask, invited: Invited) -> None:
+    client, person = browser(app), invited(Role.ORGANISER)
+    sign_in(client, person)
+    page = client.post("/desk/account/recovery-codes", data={"generate_new_codes": "y"}).text
+    form = {"code": re.findall(r"<li><code>([^<]+)", page)[0]}
+    both = [browser(app), browser(app)]
+    for other in both:
+        enter_password(other, person.email)
+    tokens = [token_of(other.get("/desk/sign-in/recovery-code").text) for other in both]
+    together = Barrier(2)
+
+    def send(other: AtDesk, token: str) -> None:
+        together.wait()
+        other.post("/desk/sign-in/recovery-code", data=form | {"csrf_token": token})
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(send, both, tokens))
+    assert sorted(map(is_in, both)) == [False, True]
 
 
 def test_a_cookie_that_was_copied_is_worth_nothing_after_signing_out(app: Flask, at_desk: AtDeskAs) -> None:
