@@ -73,7 +73,8 @@ def prepare(data: bytes) -> Prepared:
                 return _bare(ImageOps.exif_transpose(_small(picture)))
     except Image.DecompressionBombError:
         raise ValueError(f"must have {MOST_PIXELS // 1_000_000} million pixels or fewer") from None
-    except (OSError, SyntaxError, EOFError):
+    except (OSError, SyntaxError, EOFError, TypeError):
+        # The last is what Pillow makes of metadata whose values are not of the kind that their tags have.
         raise ValueError("must be a whole JPEG, PNG or WebP picture") from None
 
 

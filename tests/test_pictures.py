@@ -58,6 +58,17 @@ def test_where_and_with_what_it_was_taken_stays_behind_and_it_stands_upright() -
     assert top[0] > 200, "what was left is at the top"
 
 
+def test_metadata_that_says_nonsense_is_refused() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x011A] = 72.0  # Resolution, a fraction; now said to be text.
+    data = uploaded(exif=exif)
+    broken = data.replace(b"\x01\x1a\x00\x05", b"\x01\x1a\x00\x02").replace(b"\x1a\x01\x05\x00", b"\x1a\x01\x02\x00")
+    assert broken != data
+    with pytest.raises(ValueError, match="must be a whole"):
+        pictures.prepare(broken)
+
+
 def test_what_one_could_see_through_is_white() -> None:
     file = io.BytesIO()
     Image.new("RGBA", (10, 10), (0, 0, 0, 0)).save(file, "PNG")
