@@ -89,13 +89,16 @@ def invitation(secret_key: str, account: Account) -> str:
     return str(_invitations(secret_key).dumps([account.id, account.fs_uniquifier]))
 
 
-def invited(session: Session, secret_key: str, token: str) -> Account | None:
-    """Whose invitation it is; None if it is forged, too old, used, or another has been made since."""
+def invited(session: Session, secret_key: str, token: str, *, to_accept: bool = False) -> Account | None:
+    """Whose invitation it is; None if it is forged, too old, used, or another has been made since.
+
+    `to_accept`, nobody else uses it until the end of the transaction.
+    """
     try:
         account_id, uniquifier = _invitations(secret_key).loads(token, max_age=int(INVITATION.total_seconds()))
     except (BadSignature, ValueError, TypeError):
         return None
-    account = session.get(Account, account_id)
+    account = session.get(Account, account_id, with_for_update=to_accept or None)
     fresh = account is not None and account.password is None and account.fs_uniquifier == uniquifier
     return account if fresh else None
 

@@ -96,7 +96,7 @@ def accept() -> ResponseReturnValue:
     password_hash, secret = hash_password(form.password.data), current_app.config["SETTINGS"].secret_key
     with write_transaction() as session:
         # Of two browsers with the same link, the second is told that it is used.
-        account = rules.invited(session, secret, token) or abort(410)
+        account = rules.invited(session, secret, token, to_accept=True) or abort(410)
         rules.accept(session, account, form.name.data.strip(), password_hash, datetime.now(UTC))
     notice("Your account is ready. Please sign in.")
     return redirect(url_for("security.login"), 303)

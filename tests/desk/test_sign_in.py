@@ -79,6 +79,22 @@ def test_of_two_who_have_the_same_link_open_one_gets_the_account(app: Flask) -> 
     assert enter_password(browser(app), "grace@example.org").status_code == 302
 
 
+def test_of_two_who_accept_in_the_same_moment_one_gets_the_account(app: Flask) -> None:
+    for n in range(5):
+        link = invitation(app, f"grace-{n}@example.org", "organiser")
+        both = [browser(app), browser(app)]
+        tokens = [token_of(client.get(link).text) for client in both]
+        together = Barrier(2)
+
+        def send(client: AtDesk, token: str, link: str = link, together: Barrier = together) -> int:
+            together.wait()
+            form = {"csrf_token": token, "name": "Grace", "password": PASSWORD, "again": PASSWORD}
+            return client.post(link, data=form).status_code
+
+        with ThreadPoolExecutor(2) as threads:
+            assert sorted(threads.map(send, both, tokens)) == [303, 410]
+
+
 class Yesterday(TimestampSigner):
     """Signs as it did a day and a second ago."""
 
