@@ -79,14 +79,15 @@ def prepare(data: bytes) -> Prepared:
 
 
 def _is_ours(picture: "Image.Image", data: bytes) -> bool:
-    # Nothing is in it but the picture (APP0 names the format), and nothing is hung on to its end.
+    # Nothing is in it but the picture (APP0 names the format; a longer one has a thumbnail), and nothing is hung on to
+    # its end.
     return (
         picture.format == "JPEG"
         and picture.mode == "RGB"
         and picture.width <= WIDEST
         and picture.height <= TALLEST
         and len(data) <= MOST_BYTES
-        and [name for name, _ in getattr(picture, "applist", [])] == ["APP0"]
+        and [(name, len(said)) for name, said in getattr(picture, "applist", [])] == [("APP0", 14)]
         and data.count(b"\xff\xd9") == 1
         and data.endswith(b"\xff\xd9")
     )

@@ -58,6 +58,15 @@ def test_where_and_with_what_it_was_taken_stays_behind_and_it_stands_upright() -
     assert top[0] > 200, "what was left is at the top"
 
 
+def test_a_thumbnail_stays_behind_too() -> None:
+    made = pictures.prepare(uploaded()).data
+    assert pictures.prepare(made).data == made
+    thumbnail = b"uncropped" * 100
+    larger = made[:4] + (16 + len(thumbnail)).to_bytes(2, "big") + made[6:20] + thumbnail + made[20:]
+    assert opened(larger).size == opened(made).size
+    assert thumbnail not in pictures.prepare(larger).data
+
+
 def test_metadata_that_says_nonsense_is_refused() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
