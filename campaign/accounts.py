@@ -1,6 +1,7 @@
 """Accounts at the desk: invited, accepted, changed and closed; each change is recorded and ends the account's sessions.
 
-What is asked of somebody who signs in is in desk/security.py; how long they stay signed in, in sessions.py.
+What is asked of somebody who signs in is in desk/security.py, how often it may be tried in desk/tries.py, and how long
+they stay signed in, in sessions.py.
 """
 
 import secrets

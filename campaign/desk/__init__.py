@@ -10,7 +10,8 @@ from werkzeug.exceptions import TooManyRequests, UnsupportedMediaType
 
 from campaign import errors, formatting, guard, letter_changes, watch
 from campaign.access import Right
-from campaign.desk import accounts, campaigns, deliveries, door, figures, records, security, signatures
+from campaign.desk import accounts, campaigns, deliveries, door, figures, records, security, signatures, tries
+from campaign.desk.security_settings import settings_of
 from campaign.errors import Manner, Words
 from campaign.extensions import db, engine_options
 from campaign.mount import link_to_site
@@ -57,7 +58,7 @@ def create_desk(site: Flask) -> Flask:
         MAX_CONTENT_LENGTH=MOST_BYTES,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url, CONNECTIONS),
-        **security.settings_of(settings),
+        **settings_of(settings),
     )
     app.extensions["site"] = site
     watch.tell_routes(app)
@@ -65,7 +66,8 @@ def create_desk(site: Flask) -> Flask:
     app.before_request(lambda: guard.refuse_cross_site(request))
     app.before_request(_refuse_json)
     CSRFProtect(app)
-    security.init_app(app, settings, site.extensions["shared"])
+    tries.init_app(app, settings, site.extensions["shared"])
+    security.init_app(app)
     app.after_request(_finish)
     errors.init_app(app, _MANNER)
     app.register_error_handler(guard.LimitedError, _limited)

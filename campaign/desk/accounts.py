@@ -16,7 +16,8 @@ from campaign import sessions
 from campaign.access import Right
 from campaign.cleaning import has_no_text
 from campaign.desk.door import allow, by, me, notice
-from campaign.desk.security import PASSWORD_LENGTH, signed_in_by
+from campaign.desk.security import signed_in_by
+from campaign.desk.security_settings import PASSWORD_LENGTH
 from campaign.desk_models import Account, DeskSession, Role
 from campaign.extensions import db, write_transaction
 from campaign.models import NAME_LENGTH, Campaign

@@ -3,15 +3,11 @@
 The door (door.py) then asks sessions.py whether they still are; accounts themselves are accounts.py's subject.
 """
 
-import base64
-import hashlib
 import re
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from threading import BoundedSemaphore
+from datetime import UTC, datetime
 from typing import Any
 
-from flask import Flask, Response, abort, current_app, redirect, render_template, request, session, url_for
+from flask import Flask, abort, current_app, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import user_logged_in, user_logged_out
 from flask_security import (
@@ -31,27 +27,11 @@ from flask_security.forms import TwoFactorVerifyCodeForm
 from flask_security.totp import Totp
 from passlib.exc import UsedTokenError
 from sqlalchemy import or_, select, update
-from werkzeug.exceptions import ServiceUnavailable
 from wtforms import Form
 
-from campaign import accounts, record, sessions
+from campaign import record, sessions
 from campaign.desk_models import Account, Passkey
 from campaign.extensions import STORAGE_ERRORS, db, write_transaction
-from campaign.guard import Limit
-from campaign.mount import PREFIX
-from campaign.settings import Settings
-from campaign.shared import Shared
-
-PASSWORD_LENGTH = 12
-"""Characters at the least. NIST SP 800-63B-4 asks for 8 where a second factor is asked for as well."""
-FRESH = timedelta(minutes=30)
-"""How long after signing in nobody is asked for the password again before they change how they sign in."""
-TRIES_OF_CLIENT = "20 per 5 minutes, 100 per hour"
-"""Passwords and codes from one IPv4 address or IPv6 /64."""
-TRIES_FOR_ACCOUNT = "15 per 15 minutes"
-"""Passwords and codes for one account, wherever they come from; as many for an address that has no account."""
-HASHES_AT_ONCE = 2
-"""Passwords that a process looks at in one moment: each takes 20 MB, and a core that signers would miss."""
 
 _WORD = "word"
 """What the random word of a session is called in its cookie."""
@@ -101,7 +81,14 @@ class OnceRecoveryCodes(MfRecoveryCodesUtil):
             codes = writing.scalar(select(Account.mf_recovery_codes).where(of_user).with_for_update()) or []
             left = [each for each in codes if self._decrypt_codes([each]) != [code]]
             writing.execute(update(Account).where(of_user).values(mf_recovery_codes=left))
+            if len(left) < len(codes):
+                record.write(writing, record.actor(user), "account.recovery_code", datetime.now(UTC))
         return len(left) < len(codes)
+
+    def create_recovery_codes(self, user: Any) -> list[str]:
+        """Make new ones, in place of those that were left."""
+        record.write(db.session(), record.actor(user), "account.recovery_codes", datetime.now(UTC))
+        return super().create_recovery_codes(user)
 
     def delete_recovery_code(self, user: Any, code: str) -> bool:
         """It is taken already."""
@@ -123,115 +110,7 @@ class CodeForm(TwoFactorVerifyCodeForm):
         return bool(super().validate(**kwargs))
 
 
-def settings_of(settings: Settings) -> dict[str, Any]:
-    """Flask's and Flask-Security's own settings."""
-
-    def key(purpose: str) -> str:
-        return base64.urlsafe_b64encode(hashlib.sha256(f"{purpose}|{settings.secret_key}".encode()).digest()).decode()
-
-    return {
-        "SESSION_COOKIE_NAME": "desk",
-        "SESSION_COOKIE_PATH": PREFIX,
-        "SESSION_COOKIE_SECURE": True,
-        "SESSION_COOKIE_HTTPONLY": True,
-        "SESSION_COOKIE_SAMESITE": "Lax",
-        "PERMANENT_SESSION_LIFETIME": sessions.LONGEST,
-        "WTF_CSRF_TIME_LIMIT": sessions.LONGEST.total_seconds(),
-        # One of the cookie's session; the salt keeps it apart from others that are signed with the same key.
-        "SECURITY_PASSWORD_SALT": key("password salt"),
-        # OWASP, "Password Storage Cheat Sheet": argon2id with 19 MiB, two passes and one lane.
-        "SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS": {
-            "argon2__memory_cost": 19456,
-            "argon2__time_cost": 2,
-            "argon2__parallelism": 1,
-        },
-        "SECURITY_PASSWORD_LENGTH_MIN": PASSWORD_LENGTH,
-        "SECURITY_DATETIME_FACTORY": lambda: datetime.now(UTC),
-        "SECURITY_JOIN_USER_ROLES": False,
-        "SECURITY_API_ENABLED_METHODS": ["session"],
-        "SECURITY_RETURN_GENERIC_RESPONSES": True,
-        "SECURITY_FRESHNESS": FRESH,
-        "SECURITY_FRESHNESS_GRACE_PERIOD": timedelta(minutes=10),
-        "SECURITY_LOGIN_URL": "/sign-in",
-        "SECURITY_LOGIN_USER_TEMPLATE": "desk/sign_in.html",
-        "SECURITY_LOGOUT_URL": "/sign-out",
-        "SECURITY_LOGOUT_CSRF": True,
-        "SECURITY_LOGOUT_USER_TEMPLATE": "desk/sign_out.html",
-        "SECURITY_POST_LOGIN_VIEW": "accounts.arrive",
-        "SECURITY_POST_LOGOUT_VIEW": "security.login",
-        "SECURITY_UNAUTHORIZED_VIEW": None,
-        "SECURITY_VERIFY_URL": "/password-again",
-        "SECURITY_VERIFY_TEMPLATE": "desk/password_again.html",
-        "SECURITY_POST_VERIFY_VIEW": "accounts.own",
-        "SECURITY_CHANGEABLE": True,
-        "SECURITY_SEND_PASSWORD_CHANGE_EMAIL": False,
-        "SECURITY_CHANGE_URL": "/account/password",
-        "SECURITY_CHANGE_PASSWORD_TEMPLATE": "desk/password.html",
-        "SECURITY_POST_CHANGE_VIEW": "accounts.own",
-        "SECURITY_TWO_FACTOR": True,
-        "SECURITY_TWO_FACTOR_REQUIRED": True,
-        "SECURITY_TWO_FACTOR_ENABLED_METHODS": ["authenticator"],
-        "SECURITY_TWO_FACTOR_AUTHENTICATOR_VALIDITY": 30,
-        "SECURITY_TWO_FACTOR_RESCUE_EMAIL": False,
-        "SECURITY_TWO_FACTOR_SETUP_URL": "/account/app",
-        "SECURITY_TWO_FACTOR_SETUP_TEMPLATE": "desk/app.html",
-        "SECURITY_TWO_FACTOR_POST_SETUP_VIEW": "accounts.own",
-        "SECURITY_TWO_FACTOR_TOKEN_VALIDATION_URL": "/sign-in/code",
-        "SECURITY_TWO_FACTOR_VERIFY_CODE_TEMPLATE": "desk/code.html",
-        "SECURITY_TWO_FACTOR_SELECT_URL": "/sign-in/second-factor",
-        "SECURITY_TWO_FACTOR_SELECT_TEMPLATE": "desk/second_factor.html",
-        "SECURITY_TOTP_SECRETS": {"1": key("second factor")},
-        "SECURITY_TOTP_ISSUER": settings.site_name,
-        "SECURITY_MULTI_FACTOR_RECOVERY_CODES": True,
-        "SECURITY_MULTI_FACTOR_RECOVERY_CODES_N": 10,
-        "SECURITY_MULTI_FACTOR_RECOVERY_CODES_KEYS": [key("recovery codes")],
-        "SECURITY_MULTI_FACTOR_RECOVERY_CODES_URL": "/account/recovery-codes",
-        "SECURITY_MULTI_FACTOR_RECOVERY_CODES_TEMPLATE": "desk/recovery_codes.html",
-        "SECURITY_MULTI_FACTOR_RECOVERY_URL": "/sign-in/recovery-code",
-        "SECURITY_MULTI_FACTOR_RECOVERY_TEMPLATE": "desk/recovery_code.html",
-        "SECURITY_WEBAUTHN": True,
-        "SECURITY_WAN_RP_NAME": settings.site_name,
-        "SECURITY_WAN_ALLOW_AS_FIRST_FACTOR": False,
-        "SECURITY_WAN_ALLOW_AS_VERIFY": [],
-        "SECURITY_WAN_REGISTER_URL": "/account/passkeys",
-        "SECURITY_WAN_REGISTER_TEMPLATE": "desk/passkeys.html",
-        "SECURITY_WAN_POST_REGISTER_VIEW": "security.wan_register",
-        "SECURITY_WAN_SIGNIN_URL": "/sign-in/passkey",
-        "SECURITY_WAN_SIGNIN_TEMPLATE": "desk/passkey.html",
-        "SECURITY_WAN_DELETE_URL": "/account/passkeys/remove",
-    } | {f"SECURITY_MSG_{name}": (words, kind) for name, words, kind in _WORDS}
-
-
-_WORDS = [
-    ("GENERIC_AUTHN_FAILED", "That address and password don’t belong together", "error"),
-    ("PASSWORD_NOT_PROVIDED", "Enter your password", "error"),
-    ("EMAIL_NOT_PROVIDED", "Enter your email address", "error"),
-    ("INVALID_EMAIL_ADDRESS", "Enter an email address like name@example.org", "error"),
-    ("INVALID_PASSWORD", "That is not your password", "error"),
-    ("PASSWORD_INVALID_LENGTH", f"Your new password must have {PASSWORD_LENGTH} characters or more", "error"),
-    ("RETYPE_PASSWORD_MISMATCH", "The two passwords are not the same", "error"),
-    ("PASSWORD_IS_THE_SAME", "Your new password must be another than your old one", "error"),
-    ("PASSWORD_CHANGE", "Your password is changed. Everywhere else you are signed out.", "success"),
-    ("UNAUTHENTICATED", "Please sign in to go on.", "error"),
-    ("REAUTHENTICATION_REQUIRED", "Please enter your password again to go on.", "info"),
-    ("REAUTHENTICATION_SUCCESSFUL", "Thank you.", "success"),
-    ("TWO_FACTOR_INVALID_TOKEN", "That code is not right, is too old, or was used before", "error"),
-    ("TWO_FACTOR_LOGIN_SUCCESSFUL", "You are signed in.", "success"),
-    ("TWO_FACTOR_CHANGE_METHOD_SUCCESSFUL", "Your authenticator app is set up.", "success"),
-    ("TWO_FACTOR_PERMISSION_DENIED", "Please sign in from the beginning.", "error"),
-    ("TWO_FACTOR_SETUP_EXPIRED", "That took too long. Please begin again.", "error"),
-    ("INVALID_RECOVERY_CODE", "That is none of your recovery codes that are left", "error"),
-    ("NO_RECOVERY_CODES_SETUP", "You have no recovery codes yet", "info"),
-    ("WEBAUTHN_NAME_REQUIRED", "Give your passkey a name", "error"),
-    ("WEBAUTHN_NAME_INUSE", "You have a passkey of that name already", "error"),
-    ("WEBAUTHN_NAME_DISALLOWED_CHARACTERS", "Letters, digits, spaces and hyphens only, please", "error"),
-    ("WEBAUTHN_REGISTER_SUCCESSFUL", "Your passkey is added.", "success"),
-    ("WEBAUTHN_CREDENTIAL_DELETED", "Your passkey is removed.", "success"),
-    ("WEBAUTHN_EXPIRED", "That took too long. Please begin again.", "error"),
-]
-
-
-def init_app(app: Flask, settings: Settings, shared: Shared) -> None:
+def init_app(app: Flask) -> None:
     """Let accounts sign in to the app; its sessions and CSRF protection must be there."""
     datastore = SQLAlchemyUserDatastore(db, DeskAccount, None, DeskPasskey)  # type: ignore[arg-type]
     security = Security(
@@ -260,14 +139,7 @@ def init_app(app: Flask, settings: Settings, shared: Shared) -> None:
         (wan_deleted, "account.passkey_remove"),
     ):
         signal.connect(_recorder(action), app, weak=False)
-    app.extensions["tries"] = (
-        Limit(settings, shared, TRIES_OF_CLIENT),
-        Limit(settings, shared, TRIES_FOR_ACCOUNT),
-        BoundedSemaphore(HASHES_AT_ONCE),
-    )
-    app.before_request(_count_try)
     app.before_request(_close_what_is_over)
-    app.teardown_request(_try_is_over)
 
 
 def _render(template: str, **context: Any) -> ResponseReturnValue:
@@ -342,37 +214,6 @@ def _browser() -> str:
     return name + system
 
 
-_TRIED = {
-    "security.login",
-    "security.two_factor_token_validation",
-    "security.mf_recovery",
-    "security.wan_signin_response",
-    "security.verify",
-    "security.change_password",
-    "security.two_factor_setup_validate",
-    "accounts.accept",
-}
-"""The endpoints where somebody may try a password or a code."""
-
-
-def _count_try() -> None:
-    """Let nobody try passwords and codes without end, or so many at once that signers would have to wait.
-
-    Raises:
-        guard.LimitedError: a client has tried too often, or an account was tried too often.
-        ServiceUnavailable: too many try in this moment.
-    """
-    if request.method != "POST" or request.endpoint not in _TRIED:
-        return
-    of_client, for_account, hashes = current_app.extensions["tries"]
-    of_client.count(request.remote_addr)
-    if whose := _tried():
-        for_account.count_word(f"sign in: {whose}")
-    if not hashes.acquire(blocking=False):
-        raise ServiceUnavailable(response=Response(status=503, headers={"Retry-After": "5"}))
-    request.environ["campaign.hashes"] = hashes
-
-
 def _close_what_is_over() -> ResponseReturnValue | None:
     """Keep Flask-Security's steps of signing in to their time: each would do harm before or after it."""
     if request.endpoint == "security.two_factor_rescue":
@@ -388,19 +229,3 @@ def _close_what_is_over() -> ResponseReturnValue | None:
         if db.session.scalar(select(Account.tf_primary_method).where(mine)):
             session.clear()
     return None
-
-
-def _tried() -> str | None:
-    """Whose password or code it is; None where it can be nobody's."""
-    if request.endpoint != "security.login":
-        return session.get("tf_user_id") or session.get("_user_id")
-    with suppress(accounts.AccountError):
-        # However it is spelt: an address has thousands of spellings that mean the same.
-        return accounts.normal(request.form.get("email", ""))
-    return None
-
-
-def _try_is_over(_error: BaseException | None) -> None:
-    hashes = request.environ.pop("campaign.hashes", None)
-    if hashes:
-        hashes.release()

@@ -232,6 +232,8 @@ def test_a_recovery_code_lets_in_once_and_only_after_the_password(
     stored = db.session.scalars(select(Account).where(Account.email == person.email)).one()
     assert code not in str(stored.mf_recovery_codes)
     assert len(stored.mf_recovery_codes or []) == 9
+    actions = db.session.scalars(select(Record.action).where(Record.account_id == stored.id)).all()
+    assert actions.count("account.recovery_codes") == actions.count("account.recovery_code") == 1
 
 
 def test_of_two_who_send_the_same_recovery_code_at_once_one_is_let_in(app: Flask, invited: Invited) -> None:
