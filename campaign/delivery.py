@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Engine, Row, and_, func, select, tuple_
 from sqlalchemy.orm import Session
 
+from campaign import sources
 from campaign.models import Campaign, Signature, SignatureState, display_name
 from campaign.places import countries
 
@@ -122,12 +123,16 @@ def rows(engine: Engine, campaign: Campaign, order: Order, of: Snapshot) -> Iter
     """The cells under `header`, CHUNK rows at a time; times are aware, days are those of the campaign's time zone."""
     columns, everybody = header(campaign, order), names_everybody(campaign, order.purpose)
     zone = ZoneInfo(campaign.time_zone)
+    with Session(engine) as session:
+        shown = sources.all_several(session, campaign.id) if "source" in columns else set()
     for chunk in signatures(engine, of):
-        yield [_cells(row, columns, zone, named=everybody or not row.anonymous) for row in chunk]
+        yield [_cells(row, columns, zone, shown, named=everybody or not row.anonymous) for row in chunk]
 
 
-def _cells(row: Row[Any], columns: Sequence[str], zone: ZoneInfo, *, named: bool) -> list[Cell]:
+def _cells(row: Row[Any], columns: Sequence[str], zone: ZoneInfo, shown: set[str], *, named: bool) -> list[Cell]:
     values = row._asdict() | {"signed_on": row.signed_at.astimezone(zone).date()}
+    if row.source not in shown:
+        values |= {"source": ""}
     if not named:
         values |= {"name": display_name(row.name, anonymous=True), "city": "", "region": ""}
     return [_word(values[column]) for column in columns]

@@ -20,11 +20,10 @@ from campaign.campaigns import Progress
 from campaign.models import Campaign, Signature, SignatureState, UtcDateTime
 from campaign.once import Seldom
 from campaign.places import US_STATES
+from campaign.sources import FEWEST_TOGETHER
 
 MOST_DAYS = 1000
 """How many days are counted; in a chart of more, none could be told from the next."""
-FEWEST_TOGETHER = 5
-"""Signers who must have come by the same word for it to be shown: one that was made for one person shows nobody."""
 MOST_SOURCES = 50
 """Words that are shown, those of most signers."""
 LIVE_SECONDS = 1.0

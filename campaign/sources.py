@@ -1,19 +1,25 @@
 """Where a signer came from: the word that an organiser has put into a shared link, and never a word for one person.
 
-sign_form.py asks for it when a sign form comes in; sharing.py gives the page's own share links theirs. figures.py
-shows only words by which several have signed.
+sign_form.py asks for it when a sign form comes in; sharing.py gives the page's own share links theirs. Whoever shows or
+exports it shows only words by which several have signed: a word made for one person tells nothing of them.
 """
 
 import re
 import unicodedata
+from collections.abc import Collection
 from itertools import pairwise
 from urllib.parse import parse_qs, urlsplit
 
-from campaign.models import SOURCE_LENGTH
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from campaign.models import HAS_SOURCE, SOURCE_LENGTH, Signature
 
 NAMES = ("ref", "utm_source")
 """What the word is called in a link's query; the first that holds one counts."""
 
+FEWEST_TOGETHER = 5
+"""By a word that fewer have, one could tell them apart."""
 MOST_DIGITS = 5
 """In the whole word: a day such as 24-12, but no telephone number."""
 MOST_DIGITS_IN_A_ROW = 3
@@ -62,3 +68,20 @@ def _is_code(part: str) -> bool:
     kinds = [1 if c.isdigit() else 2 if c.isupper() else 3 for c in part]
     changes = sum(a != b and (a, b) != (2, 3) for a, b in pairwise(kinds))
     return len(part) > LONGEST_PART or changes >= MOST_CHANGES or re.fullmatch(r"[0-9a-fA-F]{8,}", part) is not None
+
+
+def several(session: Session, campaign_id: int, words: Collection[str]) -> set[str]:
+    """Those of the words by which FEWEST_TOGETHER or more have signed the campaign."""
+
+    def is_shared(word: str) -> bool:
+        some = select(Signature.id).where(Signature.campaign_id == campaign_id, HAS_SOURCE, Signature.source == word)
+        number = select(func.count()).select_from(some.limit(FEWEST_TOGETHER).subquery())
+        return session.scalar(number) == FEWEST_TOGETHER
+
+    return {word for word in words if word and is_shared(word)}
+
+
+def all_several(session: Session, campaign_id: int) -> set[str]:
+    """All such words; looks at every signature that has one."""
+    has_one = select(Signature.source).where(Signature.campaign_id == campaign_id, HAS_SOURCE)
+    return set(session.scalars(has_one.group_by(Signature.source).having(func.count() >= FEWEST_TOGETHER)))

@@ -209,3 +209,10 @@ def test_what_is_too_much_for_a_sheet_goes_on_on_the_next(tmp_path: Path, monkey
 def test_a_spreadsheet_leaves_nothing_else_behind(tmp_path: Path) -> None:
     write(tmp_path / "x.xlsx", ["name"], ["Ada"])
     assert [file.name for file in tmp_path.iterdir()] == ["x.xlsx"]
+
+
+def test_a_word_by_which_few_came_is_in_no_file(sign: Sign, delivered: Delivered) -> None:
+    for number in range(6):
+        sign(email=f"{number}@example.org", source="radio" if number else "leaflet")
+    assert {signature.source for signature in stored()} == {"radio", "leaflet"}
+    assert [row["source"] for row in delivered(OURS)] == ["", *["radio"] * 5]

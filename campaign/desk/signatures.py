@@ -17,7 +17,7 @@ from werkzeug.datastructures import MultiDict
 from wtforms import BooleanField, DateField, Field, Form, SelectField, StringField
 from wtforms.validators import Optional, ValidationError
 
-from campaign import lookalikes, moderation, places, record, signature_table, tally
+from campaign import lookalikes, moderation, places, record, signature_table, sources, tally
 from campaign import search as search_index
 from campaign.access import Right
 from campaign.desk.door import allow, by, can
@@ -58,10 +58,15 @@ class FilterForm(Form):  # type: ignore[misc]  # WTForms publishes no types.
     def __init__(self, campaign: Campaign, chosen: MultiDict[str, str]) -> None:
         """Read what was chosen. Who may not see addresses can't search by them either."""
         super().__init__(chosen)
-        self.zone = campaign.time_zone
+        self.campaign_id, self.zone = campaign.id, campaign.time_zone
         self.country.choices = [("", "All"), *places.countries("en").items()]
         if not can(Right.ADDRESSES, campaign):
             del self.address
+
+    def validate_source(self, field: Field) -> None:
+        """Let nobody look for whom a word was made."""
+        if field.data and not sources.several(db.session(), self.campaign_id, [field.data]):
+            raise ValidationError("Fewer than five came by that word; it could be one person’s, so it is not shown")
 
     def filter(self) -> Filter:
         """What was chosen; to be asked of a form that is valid."""
@@ -242,11 +247,14 @@ def _answer(
     valid = form.validate()
     if valid and page is None:
         _catch_up(form)
+    page = page or (_page(db.session(), campaign, form, before) if valid else None)
+    words = {entry.source for entry in page.entries} if page else set()
     html = render_template(
         "desk/_signature_table.html" if _is_htmx() else "desk/signatures.html",
         campaign=campaign,
         form=form,
-        page=page or (_page(db.session(), campaign, form, before) if valid else None),
+        page=page,
+        shown_sources=sources.several(db.session(), campaign.id, words),
         before=before,
         act=act or ActForm(MultiDict()),
         notice=notice,
