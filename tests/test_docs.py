@@ -8,6 +8,8 @@ import pytest
 from flask import Flask
 
 from campaign import campaign_keys
+from campaign.access import MAY, Right
+from campaign.desk_models import Role
 from campaign.settings import ROOT, Settings
 
 README = (ROOT / "README.md").read_text()
@@ -48,7 +50,7 @@ def test_every_command_is_there_and_explained(app: Flask) -> None:
     assert shown == there
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/operate.md"])
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/operate.md", "docs/organise.md"])
 def test_every_file_that_is_named_is_there(document: str) -> None:
     text = (ROOT / document).read_text()
     links = [path for path in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text) if not path.startswith("http")]
@@ -59,9 +61,29 @@ def test_every_file_that_is_named_is_there(document: str) -> None:
 
 
 def test_every_heading_that_is_linked_to_is_there() -> None:
-    for document in ("README.md", "CHANGELOG.md", "docs/operate.md"):
+    for document in ("README.md", "CHANGELOG.md", "docs/operate.md", "docs/organise.md"):
         for path, heading in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", (ROOT / document).read_text()):
             linked = (ROOT / document).parent / path if path else ROOT / document
             headings = re.findall(r"^#+ (.+)$", linked.read_text(), re.M)
             # As GitHub makes anchors of them.
             assert heading in [re.sub(r"[^\w -]", "", words.lower()).replace(" ", "-") for words in headings], heading
+
+
+def test_organisers_read_what_each_role_may_do() -> None:
+    section = (ROOT / "docs/organise.md").read_text().partition("## Who may do what\n")[2].partition("\n## ")[0]
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in re.findall(r"^\|.*\|$", section, re.M)]
+    heading, rows = cells[0], cells[3:]
+    rights = [
+        {Right.FIGURES},
+        {Right.MODERATE},
+        {Right.REMOVE},
+        {Right.ADDRESSES},
+        {Right.DELIVER},
+        {Right.CREATE, Right.WRITE},
+        {Right.READ_RECORD},
+        {Right.ACCOUNTS, Right.EXPORT_RECORD},
+    ]
+    assert set().union(*rights) == set(Right)
+    for column, role in enumerate(heading[1:], 1):
+        said = set().union(*(these for row, these in zip(rows, rights, strict=True) if row[column] == "yes"))
+        assert said == MAY[Role(role.lower())], role
