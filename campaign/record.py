@@ -16,6 +16,26 @@ from campaign.desk_models import Account, Record
 PAGE = 50
 """Entries on a page."""
 
+DONE = {
+    "campaign.create": "wrote it",
+    "campaign.edit": "changed it",
+    "campaign.publish": "published it",
+    "campaign.close": "closed it",
+    "campaign.win": "declared it won",
+    "campaign.reopen": "opened it again",
+    "campaign.preview_link": "made a preview link",
+    "campaign.organiser_add": "made it somebody’s own",
+    "campaign.organiser_remove": "made it somebody’s own no more",
+    "signature.hide": "hid signatures",
+    "signature.remove": "removed signatures",
+    "signature.restore": "restored signatures",
+    "signature.undo": "put signatures back as they were",
+    "signature.addresses": "saw email addresses",
+    "export.ask": "had a file made",
+    "export.download": "fetched a file",
+}
+"""What people read of each action that stands on a campaign's page, after the name of who did it."""
+
 
 @dataclass(frozen=True)
 class Actor:

@@ -8,17 +8,69 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, Response, abort, render_template, request, stream_with_context
 from flask.typing import ResponseReturnValue
+from wtforms.fields.core import UnboundField
 
 from campaign import delivery, record
 from campaign.access import Right
+from campaign.desk.campaign_form import CampaignForm
 from campaign.desk.door import allow
 from campaign.desk_models import Record
 from campaign.extensions import db
+from campaign.formatting import moment
 from campaign.models import Campaign
 
 records = Blueprint("records", __name__)
 
+_FIELDS = {key: field for key, field in vars(CampaignForm).items() if isinstance(field, UnboundField) and field.args}
+_NAMES = {key: field.args[0] for key, field in _FIELDS.items()} | {
+    "listed": "Listed signatures",
+    "hidden": "Hidden signatures",
+    "removed": "Removed signatures",
+    "shown": "Signatures",
+    "email": "Account",
+    "only_updates": "Only those who want updates",
+    "undoes": "Entry of the record",
+}
+"""What people call what an entry speaks of; a campaign's keys are called as in its form."""
+_MOST_IDS = 10
+"""Signatures that are named on the page; all of them are in the CSV."""
+
 _COLUMNS = ("at", "actor", "action", "campaign_id", "reason", "before", "after")
+
+
+@records.app_context_processor
+def _words() -> dict[str, object]:
+    return {"record_done": record.DONE, "record_command": record.COMMAND.name}
+
+
+@records.app_template_filter("changes")
+def _changes(entry: Record) -> list[tuple[str, str | None, str | None]]:
+    """What an entry changed, as people read it: what, how it was before, and after; None where it does not say."""
+    # The version is for machines: it tells them that somebody else was there.
+    keys = [key for key in {**entry.before, **entry.after} if key != "version"]
+    before, after = ({key: _plain(key, value) for key, value in side.items()} for side in (entry.before, entry.after))
+    return [(_name(key), before.get(key), after.get(key)) for key in keys]
+
+
+def _name(key: str) -> str:
+    return _NAMES.get(key) or key.replace("_", " ").capitalize()
+
+
+def _plain(key: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value in (None, "", [], {}):
+        return "nothing"
+    if key == "picture":
+        return "a picture"
+    if isinstance(value, dict):
+        return ", ".join(f"{_name(name).lower()}: {_plain(name, one)}" for name, one in value.items())
+    if isinstance(value, list):
+        named = ", ".join(str(one).replace("_", " ") for one in value[:_MOST_IDS])
+        return named if len(value) <= _MOST_IDS else f"{named} … ({len(value):,} in all)"
+    if key in ("opens_at", "closes_at"):
+        return moment(datetime.fromisoformat(str(value)), "en")
+    return str(value)
 
 
 @records.get("/campaigns/<slug>/record")

@@ -150,7 +150,7 @@ def test_an_organiser_runs_a_campaign_from_the_invitation_to_the_delivery(
     expect(visitor.get_by_role("heading", name="This petition is closed")).to_be_visible()
     organiser.get_by_role("link", name="Record").click()
     looks_right(organiser)
-    for done in ("create", "publish", "addresses", "hide", "restore", "download", "close"):
+    for done in ("wrote", "published", "saw email addresses", "hid", "restored", "fetched", "closed"):
         expect(organiser.locator(".record")).to_contain_text(done)
     organiser.get_by_role("link", name="Campaigns").click()
     expect(organiser.get_by_role("row", name="Save the Lido")).to_contain_text("Closed")

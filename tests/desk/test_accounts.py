@@ -21,7 +21,7 @@ def test_an_admin_sees_who_has_an_account_and_changes_what_they_are(
     answer = admin.post("/desk/accounts/2", data={"role": "organiser", "active": "y", "own": str(campaign.id)})
     assert answer.status_code == 303, answer.text
     assert 'value="1" checked' in admin.get("/desk/accounts/2").text
-    assert "campaign.organiser_add" in admin.get("/desk/campaigns/save-the-park/record").text
+    assert "made it somebody’s own" in admin.get("/desk/campaigns/save-the-park/record").text
     assert "account.role" in admin.get("/desk/record.csv").text
     for path in ("account/password", "account/app", "account/passkeys", "account/recovery-codes"):
         assert admin.get(f"/desk/{path}").status_code == 200, path

@@ -1,0 +1,38 @@
+"""The record of a campaign, as an organiser reads it."""
+
+from campaign import editing, record
+from campaign.desk_models import Role
+from campaign.models import Campaign
+from campaign.moderation import Action
+from tests.conftest import Sign
+from tests.desk.conftest import AtDeskAs
+
+PATH = "/desk/campaigns/save-the-park"
+
+
+def test_everything_that_is_done_to_a_campaign_has_words() -> None:
+    steps = {f"campaign.{step}" for step in ("create", "edit", *editing.STEPS)}
+    moderated = {f"signature.{action}" for action in (*Action, "undo", "addresses")}
+    assert steps | moderated <= set(record.DONE)
+
+
+def test_an_organiser_reads_in_plain_words_what_was_done(at_desk: AtDeskAs, campaign: Campaign, sign: Sign) -> None:
+    sign()
+    organiser = at_desk(Role.ORGANISER, own=[campaign])
+    organiser.post(f"{PATH}/signatures/hide", data={"id": "1", "reason": "A rude name"})
+    organiser.post(f"{PATH}/signatures/addresses", data={"country": "US"})
+    page = organiser.get(f"{PATH}/record").text
+    assert "<strong>hid signatures</strong>" in page
+    assert ": A rude name</p>" in page
+    assert "<dt>Listed signatures</dt>" in page
+    assert "<dt>Filter</dt>" in page
+    assert "country: US" in page
+    assert "signature.hide" not in page
+
+
+def test_what_is_for_machines_stays_out_of_it(at_desk: AtDeskAs, campaign: Campaign) -> None:
+    organiser = at_desk(Role.ORGANISER, own=[campaign])
+    organiser.post(f"{PATH}/close", data={"version": str(campaign.version)})
+    page = organiser.get(f"{PATH}/record").text
+    assert "<strong>closed it</strong>" in page
+    assert "<dt>Version</dt>" not in page
