@@ -92,7 +92,11 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
         try:
             file = campaign_keys.check(given)
         except WrongError as error:
-            self.show(error.errors | errors)
+            wrong = error.errors | errors
+            if "title" in wrong and not given["slug"]:
+                # It is made of the title.
+                del wrong["slug"]
+            self.show(wrong)
             return None
         self.show(errors)
         return None if errors else file

@@ -147,6 +147,12 @@ def test_what_is_wrong_is_said_beside_its_field_and_what_was_typed_is_kept(
     assert "</html>" in shown(answer.text), "there is a preview all the same"
 
 
+def test_who_forgets_the_title_is_not_asked_for_an_address_made_of_it(at_desk: AtDeskAs) -> None:
+    answer = save(at_desk(Role.ORGANISER), dict.fromkeys(TYPED, ""), "/desk/campaigns/new")
+    assert "Title is missing" in answer.text
+    assert "Address is missing" not in answer.text
+
+
 def test_the_preview_is_the_true_page_of_what_is_typed_and_saves_nothing(
     organiser: AtDesk, client: FlaskClient
 ) -> None:
