@@ -26,7 +26,7 @@ def test_who_has_the_link_sees_the_page_as_it_will_be_and_cannot_sign(
 ) -> None:
     answer = client.get(f"{PATH}/preview?key={key(settings, draft)}")
     assert answer.status_code == 200
-    for words in ("Preview: this is not public yet", "Save the Park", "please <em>keep</em>", "Let’s get to 100."):
+    for words in ("Preview: nothing can be signed here.", "Save the Park", "please <em>keep</em>", "Let’s get to 100."):
         assert words in answer.text
     assert "<button disabled>Take Action</button>" in answer.text
     for way_out in ("hx-post", "hx-get", 'method="post"', "<form action"):
