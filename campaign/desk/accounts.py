@@ -32,7 +32,7 @@ ROLES = {
 }
 
 
-_ROLE_CHOICES = [SelectChoice(role.value, words) for role, words in ROLES.items()]
+_ROLE_CHOICES = [SelectChoice(role.value, role.capitalize()) for role in ROLES]
 
 
 def _name(_form: Form, field: Field) -> None:
