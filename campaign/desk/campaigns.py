@@ -27,6 +27,7 @@ from campaign import (
 from campaign import campaigns as rules
 from campaign.access import Right
 from campaign.campaign_keys import CampaignFile, WrongError
+from campaign.campaigns import Stage
 from campaign.desk.campaign_form import CampaignForm
 from campaign.desk.door import allow, by, me, notice
 from campaign.editing import ChangedMeanwhileError
@@ -43,6 +44,20 @@ DONE = {
 }
 
 
+STAGES = {
+    Stage.DRAFT: "Draft",
+    Stage.UPCOMING: "Opens later",
+    Stage.OPEN: "Open",
+    Stage.CLOSED: "Closed",
+    Stage.WON: "Won",
+}
+
+
+@campaigns.app_template_filter("stage")
+def _stage(campaign: Campaign) -> str:
+    return STAGES[rules.stage(campaign, datetime.now(UTC))]
+
+
 @campaigns.get("/")
 @allow(None)
 def every() -> ResponseReturnValue:
@@ -50,7 +65,7 @@ def every() -> ResponseReturnValue:
     session, now = db.session(), datetime.now(UTC)
     shown = list(session.scalars(access.campaigns_of(me())))
     glances = figures.at_a_glance(session, shown, now)
-    rows = [(each, rules.stage(each, now), tally.count(session, each.id), glances[each.id]) for each in shown]
+    rows = [(each, tally.count(session, each.id), glances[each.id]) for each in shown]
     return render_template("desk/campaigns.html", rows=rows)
 
 

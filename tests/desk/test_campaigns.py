@@ -2,7 +2,7 @@
 
 import io
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -363,3 +363,10 @@ def test_what_is_no_field_of_the_form_changes_nothing(organiser: AtDesk, campaig
         == 303
     )
     assert (stored().state, stored().id, stored().created_at) == (CampaignState.OPEN, campaign.id, campaign.created_at)
+
+
+def test_a_campaigns_pages_say_that_it_opens_later(at_desk: AtDeskAs, publish: Publish) -> None:
+    publish(opens_at=datetime.now(UTC) + timedelta(days=1))
+    admin = at_desk(Role.ADMIN)
+    assert "<td>Opens later</td>" in admin.get("/desk/").text
+    assert '<p class="category">Opens later</p>' in admin.get(EDIT).text
