@@ -29,9 +29,10 @@ _NAMES = {key: field.args[0] for key, field in _FIELDS.items()} | {
     "shown": "Signatures",
     "email": "Account",
     "only_updates": "Only those who want updates",
-    "undoes": "Entry of the record",
 }
 """What people call what an entry speaks of; a campaign's keys are called as in its form."""
+_FOR_MACHINES = ("version", "undoes")
+"""What tells two editors of one another, and which entry was undone, by a number that people see nowhere."""
 _MOST_IDS = 10
 """Signatures that are named on the page; all of them are in the CSV."""
 
@@ -46,8 +47,7 @@ def _words() -> dict[str, object]:
 @records.app_template_filter("changes")
 def _changes(entry: Record) -> list[tuple[str, str | None, str | None]]:
     """What an entry changed, as people read it: what, how it was before, and after; None where it does not say."""
-    # The version is for machines: it tells them that somebody else was there.
-    keys = [key for key in {**entry.before, **entry.after} if key != "version"]
+    keys = [key for key in {**entry.before, **entry.after} if key not in _FOR_MACHINES]
     before, after = ({key: _plain(key, value) for key, value in side.items()} for side in (entry.before, entry.after))
     return [(_name(key), before.get(key), after.get(key)) for key in keys]
 

@@ -28,6 +28,7 @@ def test_an_organiser_reads_in_plain_words_what_was_done(at_desk: AtDeskAs, camp
     assert "<dt>Filter</dt>" in page
     assert "country: US" in page
     assert "signature.hide" not in page
+    assert page.count("Before:") == page.count("After:") == 2, "to publish and to hide; to look changes nothing"
 
 
 def test_what_is_for_machines_stays_out_of_it(at_desk: AtDeskAs, campaign: Campaign) -> None:
