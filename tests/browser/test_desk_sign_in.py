@@ -78,7 +78,7 @@ def test_one_is_invited_signs_in_and_out_and_in_again_and_no_page_shuts_anybody_
     page.get_by_role("button", name="Make recovery codes").click()
     expect(page.locator(".codes li")).to_have_count(10)
     looks_right()
-    for path in ("accounts", "accounts/1", "account", "account/password", "account/app", "account/passkeys", "nothing"):
+    for path in ("nothing", "accounts", "accounts/1", "account", "account/password", "account/app", "account/passkeys"):
         page.goto(f"{server.url}/desk/{path}")
         looks_right()
     page.get_by_role("button", name="Sign out").click()
