@@ -128,7 +128,16 @@ def init_app(app: Flask) -> None:
     # Flask-Login would keep a hash of address and browser, and end the session of whoever changes networks.
     login.session_protection = None
     by_uniquifier = login._user_callback
-    login.user_loader(lambda uniquifier: _still_signed_in(by_uniquifier(uniquifier)))
+
+    @login.user_loader  # type: ignore[untyped-decorator]
+    def account_of(uniquifier: str) -> DeskAccount | None:
+        try:
+            return _still_signed_in(by_uniquifier(uniquifier))
+        except STORAGE_ERRORS:
+            # The page that says so asks again who it is for, as every template does; there it must get an answer.
+            login._update_request_context_with_user()
+            raise
+
     login.request_loader(lambda _request: None)
     user_logged_in.connect(_begin, app)
     user_logged_out.connect(_end, app)
