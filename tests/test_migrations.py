@@ -10,12 +10,16 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
+from flask.testing import FlaskClient
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import inspect, select, text
 
+from campaign import signature_table, tally
 from campaign.extensions import db
 from campaign.models import Campaign, described_here
 from campaign.settings import ROOT, Settings
+from campaign.signature_table import Filter
+from tests.conftest import PATH, Sign
 
 
 def test_models_and_migrations_have_not_drifted_apart(app: Flask) -> None:
@@ -30,6 +34,37 @@ def test_migrations_go_down_and_up_again(app: Flask) -> None:
     assert inspect(db.engine).get_table_names() == ["alembic_version"]
     upgrade()
     assert {"campaign", "signature", "tally"} <= set(inspect(db.engine).get_table_names())
+
+
+def test_going_down_to_the_first_version_and_up_again_loses_no_signature(
+    app: Flask, campaign: Campaign, sign: Sign, client: FlaskClient
+) -> None:
+    sign()
+    downgrade(revision="0001")
+    upgrade()
+    page = client.get(f"{PATH}/signatures").text
+    assert "Ada Lovelace" in page
+    assert tally.check(db.session(), campaign.id) == tally.Check(1, 1)
+    # Searched for, she is found: the index is made anew of who is there.
+    assert len(signature_table.page(db.session(), campaign.id, Filter(words="love")).entries) == 1
+
+
+def test_who_signs_while_a_database_is_brought_to_this_version_is_not_refused(
+    app: Flask, settings: Settings, campaign: Campaign
+) -> None:
+    downgrade(revision="0001")
+    with db.engine.execution_options(writes=True).connect() as signer:
+        # As a signature is stored: first its row, then what that refers to, then the tally.
+        if signer.dialect.name == "postgresql":
+            signer.execute(text("LOCK TABLE signature IN ROW EXCLUSIVE MODE"))
+        node = _prepare(settings)
+        if signer.dialect.name == "postgresql":
+            _wait_for_waiting(1)
+        signer.execute(text("SELECT id FROM campaign"))
+        signer.execute(text("UPDATE tally SET count = count"))
+        signer.commit()
+    said = node.communicate(timeout=60)[0]
+    assert (node.returncode, said) == (0, "")
 
 
 REVISIONS = [script.revision for script in ScriptDirectory(ROOT / "migrations").walk_revisions()]

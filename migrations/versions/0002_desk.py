@@ -125,7 +125,9 @@ def upgrade() -> None:
 
 
 def add_to_campaigns_and_signatures() -> None:
-    # Added, not rebuilt: with a default it is done at once, however many rows there are.
+    # Added, not rebuilt: with a default it is done at once, however many rows there are. Signatures first, as signers
+    # lock the tables: in another order, one who signs meanwhile and this would wait for each other.
+    op.add_column("signature", sa.Column("source", sa.String(30), nullable=False, server_default=""))
     for column in (
         sa.Column("goal_step", sa.Integer(), nullable=False, server_default="0"),
         sa.Column("time_zone", sa.String(64), nullable=False, server_default="UTC"),
@@ -135,7 +137,6 @@ def add_to_campaigns_and_signatures() -> None:
         sa.Column("version", sa.Integer(), nullable=False, server_default="1"),
     ):
         op.add_column("campaign", column)
-    op.add_column("signature", sa.Column("source", sa.String(30), nullable=False, server_default=""))
     op.create_index(op.f("ix_signature_campaign_id_signed_at_id"), "signature", ["campaign_id", "signed_at", "id"])
     op.create_table(
         "former_slug",
@@ -201,8 +202,7 @@ def downgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP FUNCTION record_is_only_added_to()")
     op.drop_index(op.f("ix_signature_campaign_id_signed_at_id"), "signature")
-    with op.batch_alter_table("signature") as signature:
-        signature.drop_column("source")
-    with op.batch_alter_table("campaign") as campaign:
-        for column in ("version", "deliver_anonymous", "picture_text", "picture", "time_zone", "goal_step"):
-            campaign.drop_column(column)
+    # Not in batch mode, which makes the table anew: SQLite lets nobody drop the old one, for signatures refer to it.
+    op.drop_column("signature", "source")
+    for column in ("version", "deliver_anonymous", "picture_text", "picture", "time_zone", "goal_step"):
+        op.drop_column("campaign", column)
