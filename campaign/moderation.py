@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from campaign import record, search, signature_table, tally
 from campaign.desk_models import Record
-from campaign.extensions import write_transaction
+from campaign.extensions import db, write_transaction
 from campaign.models import Signature, SignatureState, Standing, standing
 from campaign.record import Actor
 from campaign.signature_table import Filter
@@ -118,9 +118,11 @@ def act_on_all(
         search.catch_up()
     done, before, left = Done(0, 0, ()), None, MOST
     while left > 0:
-        with write_transaction() as session:
-            page = signature_table.page(session, campaign_id, wanted, before, size=min(BATCH, left))
-            done += act(session, by, campaign_id, action, page.ids, reason, now, may_remove=may_remove)
+        # Looked for before it is our turn to write: it takes longer than the change, and signers would wait for it.
+        page = signature_table.page(db.session(), campaign_id, wanted, before, size=min(BATCH, left))
+        if page.ids:
+            with write_transaction() as session:
+                done += act(session, by, campaign_id, action, page.ids, reason, now, may_remove=may_remove)
         left -= len(page.ids)
         before = page.next
         if before is None:

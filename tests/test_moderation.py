@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import Connection, event, select, update
 
 from campaign import fake, feed, moderation, record, signature_table, tally
 from campaign.desk_models import Record
@@ -218,6 +218,25 @@ def test_all_that_match_end_somewhere(app: Flask, campaign: Campaign, monkeypatc
     monkeypatch.setattr(moderation, "MOST", 250)
     list(fake.sign(campaign.id, 400, NOW))
     assert moderation.act_on_all(BY, campaign.id, HIDE, Filter(), "spam", NOW, may_remove=False).changed == 250
+
+
+def test_signers_do_not_wait_while_all_that_match_are_looked_for(
+    app: Flask, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moderation, "BATCH", 20)
+    list(fake.sign(campaign.id, 50, NOW))
+    looked: list[bool] = []
+
+    def note(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if "ORDER BY signature.signed_at DESC" in statement:
+            looked.append(bool(connection.get_execution_options().get("writes")))
+
+    event.listen(db.engine, "after_cursor_execute", note)
+    done = moderation.act_on_all(BY, campaign.id, HIDE, Filter(), "spam", NOW, may_remove=False)
+    event.remove(db.engine, "after_cursor_execute", note)
+    assert done.changed == 50
+    assert looked
+    assert not any(looked)
 
 
 def test_moderators_at_the_same_time_and_signers_among_them_keep_the_count_right(
