@@ -50,6 +50,8 @@ def ask(
     """
     if kind is Kind.BOOK and order.purpose is not Purpose.HAND_OVER:
         raise ValueError("a book is made to be handed over")
+    # Two who ask at once: the second waits here, and then finds what the first has asked for.
+    session.execute(select(Campaign.id).where(Campaign.id == campaign.id).with_for_update(key_share=True))
     clean(session, now)
     being_made = Export.state.in_([ExportState.WAITING, ExportState.MAKING])
     same = select(Export).where(Export.campaign_id == campaign.id, Export.kind == kind, being_made)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Barrier, Thread
 
 import openpyxl
 import pypdf
@@ -214,6 +215,22 @@ def test_asking_again_gives_the_one_that_is_being_made(ask: Ask, publish: Publis
         export, new = exports.ask(session, grace, other, Kind.CSV, HAND_OVER, datetime.now(UTC))
         assert new
         assert export.id != first
+
+
+def test_a_button_pressed_twice_at_once_makes_one_file(app: Flask, campaign: Campaign, ask: Ask) -> None:
+    together, asked = Barrier(6), set[int]()
+
+    def press() -> None:
+        with app.app_context():
+            together.wait()
+            asked.add(ask())
+
+    presses = [Thread(target=press) for _ in range(6)]
+    for thread in presses:
+        thread.start()
+    for thread in presses:
+        thread.join()
+    assert len(asked) == 1
 
 
 def test_a_book_is_never_for_ourselves(ask: Ask) -> None:
