@@ -90,7 +90,7 @@ def answer(error: HTTPException) -> ResponseReturnValue:
     known = {**WORDS, **manner.words}
     words = known.get(error.code) or known[error.code // 100 * 100]
     if request.headers.get("HX-Request") != "true":
-        response = make_response(render_template(manner.page, words=words))
+        response = make_response(render_template(manner.page, words=words, status=error.code))
     elif manner.noticed is None or request.endpoint in manner.noticed:
         response = make_response(render_template("errors/_notice.html", words=words))
         response.headers["HX-Retarget"] = "#notice"
