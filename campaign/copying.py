@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, NullPool, Table, create_engine, func, insert, select, text
+from sqlalchemy import URL, Connection, LargeBinary, NullPool, Table, create_engine, func, insert, select, text
 from sqlalchemy.orm import Session
 
 from campaign import desk_models  # noqa: F401 (its tables are copied too)
@@ -11,6 +11,8 @@ from campaign.models import Campaign
 
 ROWS = 1000
 """Rows held in memory at once."""
+LARGE_ROWS = 10
+"""The same of those that hold a part of a file, which is a megabyte."""
 
 
 class CopyError(Exception):
@@ -42,7 +44,8 @@ def _version(connection: Connection) -> str:
 
 def _copy_table(table: Table, source: Connection, session: Session) -> int:
     copied = 0
-    for rows in source.execution_options(yield_per=ROWS).execute(select(table)).mappings().partitions():
+    at_once = LARGE_ROWS if any(isinstance(column.type, LargeBinary) for column in table.columns) else ROWS
+    for rows in source.execution_options(yield_per=at_once).execute(select(table)).mappings().partitions():
         session.execute(insert(table), [dict(row) for row in rows])
         copied += len(rows)
     key = table.autoincrement_column

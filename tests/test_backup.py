@@ -13,9 +13,12 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskCliRunner
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, Engine, event, make_url
 
+from campaign import exports
+from campaign.extensions import db
 from campaign.settings import ROOT, Settings
 from tests.conftest import ADA, HTMX, PATH, SLUG, Serve, Sign, only_sqlite, run_on
 from tests.services import Node
@@ -158,6 +161,42 @@ def test_a_site_that_has_outgrown_its_machine_moves_to_postgresql_with_every_sig
     assert counted(shell.run(".venv/bin/flask campaigns check")) == 25
     node.stop()
     run_on(postgresql, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_files_that_were_made_move_too_and_no_more_than_ten_megabytes_of_them_at_once(
+    app: Flask, runner: FlaskCliRunner, empty_sqlite: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "source.sqlite"
+    source.write_bytes(empty_sqlite.read_bytes())
+    now = "2027-03-01 09:00:00.000000"
+    with sqlite3.connect(source) as connection:
+        connection.execute(
+            "INSERT INTO account (id, email, name, role, active, created_at, fs_uniquifier) "
+            f"VALUES (1, 'a@example.org', '', 'admin', 1, '{now}', 'a')"
+        )
+        connection.execute(
+            "INSERT INTO campaign SELECT 1, 's', 't', 'c', 's', 'a', 'l', 't', 's', '', '', 1, 'en', 'draft', "
+            f"NULL, NULL, '{now}', '{now}', 0, 'UTC', '', '', 0, 1"
+        )
+        connection.execute(
+            "INSERT INTO export VALUES "
+            f"(1, 1, 1, 'csv', '{{}}', 'ready', 0, 0, 25, '{now}', '{now}', '2099-01-01 00:00:00.000000', 0, '')"
+        )
+        connection.executemany("INSERT INTO export_chunk VALUES (1, ?, x'41')", [(number,) for number in range(25)])
+    connection.close()
+    held: list[int] = []
+
+    def note(_: object, _cursor: object, statement: str, parameters: object, *_more: object) -> None:
+        if statement.startswith("INSERT INTO export_chunk"):
+            held.append(len(parameters) if isinstance(parameters, list) else 1)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    said = runner.invoke(args=["copy-from", str(source)])
+    event.remove(Engine, "before_cursor_execute", note)
+    assert said.exit_code == 0, said.output
+    assert b"".join(exports.chunks(db.engine, 1)) == b"A" * 25
+    assert max(held) <= 10
+    assert sum(held) == 25
 
 
 def test_nothing_is_copied_over_what_is_there(
