@@ -21,8 +21,8 @@ from campaign.signature_table import Filter
 
 BATCH = 1000
 """Signatures in one transaction: signers get in between."""
-MOST = 100_000
-"""Signatures that one press of a button can change."""
+MOST = 50_000
+"""Signatures that one press of a button changes: its answer must come before the proxy gives up."""
 
 
 class Action(StrEnum):
@@ -105,7 +105,7 @@ def act(
 def act_on_all(
     by: Actor, campaign_id: int, action: Action, wanted: Filter, reason: str, now: datetime, *, may_remove: bool
 ) -> Done:
-    """Do it to all of the campaign's signatures that match, MOST at most, from the newest on.
+    """Do it to all of the campaign's signatures that match, from the newest on, until MOST are changed.
 
     In transactions of its own, BATCH at a time; each is an entry in the record.
 
@@ -116,14 +116,15 @@ def act_on_all(
     _check(action, reason, may_remove)
     if wanted.searches:
         search.catch_up()
-    done, before, left = Done(0, 0, ()), None, MOST
-    while left > 0:
+    done, before = Done(0, 0, ()), None
+    while done.changed < MOST:
         # Looked for before it is our turn to write: it takes longer than the change, and signers would wait for it.
-        page = signature_table.page(db.session(), campaign_id, wanted, before, size=min(BATCH, left))
-        if page.ids:
+        page = signature_table.page(db.session(), campaign_id, wanted, before, size=min(BATCH, MOST - done.changed))
+        ids = [entry.id for entry in page.entries if entry.standing in _FROM[action]]
+        if ids:
             with write_transaction() as session:
-                done += act(session, by, campaign_id, action, page.ids, reason, now, may_remove=may_remove)
-        left -= len(page.ids)
+                done += act(session, by, campaign_id, action, ids, reason, now, may_remove=may_remove)
+        done += Done(0, len(page.entries) - len(ids), ())
         before = page.next
         if before is None:
             break

@@ -213,11 +213,14 @@ def test_all_that_match_are_done_in_batches_and_undone_whole(
     assert counted(campaign) == 1000
 
 
-def test_all_that_match_end_somewhere(app: Flask, campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_that_match_end_somewhere_and_a_second_press_goes_on_from_there(
+    app: Flask, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(moderation, "BATCH", 100)
     monkeypatch.setattr(moderation, "MOST", 250)
     list(fake.sign(campaign.id, 400, NOW))
-    assert moderation.act_on_all(BY, campaign.id, HIDE, Filter(), "spam", NOW, may_remove=False).changed == 250
+    presses = [moderation.act_on_all(BY, campaign.id, HIDE, Filter(), "spam", NOW, may_remove=False) for _ in range(3)]
+    assert [press.changed for press in presses] == [250, 150, 0]
 
 
 def test_signers_do_not_wait_while_all_that_match_are_looked_for(

@@ -201,7 +201,7 @@ def _said(done: Done, what: str) -> str:
     words = f"{done.changed:,} {'signature' if done.changed == 1 else 'signatures'} {what}."
     if done.left:
         words += f" {done.left:,} left as {'it is' if done.left == 1 else 'they are'}."
-    if done.changed + done.left >= moderation.MOST:
+    if done.changed >= moderation.MOST:
         words += " That is as many as can be done at once; do it again for the rest."
     return words
 
