@@ -200,8 +200,10 @@ def export(slug: str) -> None:
 @signatures_group.command("forget-exports")
 def forget_exports() -> None:
     """Delete the files that the desk has made and that can't be fetched any more; it does so too when it makes one."""
+    now = datetime.now(UTC)
+    exports.sweep(now)
     with write_transaction() as session:
-        click.echo(f"{exports.clean(session, datetime.now(UTC))} deleted")
+        click.echo(f"{exports.clean(session, now)} deleted")
 
 
 @signatures_group.command("fake")

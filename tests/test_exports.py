@@ -18,7 +18,7 @@ import pypdf
 import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
-from sqlalchemy import create_engine, func, select, update
+from sqlalchemy import Engine, create_engine, event, func, select, update
 from sqlalchemy.exc import OperationalError
 
 from campaign import delivery, exporting, exports, fake
@@ -267,6 +267,28 @@ def test_the_operator_can_have_old_files_deleted(ask: Ask, runner: FlaskCliRunne
         session.execute(update(Export).where(Export.kind == "csv").values(expires_at=datetime.now(UTC)))
     assert runner.invoke(args=["signatures", "forget-exports"]).output == "1 deleted\n"
     assert db.session.scalars(select(Export.kind)).all() == ["pdf"]
+
+
+def test_signers_wait_for_no_more_than_a_few_pieces_of_an_old_file(
+    app: Flask, ask: Ask, runner: FlaskCliRunner
+) -> None:
+    old, deletions = ask(), list[str]()
+    with write_transaction() as session:
+        session.execute(update(Export).values(state=ExportState.READY, expires_at=datetime.now(UTC)))
+        session.add_all(ExportChunk(export_id=old, number=number, data=b"A") for number in range(10))
+
+    def note(_: object, _cursor: object, statement: str, *_more: object) -> None:
+        if statement.startswith("DELETE FROM export_chunk"):
+            deletions.append(statement)
+
+    event.listen(Engine, "after_cursor_execute", note)
+    said = runner.invoke(args=["signatures", "forget-exports"])
+    event.remove(Engine, "after_cursor_execute", note)
+    assert said.output == "1 deleted\n"
+    # Four, four and two; and what the last one finds, which is nothing.
+    assert len(deletions) == 4
+    assert "LIMIT" in deletions[0]
+    assert db.session.scalar(select(func.count()).select_from(ExportChunk)) == 0
 
 
 def test_who_asks_and_who_fetches_is_in_the_record(

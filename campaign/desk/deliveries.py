@@ -84,6 +84,7 @@ def page(campaign: Campaign) -> ResponseReturnValue:
     """The forms, and what was asked for in the last day."""
     now = datetime.now(UTC)
     if exports.needs_cleaning(db.session(), now):
+        exports.sweep(now)
         with write_transaction() as session:
             exports.clean(session, now)
     return _page(campaign, map(DeliveryForm, Purpose))
@@ -103,6 +104,7 @@ def ask(campaign: Campaign) -> ResponseReturnValue:
     form = next((form for form in forms if form.purpose == request.form.get("purpose")), forms[0])
     if not form.validate():
         return _page(campaign, forms), 422
+    exports.sweep(datetime.now(UTC))
     with write_transaction() as session:
         export, new = exports.ask(session, by(), campaign, Kind(form.kind.data), form.order(), datetime.now(UTC))
         export_id = export.id
