@@ -170,7 +170,7 @@ def test_a_killed_maker_is_noticed_and_the_file_is_made_again(
     list(fake.sign(campaign.id, 5000, datetime.now(UTC)))
     export_id = ask(Kind.BOOK)
     maker = start(export_id)
-    wait_for(lambda: export_of(export_id).state is ExportState.MAKING and any(room.iterdir()))
+    wait_for(lambda: export_of(export_id).state is ExportState.MAKING and any(room.glob("campaign-export-*")))
     os.kill(maker.pid, signal.SIGKILL)
     maker.wait(timeout=30)
     export = export_of(export_id)
