@@ -54,12 +54,12 @@ class Target:
     """A form to send."""
 
 
-def load(*targets: Target, connections: int) -> list[Rate]:
-    """The medians of RUNS runs of SECONDS seconds at each target.
+def load(*targets: Target, connections: int, runs: int = RUNS) -> list[Rate]:
+    """The medians of so many runs of SECONDS seconds at each target.
 
     The targets take turns, so that what else the machine does falls on all of them.
     """
-    turns = [[_run(target, connections) for target in targets] for _ in range(RUNS)]
+    turns = [[_run(target, connections) for target in targets] for _ in range(runs)]
     return [_median([turn[number] for turn in turns]) for number in range(len(targets))]
 
 
