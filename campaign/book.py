@@ -24,6 +24,7 @@ from babel.numbers import format_decimal
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
+from campaign import book_words
 from campaign.binding import Part, bind
 from campaign.models import Campaign
 from campaign.settings import ROOT
@@ -135,7 +136,7 @@ class _Maker:
         content = {
             "addressees": [spelled(line) for line in campaign.addressees.splitlines()],
             "count": spelled(self._number(count)),
-            "signatures": "signature" if count == 1 else "signatures",
+            "signatures": spelled(book_words.signatures(count, campaign.language)),
             "period": spelled(" – ".join(days)),
             "date": spelled(self._date(self._now)),
             "letter": [self._node(node) for node in letter.children],
@@ -155,7 +156,7 @@ class _Maker:
     def feet(self, pages: int, folder: Path) -> Path:
         """As many pages with nothing on them but, from the second on, which of how many they are."""
         all_pages = self._number(pages)
-        numbers = [f"{self._number(page)} of {all_pages}" for page in range(2, pages + 1)]
+        numbers = [f"{self._number(page)} / {all_pages}" for page in range(2, pages + 1)]
         file = folder / "feet.pdf"
         self._write(self._compiler({"feet": ["", *map(self._coverage.spelled, numbers)]}), file, tagged=False)
         return file

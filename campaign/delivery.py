@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Engine, Row, and_, func, select, tuple_
 from sqlalchemy.orm import Session
 
-from campaign import sources
+from campaign import book_words, sources
 from campaign.models import Campaign, Signature, SignatureState, display_name
 from campaign.places import countries
 
@@ -145,13 +145,14 @@ def _word(value: Cell | bool) -> Cell:
 def entries(engine: Engine, campaign: Campaign, of: Snapshot) -> Iterator[tuple[str, str]]:
     """Name and place of each for the book, the country as the campaign's language calls it."""
     everybody, names = names_everybody(campaign, Purpose.HAND_OVER), countries(campaign.language)
+    anonymous = book_words.anonymous(campaign.language)
     for chunk in signatures(engine, of):
         for row in chunk:
             country = names.get(row.country, row.country)
             if row.anonymous and not everybody:
-                yield display_name(row.name, anonymous=True), country
+                yield anonymous, country
                 continue
-            mark = " (anonymous)" if row.anonymous else ""
+            mark = f" ({anonymous})" if row.anonymous else ""
             yield row.name + mark, ", ".join(part for part in (row.city, row.region, country) if part)
 
 

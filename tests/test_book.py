@@ -11,7 +11,7 @@ import pypdf
 import pytest
 import typst
 
-from campaign import book
+from campaign import book, book_words
 from campaign.book import Book, Entry
 from campaign.models import Campaign
 
@@ -107,9 +107,9 @@ def test_every_signatory_is_in_it_once_in_order_and_pages_are_numbered(
     assert make.book == Book(pages=len(pages), signatories=2000, spelled_out=0)
     assert make.told[-1] == 2000
     assert make.told == sorted(make.told)
-    assert not re.search(r"\d of \d", pages[0])
+    assert not re.search(r"\d / \d", pages[0])
     for number, page in enumerate(pages[1:], 2):
-        assert page.endswith(f"{number} of {len(pages)}")
+        assert page.endswith(f"{number} / {len(pages)}")
     on_a_page = [len(re.findall("Signer", page)) for page in pages[3:-1]]
     assert len(set(on_a_page)) == 1, "no page but the last has room left"
 
@@ -121,7 +121,7 @@ def test_one_part_or_many_give_the_same_pages(make: Maker, monkeypatch: pytest.M
 
 
 def test_a_campaign_that_nobody_has_signed_has_a_book_too(make: Maker) -> None:
-    assert [text_of(page) for page in make([]).pages][2:] == ["0 signatures 3 of 3"]
+    assert [text_of(page) for page in make([]).pages][2:] == ["0 signatures 3 / 3"]
 
 
 def test_one_signature_is_not_some_signatures(make: Maker) -> None:
@@ -235,3 +235,24 @@ def test_a_name_as_long_as_may_be_stays_whole_and_alone(make: Maker) -> None:
 def test_nothing_else_is_left_in_the_folder(make: Maker) -> None:
     make(many(3))
     assert [file.name for file in make.file.parent.iterdir()] == ["book.pdf"]
+
+
+@pytest.mark.parametrize(
+    ("language", "number", "words"),
+    [
+        ("de", 1, "1 Unterschrift "),
+        ("de-AT", 2, "2 Unterschriften "),
+        ("pl", 3, "3 podpisy "),
+        ("pl", 5, "5 podpisów "),
+        ("ru", 21, "21 подпись "),
+        ("sw", 2, "2 signatures "),
+    ],
+)
+def test_what_is_counted_is_said_in_the_campaigns_language(make: Maker, language: str, number: int, words: str) -> None:
+    assert text_of(make(many(number), language=language).pages[2]).startswith(words)
+
+
+def test_every_language_of_ours_has_a_word_for_every_number() -> None:
+    for language in book_words._WORDS:
+        assert all(book_words.signatures(number, language) for number in range(200))
+        assert book_words.anonymous(language)

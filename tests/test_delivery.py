@@ -159,14 +159,14 @@ def test_no_statement_skips_rows_by_counting_them(campaign: Campaign, monkeypatc
     assert not [statement for statement in said if "OFFSET" in statement.replace("LIMIT ? OFFSET ?", "")]
 
 
-def test_the_books_entries_name_the_country_in_the_campaigns_language(publish: Publish, sign: Sign) -> None:
+def test_the_books_entries_are_in_the_campaigns_language(publish: Publish, sign: Sign) -> None:
     sign()
     sign(name="Grace Hopper", email="grace@example.org", anonymous="y", country="FR")
     campaign = publish(language="de")
     entries = list(delivery.entries(db.engine, campaign, delivery.snapshot(db.session(), campaign.id)))
     assert entries == [
         ("Ada Lovelace", "Los Angeles, California, Vereinigte Staaten"),
-        ("Anonymous", "Frankreich"),
+        ("Anonym", "Frankreich"),
     ]
     campaign.deliver_anonymous = True
     entries = list(delivery.entries(db.engine, campaign, delivery.snapshot(db.session(), campaign.id)))
