@@ -170,7 +170,7 @@ def test_the_books_entries_are_in_the_campaigns_language(publish: Publish, sign:
     ]
     campaign.deliver_anonymous = True
     entries = list(delivery.entries(db.engine, campaign, delivery.snapshot(db.session(), campaign.id)))
-    assert entries[1][0] == "Grace Hopper (anonymous)"
+    assert entries[1][0] == "Grace Hopper (Anonym)"
 
 
 NOON = datetime(2027, 3, 1, 12, 0, tzinfo=UTC)
