@@ -3,14 +3,18 @@
 import re
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from html import unescape
 from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
 from passlib.totp import TOTP
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from campaign.desk_models import DeskSession
+from campaign.extensions import write_transaction
 from tests.conftest import Visitor
 
 PASSWORD = "correct horse battery"  # noqa: S105 (nobody has it)
@@ -109,3 +113,16 @@ def sign_in(client: FlaskClient, person: Person) -> None:
     assert answer.status_code == 302, answer.text
     answer = enter_code(client, person.code())
     assert answer.location.endswith("/desk/arrive"), answer.text
+
+
+def is_in(client: AtDesk) -> bool:
+    """Whether somebody is signed in there."""
+    return client.get("/desk/account").status_code == 200
+
+
+def later(by: timedelta) -> None:
+    """As if that much time had gone by since everybody last did something."""
+    with write_transaction() as session:
+        for each in session.scalars(select(DeskSession)):
+            each.seen_at -= by
+            each.began_at -= by

@@ -3,22 +3,16 @@
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from threading import Barrier
-from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import pytest
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
-from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 from sqlalchemy import select, update
 
 from campaign.desk_models import Account, DeskSession, Record, Role
 from campaign.extensions import db, write_transaction
-from campaign.models import Campaign
-from campaign.settings import Settings
-from tests.conftest import HTMX, PATH
 from tests.desk.conftest import AtDeskAs
 from tests.desk.people import (
     PASSWORD,
@@ -29,30 +23,12 @@ from tests.desk.people import (
     enter_code,
     enter_password,
     invitation,
-    set_up_app,
+    is_in,
     sign_in,
     token_of,
 )
 
 Invited = Callable[[Role], Person]
-
-
-def is_in(client: AtDesk) -> bool:
-    return client.get("/desk/account").status_code == 200
-
-
-def later(by: timedelta) -> None:
-    """As if that much time had gone by since everybody last did something."""
-    with write_transaction() as session:
-        for each in session.scalars(select(DeskSession)):
-            each.seen_at -= by
-            each.began_at -= by
-
-
-def test_who_is_invited_sets_a_password_and_an_app_and_is_in(at_desk: AtDeskAs) -> None:
-    page = at_desk(Role.ADMIN).get("/desk/account")
-    assert page.status_code == 200
-    assert "Grace Hopper" in page.text
 
 
 def test_the_first_thing_shown_is_how_to_get_in_without_the_app(app: Flask, at_desk: AtDeskAs) -> None:
@@ -61,97 +37,6 @@ def test_the_first_thing_shown_is_how_to_get_in_without_the_app(app: Flask, at_d
     page = client.post("/desk/account/recovery-codes", data={"generate_new_codes": "y"}).text
     assert len(re.findall(r"<li><code>", page)) == 10
     assert client.get("/desk/arrive").location == "/desk/"
-
-
-def test_an_invitation_works_once(app: Flask) -> None:
-    link = invitation(app, "grace@example.org", "organiser")
-    assert accept(browser(app), link).status_code == 303
-    assert browser(app).get(link).status_code == 410
-
-
-def test_of_two_who_have_the_same_link_open_one_gets_the_account(app: Flask) -> None:
-    link = invitation(app, "grace@example.org", "organiser")
-    first, second = browser(app), browser(app)
-    form = {"name": "Mallory", "password": "another long password", "again": "another long password"}
-    token = token_of(second.get(link).text)
-    assert accept(first, link).status_code == 303
-    assert second.post(link, data=form | {"csrf_token": token}).status_code == 410
-    assert enter_password(browser(app), "grace@example.org").status_code == 302
-
-
-def test_of_two_who_accept_in_the_same_moment_one_gets_the_account(app: Flask) -> None:
-    for n in range(5):
-        link = invitation(app, f"grace-{n}@example.org", "organiser")
-        both = [browser(app), browser(app)]
-        tokens = [token_of(client.get(link).text) for client in both]
-        together = Barrier(2)
-
-        def send(client: AtDesk, token: str, link: str = link, together: Barrier = together) -> int:
-            together.wait()
-            form = {"csrf_token": token, "name": "Grace", "password": PASSWORD, "again": PASSWORD}
-            return client.post(link, data=form).status_code
-
-        with ThreadPoolExecutor(2) as threads:
-            assert sorted(threads.map(send, both, tokens)) == [303, 410]
-
-
-class Yesterday(TimestampSigner):
-    """Signs as it did a day and a second ago."""
-
-    def get_timestamp(self) -> int:
-        return super().get_timestamp() - 24 * 3600 - 1
-
-
-def test_an_invitation_is_stale_after_a_day_and_after_the_next_one(app: Flask, settings: Settings) -> None:
-    old = invitation(app, "grace@example.org", "organiser")
-    new = invitation(app, "Grace@Example.org ", "admin")
-    assert browser(app).get(old).status_code == 410
-    assert browser(app).get(new).status_code == 200
-    with write_transaction() as session:
-        account = session.scalars(select(Account)).one()
-        assert account.role is Role.ADMIN
-        told = [account.id, account.fs_uniquifier]
-
-    stale = URLSafeTimedSerializer(settings.secret_key, salt="invitation", signer=Yesterday).dumps(told)
-    assert browser(app).get(f"/desk/invitation?key={stale}").status_code == 410
-    forged = URLSafeTimedSerializer("x" * 32, salt="invitation").dumps(told)
-    assert browser(app).get(f"/desk/invitation?key={forged}").status_code == 410
-
-
-@pytest.mark.parametrize(
-    ("fields", "words"),
-    [
-        ({"name": ""}, "Enter your name"),
-        ({"name": "Gr\0ce"}, "a character that can’t be shown"),
-        ({"password": "short", "again": "short"}, "12 characters or more"),
-        ({"again": "something else"}, "The two passwords are not the same"),
-    ],
-)
-def test_what_is_wrong_with_an_acceptance_is_said_and_the_password_not_shown(
-    app: Flask, fields: dict[str, str], words: str
-) -> None:
-    link, client = invitation(app, "grace@example.org", "organiser"), browser(app)
-    form = {"csrf_token": token_of(client.get(link).text), "name": "Grace", "password": PASSWORD, "again": PASSWORD}
-    answer = client.post(link, data=form | fields)
-    assert answer.status_code == 422
-    assert words in answer.text
-    assert PASSWORD not in answer.text
-
-
-def test_nobody_can_make_themselves_an_account_or_an_admin(app: Flask) -> None:
-    link, client = invitation(app, "grace@example.org", "observer"), browser(app)
-    form = {"csrf_token": token_of(client.get(link).text), "name": "Grace", "password": PASSWORD, "again": PASSWORD}
-    client.post(link, data=form | {"role": "admin", "email": "root@example.org", "active": "y", "id": "1"})
-    account = db.session.scalars(select(Account)).one()
-    assert (account.email, account.role) == ("grace@example.org", Role.OBSERVER)
-    assert browser(app).get("/desk/register").status_code == 404
-
-
-@pytest.mark.parametrize(("email", "said"), [("nobody", "an email address"), ("", "an email address")])
-def test_the_command_says_what_is_wrong_with_an_address(app: Flask, email: str, said: str) -> None:
-    answer = app.test_cli_runner().invoke(args=["organisers", "invite", email])
-    assert answer.exit_code == 1
-    assert said in answer.output
 
 
 def test_without_the_second_factor_nobody_is_in(app: Flask, invited: Invited) -> None:
@@ -167,17 +52,6 @@ def test_before_the_app_is_set_up_nobody_is_in(app: Flask) -> None:
     accept(client, invitation(app, "grace@example.org", "admin"))
     assert enter_password(client, "grace@example.org").location == "/desk/account/app"
     assert not is_in(client)
-
-
-def test_a_copy_of_the_first_sign_ins_cookie_sets_up_no_other_app(app: Flask) -> None:
-    person, client, thief = Person("grace@example.org"), browser(app), browser(app)
-    accept(client, invitation(app, person.email, "admin"))
-    enter_password(client, person.email)
-    cookie = client.get_cookie("desk", path="/desk")
-    assert cookie
-    set_up_app(client, person)
-    thief.set_cookie("desk", cookie.value, path="/desk")
-    assert thief.get("/desk/account/app").location == "/desk/sign-in"
 
 
 def test_looking_at_no_page_of_signing_in_signs_out(at_desk: AtDeskAs) -> None:
@@ -256,126 +130,6 @@ def test_of_two_who_send_the_same_recovery_code_at_once_one_is_let_in(app: Flask
     assert sorted(map(is_in, both)) == [False, True]
 
 
-def test_a_cookie_that_was_copied_is_worth_nothing_after_signing_out(app: Flask, at_desk: AtDeskAs) -> None:
-    client, thief = at_desk(Role.ADMIN), browser(app)
-    cookie = client.get_cookie("desk", path="/desk")
-    assert cookie
-    thief.set_cookie("desk", cookie.value, path="/desk")
-    assert is_in(thief)
-    client.post("/desk/sign-out")
-    assert not is_in(client)
-    assert not is_in(thief)
-
-
-def test_the_cookie_is_for_the_desk_alone_and_for_no_script(app: Flask, campaign: Campaign) -> None:
-    cookie = browser(app).get("/desk/sign-in").headers["Set-Cookie"]
-    for words in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/desk"):
-        assert words in cookie
-    for words in ("Domain", "Expires", "Max-Age"):
-        assert words not in cookie
-
-
-def test_the_public_site_sets_no_cookie_and_takes_none(app: Flask, at_desk: AtDeskAs, campaign: Campaign) -> None:
-    client = at_desk(Role.ADMIN)
-    answer = client.get(PATH)
-    assert "Set-Cookie" not in answer.headers
-    assert answer.data == browser(app).get(PATH).data
-
-
-def test_nobody_can_ask_to_be_remembered(app: Flask, invited: Invited) -> None:
-    client, person = browser(app), invited(Role.ADMIN)
-    enter_password(client, person.email, remember="y")
-    answer = enter_code(client, person.code())
-    assert [cookie.split("=")[0] for cookie in answer.headers.getlist("Set-Cookie")] == ["desk"]
-
-
-def test_an_admin_is_signed_out_after_half_an_hour_of_doing_nothing(at_desk: AtDeskAs) -> None:
-    admin, organiser = at_desk(Role.ADMIN), at_desk(Role.ORGANISER)
-    later(timedelta(minutes=29))
-    assert is_in(admin)
-    later(timedelta(minutes=29))
-    assert is_in(admin)
-    later(timedelta(minutes=31))
-    assert not is_in(admin)
-    assert is_in(organiser)
-
-
-def test_everybody_is_signed_out_after_twelve_hours(at_desk: AtDeskAs) -> None:
-    client = at_desk(Role.OBSERVER)
-    later(timedelta(hours=11, minutes=59))
-    assert is_in(client)
-    later(timedelta(minutes=2))
-    assert not is_in(client)
-
-
-def test_one_sees_where_one_is_signed_in_and_can_end_it(app: Flask, invited: Invited) -> None:
-    person, here, there = invited(Role.ORGANISER), browser(app), browser(app)
-    there.environ_base["HTTP_USER_AGENT"] = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
-    for client in (here, there):
-        sign_in(client, person)
-    page = here.get("/desk/account").text
-    assert "Firefox on Linux" in page
-    ended = re.findall(r'name="session" value="([0-9a-f]{64})"', page)
-    assert len(ended) == 2  # Of the test's own set-up, and the one there.
-    here.post("/desk/account/sessions")
-    assert is_in(here)
-    assert not is_in(there)
-
-
-def test_nobody_can_end_somebody_elses_session(at_desk: AtDeskAs) -> None:
-    victim = at_desk(Role.ORGANISER)
-    digest = db.session.scalars(select(DeskSession.digest)).one()
-    at_desk(Role.ADMIN).post("/desk/account/sessions", data={"session": digest})
-    assert is_in(victim)
-
-
-def test_a_changed_password_ends_the_other_sessions(app: Flask, invited: Invited) -> None:
-    person, here, there = invited(Role.ORGANISER), browser(app), browser(app)
-    for client in (here, there):
-        sign_in(client, person)
-    form = {
-        "password": PASSWORD,
-        "new_password": "another long password",
-        "new_password_confirm": "another long password",
-    }
-    answer = here.post("/desk/account/password", data=form)
-    assert answer.status_code == 302, answer.text
-    assert is_in(here)
-    assert not is_in(there)
-    assert enter_password(browser(app), person.email).status_code == 422
-    assert enter_password(browser(app), person.email, "another long password").status_code == 302
-    assert "account.password" in db.session.scalars(select(Record.action)).all()
-
-
-def test_a_changed_role_ends_the_sessions(at_desk: AtDeskAs) -> None:
-    client = at_desk(Role.ORGANISER)
-    admin = at_desk(Role.ADMIN)
-    admin.post("/desk/accounts/1", data={"role": "observer", "active": "y"})
-    assert not is_in(client)
-    assert is_in(admin)
-
-
-def test_a_closed_account_is_out_and_stays_out(app: Flask, invited: Invited, at_desk: AtDeskAs) -> None:
-    person, client = invited(Role.ORGANISER), browser(app)
-    sign_in(client, person)
-    at_desk(Role.ADMIN).post("/desk/accounts/1", data={"role": "organiser"})
-    assert not is_in(client)
-    answer = enter_password(browser(app), person.email)
-    assert answer.status_code == 422
-    assert "don’t belong together" in answer.text
-
-
-def test_who_has_lost_everything_is_invited_again_and_begins_anew(app: Flask, invited: Invited) -> None:
-    person, client = invited(Role.ORGANISER), browser(app)
-    sign_in(client, person)
-    link = invitation(app, person.email, "organiser")
-    assert not is_in(client)
-    assert enter_password(browser(app), person.email).status_code == 422
-    assert accept(client, link).status_code == 303
-    assert enter_password(client, person.email).location == "/desk/account/app"
-    assert set_up_app(client, person).location.endswith("/desk/arrive")
-
-
 @pytest.mark.parametrize("key", ["email", "code"])
 def test_who_tries_too_often_must_wait(app: Flask, invited: Invited, key: str) -> None:
     person, client = invited(Role.ADMIN), browser(app)
@@ -397,14 +151,6 @@ def test_an_address_in_other_letters_gives_no_more_tries(app: Flask, invited: In
     domains = ["example.org", "EXAMPLE.org", "example\u3002org", *wide] * 2
     answers = [enter_password(browser(app), f"{name}@{domain}", "wrong password") for domain in domains]
     assert [answer.status_code for answer in answers[14:]] == [429] * 6
-
-
-def test_who_tries_no_address_keeps_nobody_from_accepting(app: Flask) -> None:
-    for _ in range(16):
-        assert enter_password(browser(app), "").status_code == 422
-    client = browser(app)
-    client.environ_base["REMOTE_ADDR"] = "203.0.113.9"
-    assert accept(client, invitation(app, "grace@example.org", "organiser")).status_code == 303
 
 
 @pytest.mark.parametrize("key", ["known", "unknown"])
@@ -480,17 +226,6 @@ def test_the_last_admin_stays(at_desk: AtDeskAs) -> None:
     assert is_in(admin)
 
 
-def test_an_admin_invites_from_the_desk_and_the_link_works(app: Flask, at_desk: AtDeskAs) -> None:
-    admin = at_desk(Role.ADMIN)
-    page = admin.post("/desk/accounts", data={"email": "new@example.org", "role": "moderator"}).text
-    link = re.search(r'readonly value="([^"]+)"', page)
-    assert link
-    assert accept(browser(app), "/" + link[1].split("/", 3)[3]).status_code == 303
-    answer = admin.post("/desk/accounts", data={"email": "nonsense", "role": "moderator"})
-    assert answer.status_code == 422
-    assert 'value="nonsense"' in answer.text
-
-
 def test_no_secret_is_in_the_database_or_the_record(app: Flask, at_desk: AtDeskAs, invited: Invited) -> None:
     person = invited(Role.ADMIN)
     account = db.session.scalars(select(Account)).one()
@@ -509,40 +244,3 @@ def test_the_record_can_only_be_added_to(app: Flask, at_desk: AtDeskAs) -> None:
     for statement in (update(Record).values(actor="nobody"), Record.__table__.delete()):  # type: ignore[attr-defined]
         with pytest.raises(Exception, match="only added to"), write_transaction() as session:
             session.execute(statement)
-
-
-def test_who_is_signed_out_while_they_write_loses_nothing(app: Flask, invited: Invited, campaign: Campaign) -> None:
-    person, client = invited(Role.ADMIN), browser(app)
-    sign_in(client, person)
-    token = client.token()
-    later(timedelta(minutes=31))
-    form = {"csrf_token": token, "email": "typed@example.org", "role": "observer"}
-    answer = client.post("/desk/accounts", data=form)
-    assert answer.status_code == 401
-    sign_in(client, person)
-    kept = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', answer.text))
-    assert kept == form
-    assert "typed@example.org" in client.post("/desk/accounts", data=kept).text
-
-
-def test_an_open_page_that_asks_by_itself_keeps_nobody_signed_in(app: Flask, at_desk: AtDeskAs) -> None:
-    # What is live says so at the door; the pages of a campaign that do have tests of their own.
-    desk: Flask = app.extensions["desk"].app
-    client = at_desk(Role.ADMIN)
-    view: Any = desk.view_functions["accounts.own"]
-    later(timedelta(minutes=20))
-    view.live = True
-    assert is_in(client)
-    later(timedelta(minutes=11))
-    assert not is_in(client)
-
-
-def test_an_open_page_is_told_that_its_person_is_signed_out_and_stays_as_it_is(
-    app: Flask, at_desk: AtDeskAs, campaign: Campaign
-) -> None:
-    client = at_desk(Role.ADMIN)
-    later(timedelta(minutes=31))
-    answer = client.get("/desk/campaigns/save-the-park/figures/live", headers=HTMX)
-    assert answer.status_code == 401
-    assert answer.headers["HX-Retarget"] == "#notice"
-    assert "still here" in answer.text
