@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route, sync_playwright
 
 from campaign.settings import HTMX_URL, ROOT
-from tests.conftest import Server
+from tests.conftest import Serve, Server
 
 OpenPage = Callable[..., Page]
 
@@ -23,6 +23,13 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def server(serve: Serve, request: pytest.FixtureRequest) -> Server:
+    """One that serves by a single worker, with the settings of the test's mark `settings`: browsers take the cores."""
+    mark = request.node.get_closest_marker("settings")
+    return serve(**{"WEB_CONCURRENCY": "1"} | (mark.kwargs if mark else {}))
 
 
 @pytest.fixture
