@@ -150,13 +150,16 @@ def _kept_in(folder: Path) -> list[str]:
         if lines := file.read_text(encoding="utf-8").splitlines():
             return lines
     lines = _listed()
-    # Where it can't be written, it is made anew at the next start.
-    with suppress(OSError), NamedTemporaryFile("w", dir=folder, encoding="utf-8") as aside:
-        aside.write("\n".join(lines))
-        aside.flush()
-        # Under its name only when it is whole: others may start at the same time.
-        file.unlink(missing_ok=True)
-        os.link(aside.name, file)
+    # Where it can't be written, it is made anew at the next start. The folder is not there yet, where all that would be
+    # kept in it is set.
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", dir=folder, encoding="utf-8") as aside:
+            aside.write("\n".join(lines))
+            aside.flush()
+            # Under its name only when it is whole: others may start at the same time.
+            file.unlink(missing_ok=True)
+            os.link(aside.name, file)
     return lines
 
 

@@ -114,6 +114,8 @@ def test_the_list_of_zip_codes_is_made_once_and_kept_whole_for_the_next_start(
     monkeypatch.setattr(places, "_us_places", [])
     assert places.load(tmp_path) == made
     assert kept.read_text(encoding="utf-8").splitlines() == made
-    # A folder that can't be written to, or is not there, costs a second and no more.
-    monkeypatch.setattr(places, "_us_places", [])
-    assert places.load(tmp_path / "nothing") == made
+    # A folder that is not there yet is made; one that can't be made costs a second and no more.
+    for folder in (tmp_path / "new" / "folder", kept / "in a file"):
+        monkeypatch.setattr(places, "_us_places", [])
+        assert places.load(folder) == made
+    assert len(list((tmp_path / "new" / "folder").iterdir())) == 1
