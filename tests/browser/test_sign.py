@@ -35,7 +35,7 @@ def test_one_signs_without_a_reload_and_is_thanked_in_the_forms_place(open_page:
     assert names(page)[0] == "Ada Lovelace"
     expect(page.locator("#recent .place").first).to_have_text("Los Angeles, California, US")
     # Count and progress follow with the next asking, which also gives the entry its place in the list for good.
-    expect(page.locator("#count strong")).to_have_text("1")
+    expect(page.locator("#count strong")).to_have_text("1", timeout=25_000)
     expect(page.locator("#recent li[id]")).to_have_count(1)
     expect(page.locator("progress")).to_have_js_property("value", 1)
     assert names(page) == ["Ada Lovelace"]
@@ -49,7 +49,7 @@ def test_another_persons_signature_appears_in_an_open_tab(open_page: OpenPage) -
     heading = watching.get_by_role("heading", name="Recent Signatories").element_handle()
     sign(open_page(), name="Grace Hopper", email="grace@example.org")
     expect(watching.locator("#recent .name")).to_have_text("Grace Hopper", timeout=(feed.QUIET_SECONDS + 10) * 1000)
-    expect(watching.locator("#count strong")).to_have_text("1")
+    expect(watching.locator("#count strong")).to_have_text("1", timeout=25_000)
     expect(watching.locator("#announcer")).to_have_text("1 person has signed this letter.")
     assert watching.evaluate("window.marker") == "still here"
     assert heading is not None
@@ -345,7 +345,7 @@ def test_a_signature_that_was_stored_though_the_answer_was_lost_is_counted_once(
     page.unroute(lost)
     page.get_by_role("button", name=TAKE_ACTION).click()
     expect(page.get_by_role("heading", name="Thank You!")).to_be_visible()
-    expect(page.locator("#count strong")).to_have_text("1")
+    expect(page.locator("#count strong")).to_have_text("1", timeout=25_000)
     assert len(stored()) == 1
 
 
