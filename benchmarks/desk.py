@@ -98,7 +98,8 @@ def _set_a_few_apart(campaign_id: int) -> int:
     with write_transaction() as session:
         of_campaign = select(func.max(Signature.id)).where(Signature.campaign_id == campaign_id)
         last = session.scalar(of_campaign) or 0
-        for one in (5, last // 10, last // 2 + 7, last - 7):
+        # As many as must have come by a word before it is shown.
+        for one in (5, last // 10, last // 5, last // 3, last // 2 + 7, last - 7):
             apart = {
                 "name": "Zoë Kieber",
                 "country": "LI",

@@ -3,6 +3,7 @@
 So the public site has none of its sessions, its hooks and its memory.
 """
 
+import gc
 import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,10 @@ class Desk:
             with self._loading:
                 if self._app is None:
                     self._app = self._load()
+                    if gc.get_freeze_count():
+                        # As gunicorn.conf.py does with the site: what stays is not looked through for garbage again and
+                        # again, which signers and readers would wait for.
+                        gc.freeze()
         return self._app
 
     @property
