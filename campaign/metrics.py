@@ -11,8 +11,9 @@ import shutil
 import socket
 import tempfile
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from http.server import HTTPServer
+from pathlib import Path
 from typing import Any
 
 from campaign.settings import SettingError
@@ -123,16 +124,31 @@ def answer() -> None:
     from prometheus_client import CollectorRegistry, MetricsHandler
     from prometheus_client.multiprocess import MultiProcessCollector
 
+    class Together(MultiProcessCollector):
+        def collect(self) -> Any:
+            """Add up what all have written, also while a worker is beginning or ending."""
+            return self.merge(_with_numbers(os.environ["PROMETHEUS_MULTIPROC_DIR"]))  # type: ignore[no-untyped-call]
+
     class Answer(MetricsHandler):
         registry = CollectorRegistry()
         # Seconds for which one who connects and asks nothing holds up the next.
         timeout = 5
 
-    MultiProcessCollector(Answer.registry)  # type: ignore[no-untyped-call]
+    Together(Answer.registry)  # type: ignore[no-untyped-call]
     server = _QuietServer(_on.listener.getsockname(), Answer, bind_and_activate=False)
     server.socket.close()
     server.socket = _on.listener
     threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+def _with_numbers(folder: str) -> list[str]:
+    """The files of numbers; a worker's is empty for a moment when it begins, and gone when it has ended."""
+    files = []
+    for file in Path(folder).glob("*.db"):
+        with suppress(FileNotFoundError):
+            if file.stat().st_size:
+                files.append(str(file))
+    return files
 
 
 class _QuietServer(HTTPServer):

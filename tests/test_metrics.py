@@ -99,6 +99,13 @@ def test_an_operator_sees_what_became_of_those_who_wanted_to_sign(measured: Meas
     assert numbers["campaign_write_queue",] == 0
 
 
+def test_the_numbers_are_there_while_a_worker_is_just_beginning_to_count(measured: Measured) -> None:
+    ask(f"{measured.server.url}/healthz")
+    (folder,) = measured.temporary.iterdir()
+    (folder / "counter_1.db").touch()
+    assert measured.read()["campaign_requests_total", "GET", "/healthz", "200"] >= 1
+
+
 def test_what_a_worker_has_counted_outlives_it(measured: Measured) -> None:
     while not measured.both_workers_have_counted():
         ask(f"{measured.server.url}/healthz")
