@@ -165,7 +165,12 @@ def _forget(engine: Engine, export_id: int) -> None:
 @contextmanager
 def _folder() -> Iterator[Path]:
     """A folder on the disk for as long as this lasts; those of makers that were killed go too."""
-    for left in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*-*"):
+    try:
+        folder = Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        # Python has found no folder that takes a file.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+    for left in folder.glob(f"{_FOLDER}*-*"):
         maker = left.name.removeprefix(_FOLDER).partition("-")[0]
         if maker.isdigit() and not _runs(int(maker)):
             shutil.rmtree(left, ignore_errors=True)

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,7 @@ from campaign.models import Campaign, Signature
 from campaign.record import Actor, actor
 from campaign.settings import Settings
 from tests.conftest import Publish, Sign
+from tests.faults.disk import small_disk
 
 HAND_OVER = delivery.order(Purpose.HAND_OVER, delivery.COLUMNS[Purpose.HAND_OVER])
 OURS = delivery.order(Purpose.OURS, delivery.COLUMNS[Purpose.OURS], only_updates=True)
@@ -324,6 +326,32 @@ def test_one_that_can_not_be_made_says_so(app: Flask, ask: Ask, caplog: pytest.L
     assert export_of(export_id).state is ExportState.FAILED
     assert export_of(export_id).fault == "That should not happen. The site’s log says more."
     assert "could not be made" in caplog.text
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_on_a_small_disk_it_says_that_there_was_no_room_and_elsewhere_it_is_made(
+    campaign: Campaign, ask: Ask, make: Make, room: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind
+) -> None:
+    list(fake.sign(campaign.id, 10_000, datetime.now(UTC)))
+    with small_disk(kilobytes=256) as disk:
+        monkeypatch.setenv("TMPDIR", str(disk.outside))
+        export = make(ask(kind))
+        assert (export.state, export.fault) == (ExportState.FAILED, "There was no room for it on the site’s machine.")
+        assert list(disk.outside.iterdir()) == [], "what was begun is gone"
+    monkeypatch.setenv("TMPDIR", str(room))
+    assert make(ask(kind)).state is ExportState.READY
+
+
+def test_with_no_room_at_all_it_says_so_too(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    with small_disk(kilobytes=256) as disk:
+        disk.fill()
+        # Python looks through these for one that takes a file.
+        monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(disk.outside)])
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        export_id = ask()
+        exporting.make(db.engine, export_id, "Friends")
+    assert export_of(export_id).state is ExportState.FAILED
+    assert export_of(export_id).fault == "There was no room for it on the site’s machine."
 
 
 def test_a_database_that_is_away_ends_it_quietly(caplog: pytest.LogCaptureFixture) -> None:

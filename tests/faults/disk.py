@@ -50,10 +50,10 @@ class Disk:
 
 
 @contextmanager
-def small_disk(megabytes: int) -> Iterator[Disk]:
+def small_disk(kilobytes: int) -> Iterator[Disk]:
     """A disk of that size. Root mounts it; anybody else does so in a mount namespace of their own."""
     folder = Path(tempfile.mkdtemp(prefix="campaign-disk-"))
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=1777", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k,mode=1777", "tmpfs", str(folder)]
     try:
         if os.geteuid() == 0:
             yield from _mounted_by_root(folder, mount)

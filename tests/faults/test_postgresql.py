@@ -54,7 +54,7 @@ def test_while_postgresql_is_read_only_signers_are_told_so_and_can_sign_afterwar
 
 @pytest.fixture
 def disk() -> Iterator[Disk]:
-    with small_disk(megabytes=120) as disk:
+    with small_disk(kilobytes=120 * 1024) as disk:
         yield disk
 
 

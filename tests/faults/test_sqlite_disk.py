@@ -20,7 +20,7 @@ FILE = "campaign.sqlite"
 
 @pytest.fixture
 def disk() -> Iterator[Disk]:
-    with small_disk(megabytes=32) as disk:
+    with small_disk(kilobytes=32 * 1024) as disk:
         yield disk
 
 
