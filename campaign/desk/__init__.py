@@ -74,6 +74,7 @@ def create_desk(site: Flask) -> Flask:
     link_to_site(app, site)
     app.context_processor(lambda: {"can": door.can, "Right": Right, "me": door.me, "csrf_token": generate_csrf})
     app.context_processor(lambda: {"desk_tabs": TABS, "prop_next": _keep_next, "difference": letter_changes.difference})
+    app.context_processor(lambda: {"adding_first_passkey": security.is_adding_first_passkey()})
     formatting.init_app(app)
     blueprints = (
         accounts.accounts,

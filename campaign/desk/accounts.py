@@ -16,7 +16,7 @@ from campaign import sessions
 from campaign.access import Right
 from campaign.cleaning import has_no_text
 from campaign.desk.door import allow, by, me, notice
-from campaign.desk.security import signed_in_by
+from campaign.desk.security import let_in_to_add_passkey, signed_in_by
 from campaign.desk.security_settings import PASSWORD_LENGTH
 from campaign.desk_models import Account, DeskSession, Role
 from campaign.extensions import db, write_transaction
@@ -114,6 +114,19 @@ def arrive() -> ResponseReturnValue:
     if not me().mf_recovery_codes:
         return redirect(url_for("security.mf_recovery_codes"))
     return redirect(f"{request.root_path}/")
+
+
+@accounts.post("/account/first-passkey")
+def first_passkey() -> ResponseReturnValue:
+    """Take a passkey, and no app, as one's first second factor; asked by who has entered their password."""
+    return redirect(url_for("security.wan_register" if let_in_to_add_passkey() else "security.login"), 303)
+
+
+@accounts.get("/account/passkey-added")
+@allow(None)
+def passkey_added() -> ResponseReturnValue:
+    """Where one comes with a new passkey: to one's passkeys; the first time, on."""
+    return redirect(url_for("security.wan_register" if me().mf_recovery_codes else "accounts.arrive"))
 
 
 @accounts.get("/account")

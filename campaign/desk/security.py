@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Flask, abort, current_app, redirect, render_template, request, session, url_for
+from flask import Flask, abort, current_app, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import user_logged_in, user_logged_out
 from flask_security import (
@@ -18,6 +18,7 @@ from flask_security import (
     UserMixin,
     WebAuthnMixin,
     current_user,
+    login_user,
     password_changed,
     tf_profile_changed,
     wan_deleted,
@@ -35,6 +36,8 @@ from campaign.extensions import STORAGE_ERRORS, db, write_transaction
 
 _WORD = "word"
 """What the random word of a session is called in its cookie."""
+_PASSKEY_ONLY = "passkey_only"
+"""What marks a cookie whose session is good for one thing: to add the account's first second factor, a passkey."""
 
 
 class DeskAccount(UserMixin, Account):  # type: ignore[misc]  # Both say what a passkey is.
@@ -148,6 +151,7 @@ def init_app(app: Flask) -> None:
         (wan_deleted, "account.passkey_remove"),
     ):
         signal.connect(_recorder(action), app, weak=False)
+    wan_registered.connect(_passkey_added, app)
     app.before_request(_close_what_is_over)
 
 
@@ -163,7 +167,11 @@ def signed_in_by(word_digest: str) -> bool:
 
 
 def _still_signed_in(account: DeskAccount | None) -> DeskAccount | None:
-    """The account of the cookie, if its session has not run out and has not been ended."""
+    """The account of the cookie, if its session has not run out, has not been ended, and is good for this request."""
+    if account and session.get(_PASSKEY_ONLY):
+        adds = request.endpoint in ("security.wan_register", "security.wan_register_response")
+        if not adds or _has_second_factor(account):
+            return None
     now = datetime.now(UTC)
     found = sessions.find(db.session(), account, session.get(_WORD, ""), now) if account else None
     if found is None:
@@ -179,11 +187,39 @@ def _still_signed_in(account: DeskAccount | None) -> DeskAccount | None:
     return account
 
 
+def _has_second_factor(account: Account) -> bool:
+    return bool(account.tf_primary_method or account.webauthn)
+
+
+def let_in_to_add_passkey() -> bool:
+    """Let in somebody who is to set up their first second factor, as far as to add a passkey in place of an app.
+
+    False if nobody is: they have not entered their password, or have a second factor since.
+    """
+    if session.get("tf_state") != "setup_from_login":
+        return False
+    mine = Account.fs_uniquifier == session["tf_user_id"]
+    account = db.session.scalars(select(DeskAccount).where(mine, Account.active)).one_or_none()
+    if account is None:
+        return False
+    session.clear()
+    login_user(account, authn_via=["password"])
+    db.session.commit()
+    session[_PASSKEY_ONLY] = True
+    return True
+
+
+def is_adding_first_passkey() -> bool:
+    """Whether this session is good for that alone."""
+    return _PASSKEY_ONLY in session
+
+
 def _begin(_app: Flask, user: DeskAccount) -> None:
     # A passkey must be that of whoever's password was right; Flask-Security takes anybody's.
     if session.get("tf_user_id", user.fs_uniquifier) != user.fs_uniquifier:
         session.clear()
         abort(403)
+    session.pop(_PASSKEY_ONLY, None)
     session[_WORD] = sessions.begin(db.session(), user, _browser(), datetime.now(UTC))
 
 
@@ -195,6 +231,10 @@ def _end(_app: Flask, user: DeskAccount) -> None:
 def _password_changed(_app: Flask, user: DeskAccount) -> None:
     sessions.end_all(db.session(), user.id, but=sessions.digest(session[_WORD]))
     record.write(db.session(), record.actor(user), "account.password", datetime.now(UTC))
+
+
+def _passkey_added(_app: Flask, **_: Any) -> None:
+    session.pop(_PASSKEY_ONLY, None)
 
 
 def _recorder(action: str) -> Any:
@@ -229,12 +269,18 @@ def _close_what_is_over() -> ResponseReturnValue | None:
         # It would write to somebody by email, which there is none of here.
         abort(404)
     if current_user.is_authenticated:
+        if request.endpoint == "security.wan_delete" and not current_user.tf_primary_method:
+            # Else the password alone would let in whoever comes next.
+            if len(current_user.webauthn) == 1:
+                flash("That is your only second factor. Add another passkey first, or set up an app.", "error")
+                return redirect(url_for("security.wan_register"), 303)
+            return None
         # To look at the page would sign out.
         asks_for_code = request.endpoint == "security.two_factor_token_validation"
         return redirect(url_for("accounts.own")) if asks_for_code else None
     if session.get("tf_state") in ("setup_from_login", "validating_profile"):
-        # A copy of the first sign-in's cookie would put another app in the place of the one that is set up since.
-        mine = Account.fs_uniquifier == session.get("tf_user_id")
-        if db.session.scalar(select(Account.tf_primary_method).where(mine)):
+        # A copy of the first sign-in's cookie would put another app in the place of what is set up since.
+        account = db.session.scalar(select(Account).where(Account.fs_uniquifier == session.get("tf_user_id")))
+        if account and _has_second_factor(account):
             session.clear()
     return None

@@ -87,7 +87,7 @@ def settings_of(settings: Settings) -> dict[str, Any]:
         "SECURITY_WAN_ALLOW_AS_VERIFY": [],
         "SECURITY_WAN_REGISTER_URL": "/account/passkeys",
         "SECURITY_WAN_REGISTER_TEMPLATE": "desk/passkeys.html",
-        "SECURITY_WAN_POST_REGISTER_VIEW": "security.wan_register",
+        "SECURITY_WAN_POST_REGISTER_VIEW": "accounts.passkey_added",
         "SECURITY_WAN_SIGNIN_URL": "/sign-in/passkey",
         "SECURITY_WAN_SIGNIN_TEMPLATE": "desk/passkey.html",
         "SECURITY_WAN_DELETE_URL": "/account/passkeys/remove",

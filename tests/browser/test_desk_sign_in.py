@@ -29,7 +29,7 @@ def enter_password(page: Page, person: Person) -> None:
 
 
 def set_up_app(page: Page, person: Person) -> None:
-    page.get_by_role("button", name="Begin").click()
+    page.get_by_role("button", name="Set up an app").click()
     person.key = page.locator("#key").inner_text().replace("-", "")
     page.get_by_label("Code").fill(person.code())
     page.get_by_role("button", name="Finish").click()
@@ -70,7 +70,7 @@ def test_one_is_invited_signs_in_and_out_and_in_again_and_no_page_shuts_anybody_
     looks_right()
     enter_password(page, person)
     looks_right()
-    page.get_by_role("button", name="Begin").click()
+    page.get_by_role("button", name="Set up an app").click()
     looks_right()
     person.key = page.locator("#key").inner_text().replace("-", "")
     page.get_by_label("Code").fill(person.code())
@@ -105,14 +105,22 @@ def with_passkeys(server: Server, open_page: OpenPage) -> Page:
 
 def add_passkey(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/desk/account/passkeys")
-    page.get_by_label("Name of the new passkey").fill("my phone")
-    page.get_by_role("button", name="Add a passkey").click()
+    name_passkey(page)
     expect(page.get_by_text("Your passkey is added.")).to_be_visible()
 
 
-def ask_for_passkey(page: Page, person: Person) -> None:
+def name_passkey(page: Page) -> None:
+    page.get_by_label("Name of the new passkey").fill("my phone")
+    page.get_by_role("button", name="Add a passkey").click()
+
+
+def sign_out_and_enter_password(page: Page, person: Person) -> None:
     page.get_by_role("button", name="Sign out").click()
     enter_password(page, person)
+
+
+def ask_for_passkey(page: Page, person: Person) -> None:
+    sign_out_and_enter_password(page, person)
     page.get_by_label("My passkey").check()
     page.get_by_role("button", name="Go on").click()
 
@@ -129,6 +137,33 @@ def test_one_signs_in_with_a_passkey_in_place_of_the_code(app: Flask, server: Se
     page.goto(f"{server.url}/desk/account/passkeys")
     page.get_by_role("button", name="Remove my phone").click()
     expect(page.get_by_text("Your passkey is removed.")).to_be_visible()
+
+
+def test_a_passkey_can_be_the_only_second_factor(app: Flask, server: Server, open_page: OpenPage) -> None:
+    page, person = with_passkeys(server, open_page), Person("grace@example.org")
+    page.goto(server.url + invitation(app, person.email, "organiser"))
+    accept(page)
+    enter_password(page, person)
+    page.get_by_role("button", name="Use a passkey instead").click()
+    assert violations(page) == []
+    # Nothing else is open yet, by that password alone.
+    for path in ("", "account", "account/recovery-codes", "account/password", "account/app"):
+        assert page.request.get(f"{server.url}/desk/{path}").url.startswith(f"{server.url}/desk/sign-in"), path
+    name_passkey(page)
+    page.get_by_role("button", name="Make recovery codes").click()
+    code = page.locator(".codes li").first.inner_text()
+    sign_out_and_enter_password(page, person)
+    page.get_by_role("button", name="Use my passkey").click()
+    page.wait_for_url("**/desk/")
+    page.goto(f"{server.url}/desk/account/passkeys")
+    page.get_by_role("button", name="Remove my phone").click()
+    expect(page.get_by_text("That is your only second factor.")).to_be_visible()
+    expect(page.get_by_role("button", name="Remove my phone")).to_be_visible()
+    sign_out_and_enter_password(page, person)
+    page.get_by_role("link", name="Use a recovery code").click()
+    page.get_by_label("Recovery code").fill(code)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/desk/")
 
 
 def test_a_passkey_lets_in_only_whose_password_was_right(app: Flask, server: Server, open_page: OpenPage) -> None:

@@ -16,8 +16,8 @@ from tests.conftest import SLUG, Publish
 from tests.desk.conftest import AtDeskAs
 from tests.desk.people import AtDesk, browser
 
-OPEN = {"accounts.accept"}
-"""The views of ours that let in people without an account: an invitation is their ticket."""
+OPEN = {"accounts.accept", "accounts.first_passkey"}
+"""The views of ours that let in people without an account: an invitation is their ticket, or a password."""
 VALUES: dict[str, Any] = {"slug": SLUG, "token": "forged", "account_id": 1, "step": "publish"}
 
 

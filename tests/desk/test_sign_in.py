@@ -24,6 +24,7 @@ from tests.desk.people import (
     enter_password,
     invitation,
     is_in,
+    set_up_app,
     sign_in,
     token_of,
 )
@@ -51,6 +52,43 @@ def test_before_the_app_is_set_up_nobody_is_in(app: Flask) -> None:
     client = browser(app)
     accept(client, invitation(app, "grace@example.org", "admin"))
     assert enter_password(client, "grace@example.org").location == "/desk/account/app"
+    assert not is_in(client)
+
+
+def ask_for_first_passkey(client: AtDesk, page: str) -> str:
+    """Press the button of the page on which the second factor is set up; where that leads."""
+    return str(client.post("/desk/account/first-passkey", data={"csrf_token": token_of(page)}).location)
+
+
+def test_who_adds_a_passkey_in_place_of_the_app_is_not_in_before_it_is_added(app: Flask) -> None:
+    client, other = browser(app), browser(app)
+    tokens = {}
+    accept(client, invitation(app, "grace@example.org", "admin"))
+    for each in (client, other):
+        enter_password(each, "grace@example.org")
+        assert ask_for_first_passkey(each, each.get("/desk/account/app").text) == "/desk/account/passkeys"
+        tokens[each] = token_of(each.get("/desk/account/passkeys").text)
+        assert not is_in(each)
+    again = browser(app)
+    enter_password(again, "grace@example.org")
+    set_up_app(again, Person("grace@example.org"))
+    assert is_in(again)
+    # The password was enough for that while there was no second factor; now it is not, for whoever else has begun.
+    for late in (client, other):
+        form = {"csrf_token": tokens[late], "name": "mine", "usage": "secondary"}
+        assert late.post("/desk/account/passkeys", data=form).location.startswith("/desk/sign-in")
+        assert not is_in(late)
+
+
+def test_nobody_gets_to_add_a_passkey_who_has_not_entered_the_password_or_has_an_app(
+    app: Flask, invited: Invited
+) -> None:
+    person = invited(Role.ADMIN)
+    client = browser(app)
+    assert ask_for_first_passkey(client, client.get("/desk/sign-in").text) == "/desk/sign-in"
+    enter_password(client, person.email)
+    assert ask_for_first_passkey(client, client.get("/desk/sign-in/code").text) == "/desk/sign-in"
+    assert client.get("/desk/account/passkeys").status_code == 302
     assert not is_in(client)
 
 
