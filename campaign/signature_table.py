@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Row, Select, TextClause, and_, bindparam, func, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, TextClause, and_, bindparam, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from campaign import cursor, search
@@ -26,12 +26,14 @@ from campaign.models import (
 
 PAGE = 50
 """Signatures on a page."""
-LOOK = 5_000
+LOOK = 3_000
 """Signatures that are looked at for one page, if a filter leaves few of them; who wants to go on, is asked."""
 LOOK_FOUND = 1_000
 """The same for signatures that have the words that were searched for; each costs more to look at."""
-MOST_COUNTED = 1_000
+MOST_COUNTED = 500
 """A count of matches goes no further."""
+FAR = 200
+"""Of several indexes, the one is walked along whose newest so many signatures reach back the furthest."""
 
 Condition = ColumnElement[bool] | TextClause
 
@@ -75,6 +77,11 @@ class Entry:
     signed_at: datetime
     email: str | None
     """Only where it was asked for."""
+
+    @property
+    def place(self) -> str:
+        """What they have said of where they live, from the city to the country."""
+        return ", ".join(filter(None, (self.city, self.region, self.postal_code, self.country)))
 
 
 @dataclass(frozen=True)
@@ -180,34 +187,24 @@ def _walked(session: Session, campaign_id: int, wanted: Filter, position: Positi
     """Walk along the index that leaves the fewest, and look at each."""
     way, newest = _shortest_way(session, campaign_id, wanted)
     after = newest.where(tuple_(Signature.signed_at, Signature.id) < tuple_(*position)) if position else newest
-    ids: Sequence[int] = []
-    # Mostly a short look will do.
-    for most in (4 * size, LOOK):
+    # The first page of a filter says how many match.
+    counts = position is None and wanted != Filter()
+    enough = MOST_COUNTED + 1 if counts else size + 1
+    # Mostly a short look will do; but of those that must have several things in common there are few.
+    looks = (2 * enough, LOOK) if len(_ways(Signature, wanted)) < 2 else (LOOK,)
+    for most in looks:
         looked_at, conditions = _looked_at(after.limit(most), wanted, way)
-        found = select(looked_at.id).where(*conditions).limit(size + 1)
-        ids = session.scalars(found.order_by(looked_at.signed_at.desc(), looked_at.id.desc())).all()
+        found = select(looked_at.id).where(*conditions).order_by(looked_at.signed_at.desc(), looked_at.id.desc())
+        # SQLite would read whole rows, and sort them.
+        found = found if conditions else after.with_only_columns(Signature.id)
+        ids = session.scalars(found.limit(enough)).all()
         last = None
-        if len(ids) <= size:
+        if len(ids) < enough and conditions:
             key = after.with_only_columns(Signature.signed_at, Signature.id)
             last = session.execute(key.offset(most - 1).limit(1)).first()
         if last is None:
             break
-    end = cursor.after(*last) if last else None
-    if position or (len(ids) <= size and not end):
-        return ids, end, Count(len(ids), exact=True)
-    return ids, end, _count(session, newest.limit(LOOK), wanted, way)
-
-
-def _count(session: Session, newest: Select[Any], wanted: Filter, way: str) -> Count | None:
-    """How many of these match; None without a filter, for the tally knows that."""
-    if wanted == Filter():
-        return None
-    looked_at, conditions = _looked_at(newest, wanted, way)
-    matching = select(looked_at.id).where(*conditions).limit(MOST_COUNTED + 1)
-    number = session.scalar(select(func.count()).select_from(matching.subquery())) or 0
-    every = newest.with_only_columns(Signature.id).subquery()
-    looked = 0 if number > MOST_COUNTED else session.scalar(select(func.count()).select_from(every)) or 0
-    return _counted(number, looked < LOOK)
+    return ids, cursor.after(*last) if last else None, _counted(len(ids), not last) if counts else None
 
 
 def _counted(number: int, exact: bool) -> Count:
@@ -215,19 +212,21 @@ def _counted(number: int, exact: bool) -> Count:
 
 
 def _shortest_way(session: Session, campaign_id: int, wanted: Filter) -> tuple[str, Select[Any]]:
-    """The filter whose index is walked along, "" for that of all signatures; and these, newest first."""
+    """The filter whose index has the fewest in its time, "" where there is none; and its signatures, newest first."""
     newest = (
         select(Signature)
         .where(Signature.campaign_id == campaign_id, *_time(Signature, wanted))
         .order_by(Signature.signed_at.desc(), Signature.id.desc())
     )
     ways = {way: newest.where(condition) for way, condition in _ways(Signature, wanted).items()} or {"": newest}
-    lengths = {}
-    if len(ways) > 1:
-        for way, along in ways.items():
-            some = along.with_only_columns(Signature.id).limit(LOOK).subquery()
-            lengths[way] = session.scalar(select(func.count()).select_from(some)) or 0
-    return min(ways.items(), key=lambda item: lengths.get(item[0], 0))
+    if len(ways) == 1:
+        return ways.popitem()
+
+    def reaches_back_to(along: Select[Any]) -> datetime:
+        far = along.with_only_columns(Signature.signed_at).offset(FAR - 1).limit(1)
+        return session.scalar(far) or _ANY_TIME
+
+    return min(ways.items(), key=lambda item: reaches_back_to(item[1]))
 
 
 def _looked_at(newest: Select[Any], wanted: Filter, way: str = "") -> tuple[type[Signature], list[Condition]]:

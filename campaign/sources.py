@@ -10,10 +10,11 @@ from collections.abc import Collection
 from itertools import pairwise
 from urllib.parse import parse_qs, urlsplit
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, Engine, Select, func, literal, select, union_all
 from sqlalchemy.orm import Session
 
 from campaign.models import HAS_SOURCE, SOURCE_LENGTH, Signature
+from campaign.once import Once
 
 NAMES = ("ref", "utm_source")
 """What the word is called in a link's query; the first that holds one counts."""
@@ -70,15 +71,21 @@ def _is_code(part: str) -> bool:
     return len(part) > LONGEST_PART or changes >= MOST_CHANGES or re.fullmatch(r"[0-9a-fA-F]{8,}", part) is not None
 
 
-def several(session: Session, campaign_id: int, words: Collection[str]) -> set[str]:
-    """Those of the words by which FEWEST_TOGETHER or more have signed the campaign."""
+def several(session: Session, campaign_id: int, words: Collection[str]) -> frozenset[str]:
+    """Those of the words by which FEWEST_TOGETHER or more have signed the campaign; a second old at most."""
 
-    def is_shared(word: str) -> bool:
-        some = select(Signature.id).where(Signature.campaign_id == campaign_id, HAS_SOURCE, Signature.source == word)
-        number = select(func.count()).select_from(some.limit(FEWEST_TOGETHER).subquery())
-        return session.scalar(number) == FEWEST_TOGETHER
+    def if_shared(word: str) -> Select[str]:
+        have_it = select(Signature.id).where(Signature.campaign_id == campaign_id, HAS_SOURCE, Signature.source == word)
+        return select(literal(word)).where(have_it.offset(FEWEST_TOGETHER - 1).limit(1).exists())
 
-    return {word for word in words if word and is_shared(word)}
+    def ask() -> frozenset[str]:
+        return frozenset(session.scalars(union_all(*map(if_shared, asked))))
+
+    asked = tuple(sorted(filter(None, words)))
+    return _several.get((session.get_bind(), campaign_id, asked), ask) if asked else frozenset()
+
+
+_several: Once[tuple[Engine | Connection, int, tuple[str, ...]], frozenset[str]] = Once(most=256)
 
 
 def all_several(session: Session, campaign_id: int) -> set[str]:

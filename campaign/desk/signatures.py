@@ -258,7 +258,7 @@ def _answer(
         before=before,
         act=act or ActForm(MultiDict()),
         notice=notice,
-        counted=tally.count(db.session(), campaign.id),
+        counted=None if form.kept() else tally.count(db.session(), campaign.id),
         zone=ZoneInfo(campaign.time_zone),
     )
     return html, 200 if valid and (act is None or not act.errors) else 422
