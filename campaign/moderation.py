@@ -141,17 +141,21 @@ def undo(session: Session, by: Actor, campaign_id: int, entry_id: int, now: date
         NotAllowedError: it is about removed signatures, and who asks may not.
     """
     entry = session.get(Record, entry_id)
-    if entry is None or entry.campaign_id != campaign_id or not entry.action.startswith("signature."):
+    if entry is None or entry.campaign_id != campaign_id or not can_undo(entry, may_remove=True):
         raise NoSuchEntryError
-    was, became = _by_id(entry.before), _by_id(entry.after)
-    if not was:
-        raise NoSuchEntryError
-    if not may_remove and Standing.REMOVED in {*was.values(), *became.values()}:
+    if not can_undo(entry, may_remove=may_remove):
         raise NotAllowedError
+    was, became = _by_id(entry.before), _by_id(entry.after)
     before = {one: is_now for one, is_now in _locked(session, campaign_id, was).items() if is_now is became[one]}
     after = {one: was[one] for one in before}
     entries = _change(session, by, campaign_id, "signature.undo", before, after, entry.reason, now, undoes=entry.id)
     return Done(len(before), len(was) - len(before), entries)
+
+
+def can_undo(entry: Record, *, may_remove: bool) -> bool:
+    """Whether an entry of the record is a change of signatures that may be undone by who `may_remove`, or not."""
+    changed = entry.action.startswith("signature.") and bool(entry.before)
+    return changed and (may_remove or Standing.REMOVED not in {*entry.before, *entry.after})
 
 
 def undo_all(by: Actor, campaign_id: int, entry_ids: Collection[int], now: datetime, *, may_remove: bool) -> Done:

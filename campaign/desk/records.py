@@ -10,7 +10,7 @@ from flask import Blueprint, Response, abort, render_template, request, stream_w
 from flask.typing import ResponseReturnValue
 from wtforms.fields.core import UnboundField
 
-from campaign import delivery, record
+from campaign import delivery, moderation, record
 from campaign.access import Right
 from campaign.desk.campaign_form import CampaignForm
 from campaign.desk.door import allow
@@ -41,7 +41,7 @@ _COLUMNS = ("at", "actor", "action", "campaign_id", "reason", "before", "after")
 
 @records.app_context_processor
 def _words() -> dict[str, object]:
-    return {"record_done": record.DONE, "record_command": record.COMMAND.name}
+    return {"record_done": record.DONE, "record_command": record.COMMAND.name, "can_undo": moderation.can_undo}
 
 
 @records.app_template_filter("changes")

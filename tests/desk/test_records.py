@@ -1,5 +1,7 @@
 """The record of a campaign, as an organiser reads it."""
 
+import re
+
 from campaign import editing, record
 from campaign.desk_models import Role
 from campaign.models import Campaign
@@ -29,6 +31,26 @@ def test_an_organiser_reads_in_plain_words_what_was_done(at_desk: AtDeskAs, camp
     assert "country: US" in page
     assert "signature.hide" not in page
     assert page.count("Before:") == page.count("After:") == 2, "to publish and to hide; to look changes nothing"
+
+
+def test_what_was_done_to_signatures_can_be_undone_from_the_record_later(
+    at_desk: AtDeskAs, campaign: Campaign, sign: Sign
+) -> None:
+    sign()
+    organiser, moderator = at_desk(Role.ORGANISER, own=[campaign]), at_desk(Role.MODERATOR)
+    organiser.post(f"{PATH}/signatures/remove", data={"id": "1", "reason": "A rude name"})
+    organiser.post(f"{PATH}/signatures/addresses", data={})
+    [entry] = buttons(organiser.get(f"{PATH}/record").text)  # To have looked can't be undone.
+    assert buttons(moderator.get(f"{PATH}/record").text) == [], "a moderator takes nothing back in"
+    answer = organiser.post(f"{PATH}/signatures/undo", data={"entry": entry})
+    assert "1 signature put back." in answer.text
+    assert "</html>" in answer.text
+    for other in (int(entry) - 1, int(entry) + 1):
+        assert organiser.post(f"{PATH}/signatures/undo", data={"entry": str(other)}).status_code == 404
+
+
+def buttons(page: str) -> list[str]:
+    return re.findall(r'name="entry" value="(\d+)"', page)
 
 
 def test_what_is_for_machines_stays_out_of_it(at_desk: AtDeskAs, campaign: Campaign) -> None:
