@@ -10,6 +10,7 @@ import socket
 import sqlite3
 import struct
 import time
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -27,6 +28,8 @@ SILENT_SECONDS = 5
 """How long a connection may say nothing; browsers open some in advance."""
 HESITATE_SECONDS = 0.00005
 """How long a worker waits, for each connection that it has, before it takes another."""
+DRAINED_BYTES = 65_536
+"""How much is read at once of what comes after a last answer."""
 STALLED_SECONDS = 10
 """How long a phone that has lost its network in the middle of a request may hold a thread."""
 
@@ -35,7 +38,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishes no types
     """gunicorn's worker with threads, which leaves connections to less busy workers, and has threads only for requests.
 
     gunicorn gives a new connection a thread for five seconds, to wait: a thousand silent ones would hold all threads
-    for a minute. And of many that come at once, the worker that is awake first would take nearly all.
+    for a minute. At its end it waits two seconds for the other side to hang up, in the thread that all others are taken
+    by. And of many that come at once, the worker that is awake first would take nearly all.
     """
 
     def accept(self, listener: Any) -> None:
@@ -53,6 +57,34 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn publishes no types
         conn.timeout = time.monotonic() + SILENT_SECONDS
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+
+    def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
+        """Hang up once everything is answered; whoever does not hang up in turn is waited for beside all others."""
+        if fs.cancelled() or fs.exception() or fs.result():
+            super().finish_request(conn, fs)
+            return
+        try:
+            # Closed at once, with something unread, it would take the answer back that is still on its way (RFC 9112,
+            # section 9.6).
+            conn.sock.shutdown(socket.SHUT_WR)
+            conn.sock.setblocking(False)
+        except OSError:
+            self.nr_conns -= 1
+            conn.close()
+            return
+        conn.timeout = time.monotonic() + SILENT_SECONDS
+        self.pending_conns.append(conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.drain, conn))
+
+    def drain(self, conn: TConn, sock: socket.socket) -> None:
+        """Read what nobody will, until the other side hangs up too."""
+        with suppress(OSError):
+            if sock.recv(DRAINED_BYTES):
+                return
+        self.poller.unregister(sock)
+        self.pending_conns.remove(conn)
+        self.nr_conns -= 1
+        conn.close()
 
 
 wsgi_app = "wsgi:app"

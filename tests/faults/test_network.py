@@ -43,6 +43,23 @@ def test_a_thousand_connections_that_say_nothing_keep_nobody_from_signing(
     load.finish(campaign.id)
 
 
+@only_sqlite
+def test_a_hundred_who_get_their_answer_and_do_not_hang_up_keep_nobody_from_signing(
+    site: Site, load: Load, campaign: Campaign
+) -> None:
+    with load.trouble(), connections(site, 100) as opened:
+        for connection in opened:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        load.await_newcomers(BACK_SECONDS)
+        load.await_thanks(BACK_SECONDS)
+        for connection in opened:
+            with HTTPResponse(connection) as response:
+                response.begin()
+                assert response.read() == b"ok\n"
+            assert connection.recv(1) == b"", "the site hangs up"
+    load.finish(campaign.id)
+
+
 class Dawdlers(threading.Thread):
     """People whose phones send a byte a second: every other one within the form, and within what is before it."""
 
