@@ -147,7 +147,6 @@ def init_app(app: Flask) -> None:
     password_changed.connect(_password_changed, app)
     for signal, action in (
         (tf_profile_changed, "account.app"),
-        (wan_registered, "account.passkey_add"),
         (wan_deleted, "account.passkey_remove"),
     ):
         signal.connect(_recorder(action), app, weak=False)
@@ -204,8 +203,9 @@ def let_in_to_add_passkey() -> bool:
         return False
     session.clear()
     login_user(account, authn_via=["password"])
-    db.session.commit()
+    # Before the commit: where that is done and fails to say so, the cookie is sent all the same.
     session[_PASSKEY_ONLY] = True
+    db.session.commit()
     return True
 
 
@@ -233,8 +233,12 @@ def _password_changed(_app: Flask, user: DeskAccount) -> None:
     record.write(db.session(), record.actor(user), "account.password", datetime.now(UTC))
 
 
-def _passkey_added(_app: Flask, **_: Any) -> None:
-    session.pop(_PASSKEY_ONLY, None)
+def _passkey_added(_app: Flask, user: DeskAccount, **_: Any) -> None:
+    record.write(db.session(), record.actor(user), "account.passkey_add", datetime.now(UTC))
+    if session.get(_PASSKEY_ONLY):
+        # What could not be stored lets nobody in.
+        db.session.commit()
+        del session[_PASSKEY_ONLY]
 
 
 def _recorder(action: str) -> Any:

@@ -1,0 +1,245 @@
+"""Passkeys at the desk: the first one takes the place of an app, and the password alone is good for nothing else."""
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
+
+from campaign.desk_models import Passkey, Record, Role
+from campaign.extensions import db
+from campaign.models import Campaign
+from tests.desk.conftest import AtDeskAs
+from tests.desk.passkeys import Key, add_passkey, ask_for_new, hand_over, use_passkey
+from tests.desk.people import (
+    PASSWORD,
+    AtDesk,
+    Person,
+    accept,
+    browser,
+    enter_code,
+    enter_password,
+    invitation,
+    is_in,
+    token_of,
+)
+from tests.desk.test_door import routes
+
+Invited = Callable[[Role], Person]
+EMAIL = "grace@example.org"
+
+
+@pytest.fixture
+def newcomer(app: Flask) -> str:
+    """Somebody who has accepted, and no second factor yet."""
+    accept(browser(app), invitation(app, EMAIL, "admin"))
+    return EMAIL
+
+
+def about_to_add(app: Flask, email: str = EMAIL) -> AtDesk:
+    """A browser in which a newcomer has chosen a passkey in place of an app."""
+    client = browser(app)
+    assert enter_password(client, email).location == "/desk/account/app"
+    choose_passkey(client)
+    return client
+
+
+def choose_passkey(client: FlaskClient) -> str:
+    token = token_of(client.get("/desk/account/app").text)
+    return str(FlaskClient.post(client, "/desk/account/first-passkey", data={"csrf_token": token}).location)
+
+
+def with_only_a_passkey(app: Flask, key: Key) -> AtDesk:
+    client = about_to_add(app)
+    assert add_passkey(client, key).location == "/desk/account/passkey-added"
+    assert is_in(client)
+    return client
+
+
+def copy(app: Flask, client: AtDesk) -> AtDesk:
+    """Another browser with a copy of the cookie."""
+    other, cookie = browser(app), client.get_cookie("desk", path="/desk")
+    assert cookie
+    other.set_cookie("desk", cookie.value, path="/desk", secure=True)
+    return other
+
+
+def passkeys() -> int:
+    db.session.rollback()
+    return db.session.scalar(select(func.count()).select_from(Passkey)) or 0
+
+
+def lose(monkeypatch: pytest.MonkeyPatch, *, stored: bool) -> None:
+    """The next time that something is stored at the desk, the database goes away: just before, or before it says so."""
+    commit = db.session.commit
+
+    def fail() -> None:
+        monkeypatch.setattr(db.session, "commit", commit)
+        if stored:
+            commit()
+        raise OperationalError("COMMIT", {}, Exception("server closed the connection unexpectedly"))
+
+    monkeypatch.setattr(db.session, "commit", fail)
+
+
+def test_the_first_passkey_is_recorded_and_signs_in(app: Flask, newcomer: str) -> None:
+    key = Key()
+    with_only_a_passkey(app, key)
+    entry = db.session.scalars(select(Record).order_by(Record.id.desc())).first()
+    assert entry
+    assert (entry.action, entry.actor) == ("account.passkey_add", newcomer)
+    client = browser(app)
+    assert enter_password(client, newcomer).location.startswith("/desk/sign-in/passkey")
+    assert not is_in(client)
+    assert use_passkey(client, key).location == "/desk/arrive"
+    assert is_in(client)
+
+
+def test_who_could_not_store_their_first_passkey_is_not_in(
+    app: Flask, newcomer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = about_to_add(app)
+    question = ask_for_new(client)
+    lose(monkeypatch, stored=False)
+    assert hand_over(client, question, Key().make(question.options)).status_code >= 500
+    assert passkeys() == 0
+    assert not is_in(client)
+    assert add_passkey(client, Key()).location == "/desk/account/passkey-added"
+    assert is_in(client)
+
+
+def test_nobody_is_in_by_the_password_alone_where_the_database_did_not_say_that_it_has_stored_their_session(
+    app: Flask, newcomer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = browser(app)
+    enter_password(client, newcomer)
+    token = token_of(client.get("/desk/account/app").text)
+    lose(monkeypatch, stored=True)
+    answer = FlaskClient.post(client, "/desk/account/first-passkey", data={"csrf_token": token})
+    assert answer.status_code == 503
+    assert not is_in(client)
+
+
+def test_copies_of_cookies_from_before_the_first_passkey_are_good_for_nothing(app: Flask, newcomer: str) -> None:
+    begun = browser(app)
+    enter_password(begun, newcomer)
+    token = token_of(begun.get("/desk/account/app").text)
+    client, other = about_to_add(app), about_to_add(app)
+    late, question = ask_for_new(other, "late"), ask_for_new(client)
+    same = copy(app, client)
+    hand_over(client, question, Key().make(question.options))
+    for form in ({"setup": "authenticator"}, {}):
+        address = "app" if form else "first-passkey"
+        answer = FlaskClient.post(copy(app, begun), f"/desk/account/{address}", data={"csrf_token": token} | form)
+        assert answer.location == "/desk/sign-in", address
+    for thief in (copy(app, same), copy(app, other)):
+        assert thief.get("/desk/account/passkeys").location.startswith("/desk/sign-in")
+        assert not is_in(thief)
+    for thief in (same, other):
+        hand_over(thief, late, Key().make(late.options))
+        assert not is_in(thief)
+    assert passkeys() == 1
+
+
+def test_only_the_passkey_of_whose_password_was_right_lets_in(app: Flask, newcomer: str) -> None:
+    owner, mallory = Key(), Key()
+    with_only_a_passkey(app, owner)
+    accept(browser(app), invitation(app, "mallory@example.org", "observer"))
+    add_passkey(about_to_add(app, "mallory@example.org"), mallory)
+    for email, key in ((newcomer, mallory), ("mallory@example.org", owner)):
+        client = browser(app)
+        enter_password(client, email)
+        assert use_passkey(client, key).status_code == 403
+        assert not is_in(client)
+
+
+def test_who_has_only_a_passkey_is_let_in_by_no_code(app: Flask, newcomer: str) -> None:
+    with_only_a_passkey(app, Key())
+    client = browser(app)
+    enter_password(client, newcomer)
+    for code in ("", "000000"):
+        enter_code(client, code)
+        assert not is_in(client)
+
+
+@pytest.mark.parametrize("method", ["disable", "email", "sms", "none", ""])
+def test_nobody_can_be_without_a_second_factor(app: Flask, newcomer: str, method: str) -> None:
+    client = with_only_a_passkey(app, Key())
+    assert client.post("/desk/account/app", data={"setup": method}).status_code == 422
+    client.post("/desk/account/passkeys/remove", data={"name": "mine"})
+    client.post("/desk/account/passkeys/remove", data={"name": " mine "})
+    assert passkeys() == 1
+    begun = browser(app)
+    enter_password(begun, newcomer)
+    assert begun.get("/desk/account/app").location == "/desk/sign-in"
+
+
+def stale(app: Flask, client: AtDesk) -> None:
+    """As if they had entered their password an hour ago."""
+    desk: Flask = app.extensions["desk"].app
+    cookies = SecureCookieSessionInterface().get_signing_serializer(desk)
+    cookie = client.get_cookie("desk", path="/desk")
+    assert cookies
+    assert cookie
+    session = cookies.loads(cookie.value)
+    session["fs_paa"] -= 3600
+    session.pop("fs_gexp", None)
+    client.set_cookie("desk", cookies.dumps(session), path="/desk", secure=True)
+
+
+def test_the_leave_to_add_a_passkey_opens_nothing_else(app: Flask, newcomer: str, campaign: Campaign) -> None:
+    client = about_to_add(app)
+    token = token_of(client.get("/desk/account/passkeys").text)
+    of_theirs = [f"/desk/account/{page}" for page in ("password", "recovery-codes", "app", "app/forged")]
+    more = [(method, each) for method in ("GET", "POST") for each in ("/desk/password-again", *of_theirs)]
+    for method, address in [(method, address) for method, address, _ in routes(app)] + more:
+        if address.endswith("app/forged") and method == "GET":
+            continue
+        form = {"csrf_token": token, "password": PASSWORD, "setup": "authenticator", "generate_new_codes": "y"}
+        answer = FlaskClient.open(client, address, method=method, data=form if method == "POST" else None)
+        assert answer.status_code in (302, 401), f"{method} {address}"
+        assert answer.status_code == 401 or answer.location.startswith("/desk/sign-in"), f"{method} {address}"
+    FlaskClient.post(client, "/desk/account/passkeys/remove", data={"csrf_token": token, "name": "mine"})
+    assert not is_in(client)
+    assert client.get("/desk/account/passkeys").status_code == 200
+
+
+@pytest.mark.parametrize("change", [{"role": "observer", "active": "y"}, {"role": "admin"}, None], ids=str)
+def test_what_ends_sessions_ends_the_leave_to_add_a_passkey(
+    app: Flask, newcomer: str, at_desk: AtDeskAs, change: dict[str, str] | None
+) -> None:
+    begun = browser(app)
+    enter_password(begun, newcomer)
+    token = token_of(begun.get("/desk/account/app").text)
+    client = about_to_add(app)
+    question = ask_for_new(client)
+    if change:
+        at_desk(Role.ADMIN).post("/desk/accounts/1", data=change)
+    else:
+        invitation(app, newcomer, "admin")
+    hand_over(client, question, Key().make(question.options))
+    assert passkeys() == 0
+    assert not is_in(client)
+    if change != {"role": "observer", "active": "y"}:
+        # A changed role leaves them who they are.
+        answer = FlaskClient.post(begun, "/desk/account/first-passkey", data={"csrf_token": token})
+        assert answer.location == "/desk/sign-in"
+
+
+@pytest.mark.parametrize(
+    ("headers", "token", "status"),
+    [({"Sec-Fetch-Site": "cross-site"}, True, 403), ({"Origin": "https://evil.example"}, True, 403), ({}, False, 400)],
+    ids=str,
+)
+def test_another_sites_page_can_choose_a_passkey_for_nobody(
+    app: Flask, newcomer: str, headers: dict[str, str], token: bool, status: int
+) -> None:
+    client = browser(app)
+    enter_password(client, newcomer)
+    form = {"csrf_token": token_of(client.get("/desk/account/app").text)} if token else {}
+    answer = FlaskClient.post(client, "/desk/account/first-passkey", data=form, headers=headers)
+    assert answer.status_code == status
+    assert client.get("/desk/account/app").status_code == 200
