@@ -27,7 +27,7 @@ from flask_security import (
 from flask_security.forms import TwoFactorVerifyCodeForm
 from flask_security.totp import Totp
 from passlib.exc import UsedTokenError
-from sqlalchemy import or_, select, update
+from sqlalchemy import func, or_, select, update
 from wtforms import Form
 
 from campaign import record, sessions
@@ -145,12 +145,9 @@ def init_app(app: Flask) -> None:
     user_logged_in.connect(_begin, app)
     user_logged_out.connect(_end, app)
     password_changed.connect(_password_changed, app)
-    for signal, action in (
-        (tf_profile_changed, "account.app"),
-        (wan_deleted, "account.passkey_remove"),
-    ):
-        signal.connect(_recorder(action), app, weak=False)
+    tf_profile_changed.connect(_app_changed, app)
     wan_registered.connect(_passkey_added, app)
+    wan_deleted.connect(_passkey_removed, app)
     app.before_request(_close_what_is_over)
 
 
@@ -233,6 +230,10 @@ def _password_changed(_app: Flask, user: DeskAccount) -> None:
     record.write(db.session(), record.actor(user), "account.password", datetime.now(UTC))
 
 
+def _app_changed(_app: Flask, user: DeskAccount, **_: Any) -> None:
+    record.write(db.session(), record.actor(user), "account.app", datetime.now(UTC))
+
+
 def _passkey_added(_app: Flask, user: DeskAccount, **_: Any) -> None:
     record.write(db.session(), record.actor(user), "account.passkey_add", datetime.now(UTC))
     if session.get(_PASSKEY_ONLY):
@@ -241,11 +242,21 @@ def _passkey_added(_app: Flask, user: DeskAccount, **_: Any) -> None:
         del session[_PASSKEY_ONLY]
 
 
-def _recorder(action: str) -> Any:
-    def write(_app: Flask, user: DeskAccount, **_: Any) -> None:
-        record.write(db.session(), record.actor(user), action, datetime.now(UTC))
+def _passkey_removed(_app: Flask, user: DeskAccount, **_: Any) -> None:
+    record.write(db.session(), record.actor(user), "account.passkey_remove", datetime.now(UTC))
+    if _second_factors(user) < 2:
+        # Else the password alone would let in whoever comes next.
+        db.session.rollback()
+        flash("That is your only second factor. Add another passkey first, or set up an app.", "error")
+        abort(redirect(url_for("security.wan_register"), 303))
 
-    return write
+
+def _second_factors(account: Account) -> int:
+    """How many the account has; who asks for it in another request waits until this transaction has ended."""
+    # On SQLite they wait already, as the caller has recorded something.
+    row = select(Account.tf_primary_method).where(Account.id == account.id).with_for_update(key_share=True)
+    apps = db.session.scalar(row) is not None
+    return apps + (db.session.scalar(select(func.count()).where(Passkey.user_id == account.id)) or 0)
 
 
 _BROWSERS = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "Chrome": "Chrome", "Safari": "Safari"}
@@ -273,12 +284,6 @@ def _close_what_is_over() -> ResponseReturnValue | None:
         # It would write to somebody by email, which there is none of here.
         abort(404)
     if current_user.is_authenticated:
-        if request.endpoint == "security.wan_delete" and not current_user.tf_primary_method:
-            # Else the password alone would let in whoever comes next.
-            if len(current_user.webauthn) == 1:
-                flash("That is your only second factor. Add another passkey first, or set up an app.", "error")
-                return redirect(url_for("security.wan_register"), 303)
-            return None
         # To look at the page would sign out.
         asks_for_code = request.endpoint == "security.two_factor_token_validation"
         return redirect(url_for("accounts.own")) if asks_for_code else None

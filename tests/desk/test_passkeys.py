@@ -1,11 +1,15 @@
 """Passkeys at the desk: the first one takes the place of an app, and the password alone is good for nothing else."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 from flask.testing import FlaskClient
+from flask_security.webauthn import WebAuthnDeleteForm
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
@@ -121,6 +125,29 @@ def test_nobody_is_in_by_the_password_alone_where_the_database_did_not_say_that_
     answer = FlaskClient.post(client, "/desk/account/first-passkey", data={"csrf_token": token})
     assert answer.status_code == 503
     assert not is_in(client)
+
+
+def test_of_two_passkeys_that_are_removed_at_once_one_stays(
+    app: Flask, newcomer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = with_only_a_passkey(app, Key())
+    add_passkey(client, Key(), "other")
+    token, together, validate = client.token(), Barrier(2), WebAuthnDeleteForm.validate
+
+    def wait(form: WebAuthnDeleteForm, **options: Any) -> bool:
+        found = bool(validate(form, **options))
+        together.wait(10)
+        return found
+
+    monkeypatch.setattr(WebAuthnDeleteForm, "validate", wait)
+
+    def remove(browser: AtDesk, name: str) -> None:
+        form = {"csrf_token": token, "name": name}
+        FlaskClient.post(browser, "/desk/account/passkeys/remove", data=form)
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(remove, [copy(app, client), copy(app, client)], ["mine", "other"]))
+    assert passkeys() == 1
 
 
 def test_copies_of_cookies_from_before_the_first_passkey_are_good_for_nothing(app: Flask, newcomer: str) -> None:
