@@ -216,6 +216,9 @@ def _begin(_app: Flask, user: DeskAccount) -> None:
     if session.get("tf_user_id", user.fs_uniquifier) != user.fs_uniquifier:
         session.clear()
         abort(403)
+    # By their first app, and not in while they set up another.
+    if session.get("tf_state") == "validating_profile" and "tf_user_id" in session:
+        _check_it_is_the_first(user)
     session.pop(_PASSKEY_ONLY, None)
     session[_WORD] = sessions.begin(db.session(), user, _browser(), datetime.now(UTC))
 
@@ -237,9 +240,19 @@ def _app_changed(_app: Flask, user: DeskAccount, **_: Any) -> None:
 def _passkey_added(_app: Flask, user: DeskAccount, **_: Any) -> None:
     record.write(db.session(), record.actor(user), "account.passkey_add", datetime.now(UTC))
     if session.get(_PASSKEY_ONLY):
+        _check_it_is_the_first(user)
         # What could not be stored lets nobody in.
         db.session.commit()
         del session[_PASSKEY_ONLY]
+
+
+def _check_it_is_the_first(user: DeskAccount) -> None:
+    """The password alone was enough for one second factor, and no longer is if another was set up at the same time."""
+    if _second_factors(user) > 1:
+        db.session.rollback()
+        session.clear()
+        flash("A second factor was set up in the meantime. Please sign in with it.", "error")
+        abort(redirect(url_for("security.login"), 303))
 
 
 def _passkey_removed(_app: Flask, user: DeskAccount, **_: Any) -> None:
@@ -253,7 +266,7 @@ def _passkey_removed(_app: Flask, user: DeskAccount, **_: Any) -> None:
 
 def _second_factors(account: Account) -> int:
     """How many the account has; who asks for it in another request waits until this transaction has ended."""
-    # On SQLite they wait already, as the caller has recorded something.
+    # On SQLite they wait already, as the caller has written something.
     row = select(Account.tf_primary_method).where(Account.id == account.id).with_for_update(key_share=True)
     apps = db.session.scalar(row) is not None
     return apps + (db.session.scalar(select(func.count()).where(Passkey.user_id == account.id)) or 0)

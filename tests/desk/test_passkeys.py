@@ -6,6 +6,7 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+import webauthn
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
 from flask.testing import FlaskClient
@@ -13,7 +14,8 @@ from flask_security.webauthn import WebAuthnDeleteForm
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
-from campaign.desk_models import Passkey, Record, Role
+from campaign.desk.security import CodeForm
+from campaign.desk_models import Account, Passkey, Record, Role
 from campaign.extensions import db
 from campaign.models import Campaign
 from tests.desk.conftest import AtDeskAs
@@ -28,6 +30,7 @@ from tests.desk.people import (
     enter_password,
     invitation,
     is_in,
+    set_up_app,
     token_of,
 )
 from tests.desk.test_door import routes
@@ -89,6 +92,12 @@ def lose(monkeypatch: pytest.MonkeyPatch, *, stored: bool) -> None:
     monkeypatch.setattr(db.session, "commit", fail)
 
 
+def change_password(client: AtDesk) -> str:
+    new = "another long password"
+    form = {"password": PASSWORD, "new_password": new, "new_password_confirm": new}
+    return str(client.post("/desk/account/password", data=form).location)
+
+
 def test_the_first_passkey_is_recorded_and_signs_in(app: Flask, newcomer: str) -> None:
     key = Key()
     with_only_a_passkey(app, key)
@@ -148,6 +157,53 @@ def test_of_two_passkeys_that_are_removed_at_once_one_stays(
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(remove, [copy(app, client), copy(app, client)], ["mine", "other"]))
     assert passkeys() == 1
+
+
+@pytest.mark.parametrize("other", ["passkey", "app"])
+def test_of_two_who_set_up_the_first_second_factor_at_once_one_is_let_in(
+    app: Flask, newcomer: str, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    both = [about_to_add(app), browser(app)]
+    enter_password(both[1], newcomer)
+    if other == "passkey":
+        choose_passkey(both[1])
+    questions = {client: ask_for_new(client) for client in both[: 1 + (other == "passkey")]}
+    together = Barrier(2)
+    verify, validate = webauthn.verify_registration_response, CodeForm.validate
+
+    def wait_for_key(**options: Any) -> Any:
+        together.wait(10)
+        return verify(**options)
+
+    def wait_for_code(form: CodeForm, **options: Any) -> bool:
+        found = validate(form, **options)
+        together.wait(10)
+        return found
+
+    monkeypatch.setattr(webauthn, "verify_registration_response", wait_for_key)
+    monkeypatch.setattr(CodeForm, "validate", wait_for_code)
+
+    def set_up(client: AtDesk) -> None:
+        if asked := questions.get(client):
+            hand_over(client, asked, Key().make(asked.options))
+        else:
+            set_up_app(client, Person(newcomer))
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(set_up, both))
+    apps = db.session.scalars(select(Account.tf_primary_method)).one() is not None
+    assert apps + passkeys() == 1
+    assert sorted(map(is_in, both)) == [False, True]
+
+
+def test_who_has_begun_to_set_up_another_app_can_change_their_password(app: Flask, newcomer: str) -> None:
+    client = browser(app)
+    enter_password(client, newcomer)
+    set_up_app(client, Person(newcomer))
+    add_passkey(client, Key())
+    client.post("/desk/account/app", data={"setup": "authenticator"})
+    assert change_password(client) == "/desk/account"
+    assert is_in(client)
 
 
 def test_copies_of_cookies_from_before_the_first_passkey_are_good_for_nothing(app: Flask, newcomer: str) -> None:
