@@ -25,6 +25,7 @@ from flask_security import (
     wan_registered,
 )
 from flask_security.forms import TwoFactorVerifyCodeForm
+from flask_security.tf_plugin import tf_clean_session
 from flask_security.totp import Totp
 from passlib.exc import UsedTokenError
 from sqlalchemy import func, or_, select, update
@@ -244,6 +245,8 @@ def _passkey_added(_app: Flask, user: DeskAccount, **_: Any) -> None:
         # What could not be stored lets nobody in.
         db.session.commit()
         del session[_PASSKEY_ONLY]
+        # What is left where they have entered their password again, to set up an app, before they came back.
+        tf_clean_session()  # type: ignore[no-untyped-call]
 
 
 def _check_it_is_the_first(user: DeskAccount) -> None:

@@ -196,6 +196,18 @@ def test_of_two_who_set_up_the_first_second_factor_at_once_one_is_let_in(
     assert sorted(map(is_in, both)) == [False, True]
 
 
+def test_who_began_to_sign_in_again_before_the_passkey_was_there_can_change_their_password(
+    app: Flask, newcomer: str
+) -> None:
+    client = about_to_add(app)
+    question = ask_for_new(client)
+    enter_password(client, newcomer)
+    hand_over(client, question, Key().make(question.options))
+    assert is_in(client)
+    assert change_password(client) == "/desk/account"
+    assert is_in(client)
+
+
 def test_who_has_begun_to_set_up_another_app_can_change_their_password(app: Flask, newcomer: str) -> None:
     client = browser(app)
     enter_password(client, newcomer)
