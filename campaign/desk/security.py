@@ -17,6 +17,7 @@ from flask_security import (
     SQLAlchemyUserDatastore,
     UserMixin,
     WebAuthnMixin,
+    check_and_update_authn_fresh,
     current_user,
     login_user,
     password_changed,
@@ -32,6 +33,7 @@ from sqlalchemy import func, or_, select, update
 from wtforms import Form
 
 from campaign import record, sessions
+from campaign.desk.security_settings import FRESH, GRACE
 from campaign.desk_models import Account, Passkey
 from campaign.extensions import STORAGE_ERRORS, db, write_transaction
 
@@ -39,6 +41,14 @@ _WORD = "word"
 """What the random word of a session is called in its cookie."""
 _PASSKEY_ONLY = "passkey_only"
 """What marks a cookie whose session is good for one thing: to add the account's first second factor, a passkey."""
+_SECOND_STEPS = {
+    "security.wan_register_response": "security.wan_register",
+    "security.two_factor_setup_validate": "security.two_factor_setup",
+}
+"""Second steps of changing how one signs in, and the first, which asks for the password.
+
+What a first step signs names no account: who has no more than a copied cookie could bring what theirs has signed.
+"""
 
 
 class DeskAccount(UserMixin, Account):  # type: ignore[misc]  # Both say what a passkey is.
@@ -300,6 +310,9 @@ def _close_what_is_over() -> ResponseReturnValue | None:
         # It would write to somebody by email, which there is none of here.
         abort(404)
     if current_user.is_authenticated:
+        first_step = _SECOND_STEPS.get(request.endpoint or "")
+        if first_step and not check_and_update_authn_fresh(FRESH, GRACE, "session"):
+            return redirect(url_for(first_step), 303)
         # To look at the page would sign out.
         asks_for_code = request.endpoint == "security.two_factor_token_validation"
         return redirect(url_for("accounts.own")) if asks_for_code else None

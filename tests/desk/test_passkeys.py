@@ -1,5 +1,6 @@
 """Passkeys at the desk: the first one takes the place of an app, and the password alone is good for nothing else."""
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -283,6 +284,39 @@ def stale(app: Flask, client: AtDesk) -> None:
     session["fs_paa"] -= 3600
     session.pop("fs_gexp", None)
     client.set_cookie("desk", cookies.dumps(session), path="/desk", secure=True)
+
+
+def test_a_passkey_is_added_by_nobody_who_has_not_entered_their_password_lately(
+    app: Flask, newcomer: str, at_desk: AtDeskAs
+) -> None:
+    mallory = at_desk(Role.OBSERVER)
+    client = with_only_a_passkey(app, Key())
+    token = client.token()
+    stale(app, client)
+    question = ask_for_new(mallory, "late")
+    form = {"csrf_token": token, "credential": Key().make(question.options)}
+    answer = FlaskClient.post(client, question.address, data=form)
+    assert passkeys() == 1
+    assert answer.location == "/desk/account/passkeys"
+    assert "/desk/password-again" in client.get(answer.location).location
+
+
+def test_an_app_is_set_up_by_nobody_who_has_not_entered_their_password_lately(
+    app: Flask, newcomer: str, at_desk: AtDeskAs
+) -> None:
+    mallory, theirs = at_desk(Role.OBSERVER), Person("mallory@example.org")
+    client = with_only_a_passkey(app, Key())
+    token = client.token()
+    stale(app, client)
+    page = mallory.post("/desk/account/app", data={"setup": "authenticator"}).text
+    address, key = re.search(r'<form action="([^"]+/app/[^"]+)"', page), re.search(r'<code id="key">([^<]+)', page)
+    assert address
+    assert key
+    theirs.key = key[1].replace("-", "")
+    answer = FlaskClient.post(client, address[1], data={"csrf_token": token, "code": theirs.code()})
+    assert db.session.scalars(select(Account.tf_primary_method).where(Account.email == newcomer)).one() is None
+    assert answer.location == "/desk/account/app"
+    assert "/desk/password-again" in client.get(answer.location).location
 
 
 def test_the_leave_to_add_a_passkey_opens_nothing_else(app: Flask, newcomer: str, campaign: Campaign) -> None:
