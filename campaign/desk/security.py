@@ -229,6 +229,7 @@ def _begin(_app: Flask, user: DeskAccount) -> None:
         abort(403)
     # By their first app, and not in while they set up another.
     if session.get("tf_state") == "validating_profile" and "tf_user_id" in session:
+        session.pop(_WORD, None)
         _check_it_is_the_first(user)
     session.pop(_PASSKEY_ONLY, None)
     session[_WORD] = sessions.begin(db.session(), user, _browser(), datetime.now(UTC))
@@ -260,12 +261,16 @@ def _passkey_added(_app: Flask, user: DeskAccount, **_: Any) -> None:
 
 
 def _check_it_is_the_first(user: DeskAccount) -> None:
-    """The password alone was enough for one second factor, and no longer is if another was set up at the same time."""
+    """The password alone was enough for one second factor, and no longer is if another was set up at the same time.
+
+    Whoever else has begun by it is signed in nowhere.
+    """
     if _second_factors(user) > 1:
         db.session.rollback()
         session.clear()
         flash("A second factor was set up in the meantime. Please sign in with it.", "error")
         abort(redirect(url_for("security.login"), 303))
+    sessions.end_all(db.session(), user.id, but=sessions.digest(session.get(_WORD, "")))
 
 
 def _passkey_removed(_app: Flask, user: DeskAccount, **_: Any) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
 from campaign.desk.security import CodeForm
-from campaign.desk_models import Account, Passkey, Record, Role
+from campaign.desk_models import Account, DeskSession, Passkey, Record, Role
 from campaign.extensions import db
 from campaign.models import Campaign
 from tests.desk.conftest import AtDeskAs
@@ -317,6 +317,21 @@ def test_an_app_is_set_up_by_nobody_who_has_not_entered_their_password_lately(
     assert db.session.scalars(select(Account.tf_primary_method).where(Account.email == newcomer)).one() is None
     assert answer.location == "/desk/account/app"
     assert "/desk/password-again" in client.get(answer.location).location
+
+
+@pytest.mark.parametrize("factor", ["app", "passkey"])
+def test_whoever_has_begun_by_the_password_alone_is_signed_in_nowhere_once_there_is_a_second_factor(
+    app: Flask, newcomer: str, factor: str
+) -> None:
+    about_to_add(app)
+    if factor == "app":
+        client = about_to_add(app)
+        enter_password(client, newcomer)
+        set_up_app(client, Person(newcomer))
+    else:
+        client = with_only_a_passkey(app, Key())
+    assert is_in(client)
+    assert db.session.scalar(select(func.count()).select_from(DeskSession)) == 1
 
 
 def test_the_leave_to_add_a_passkey_opens_nothing_else(app: Flask, newcomer: str, campaign: Campaign) -> None:
