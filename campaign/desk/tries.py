@@ -27,8 +27,9 @@ _TRIED = {
     "security.change_password",
     "security.two_factor_setup_validate",
     "accounts.accept",
+    "accounts.first_passkey",
 }
-"""The endpoints where somebody may try a password or a code."""
+"""The endpoints where somebody may try a password or a code, or begin a session by one that was right."""
 
 
 def init_app(app: Flask, settings: Settings, shared: Shared) -> None:

@@ -387,3 +387,12 @@ def test_another_sites_page_can_choose_a_passkey_for_nobody(
     answer = FlaskClient.post(client, "/desk/account/first-passkey", data=form, headers=headers)
     assert answer.status_code == status
     assert client.get("/desk/account/app").status_code == 200
+
+
+def test_a_copied_cookie_begins_no_sessions_without_end(app: Flask, newcomer: str) -> None:
+    begun = browser(app)
+    enter_password(begun, newcomer)
+    form = {"csrf_token": token_of(begun.get("/desk/account/app").text)}
+    answers = [FlaskClient.post(copy(app, begun), "/desk/account/first-passkey", data=form) for _ in range(16)]
+    assert [answer.status_code for answer in answers[:14]] == [303] * 14
+    assert answers[-1].status_code == 429
