@@ -35,7 +35,8 @@ def number(value: int, language: str) -> str:
 def moment(value: datetime, language: str, zone: str = "UTC") -> str:
     """A date and a time in that zone (IANA name), and which it is: "1 March 2027, 09:00 UTC"."""
     there, locale = value.astimezone(ZoneInfo(zone)), _locale(language)
-    return format_datetime(there, "d MMMM y, HH:mm 'UTC'" if zone == "UTC" else "d MMMM y, HH:mm O", locale=locale)
+    # "GMT+01:00". Of the short form, a single O, Babel makes the word "None".
+    return format_datetime(there, "d MMMM y, HH:mm 'UTC'" if zone == "UTC" else "d MMMM y, HH:mm OOOO", locale=locale)
 
 
 def day(value: datetime, language: str, zone: str = "UTC") -> str:

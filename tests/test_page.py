@@ -106,6 +106,21 @@ def test_a_campaign_that_is_not_open_yet_says_when_it_opens(client: FlaskClient,
     assert stored() == []
 
 
+@pytest.mark.parametrize(
+    ("language", "zone", "said"),
+    [
+        ("en", "Europe/Berlin", "1 March 2099, 10:00 GMT+01:00"),
+        ("de", "America/New_York", "1 März 2099, 04:00 GMT-05:00"),
+        ("fr", "Asia/Kolkata", "1 mars 2099, 14:30 UTC+05:30"),
+    ],
+)
+def test_a_time_is_told_by_the_campaigns_clock_and_says_by_which(
+    client: FlaskClient, publish: Publish, language: str, zone: str, said: str
+) -> None:
+    publish(opens_at=datetime(2099, 3, 1, 9, tzinfo=UTC), language=language, time_zone=zone)
+    assert f">{said}</time>" in client.get(PATH).text
+
+
 @pytest.mark.parametrize("how", ["by the organiser", "by the clock"])
 def test_a_closed_campaign_keeps_letter_count_and_list_but_no_form(
     client: FlaskClient, publish: Publish, sign: Sign, how: str
