@@ -257,6 +257,7 @@ def _answer(
         shown_sources=sources.several(db.session(), campaign.id, words),
         before=before,
         act=act or ActForm(MultiDict()),
+        live=_is_htmx(),
         notice=notice,
         counted=None if form.kept() else tally.count(db.session(), campaign.id),
         zone=ZoneInfo(campaign.time_zone),

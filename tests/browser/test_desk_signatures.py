@@ -68,6 +68,20 @@ def test_typing_finds_ticking_hides_and_undo_puts_back(
     expect(page.locator("tbody")).to_contain_text("ada@example.org")
 
 
+def test_a_filter_that_is_half_typed_is_left_to_who_types_it(
+    app: Flask, server: Server, open_page: OpenPage, moderator: AtDesk
+) -> None:
+    page = open_table(open_page, server, moderator)
+    page.get_by_text("Filter", exact=True).click()
+    source = page.get_by_label("Source")
+    source.press_sequentially("fl")
+    expect(page.locator("#table .notice.wrong")).to_contain_text("Fewer than five came by that word")
+    expect(source).to_be_focused()
+    page.keyboard.type("yer")
+    expect(source).to_have_value("flyer")
+    assert violations(page) == []
+
+
 def test_without_javascript_all_of_it_works_by_buttons(
     app: Flask, server: Server, open_page: OpenPage, moderator: AtDesk
 ) -> None:
