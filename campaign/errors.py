@@ -79,8 +79,11 @@ def storage_away(_error: Exception) -> ResponseReturnValue:
     return answer(ServiceUnavailable())
 
 
-def answer(error: HTTPException) -> ResponseReturnValue:
-    """The page, or for HTMX the notice, of an HTTP error; an unforeseen exception comes as a 500."""
+def answer(error: HTTPException, told: Words | None = None) -> ResponseReturnValue:
+    """The page, or for HTMX the notice, of an HTTP error; an unforeseen exception comes as a 500.
+
+    `told` is what a person is told, where that is not what they are told of every error of its status.
+    """
     if error.code is None or error.code < 400:
         return error
     if error.code >= 500:
@@ -88,7 +91,7 @@ def answer(error: HTTPException) -> ResponseReturnValue:
         db.session.rollback()
     manner: Manner = current_app.extensions["errors"]
     known = {**WORDS, **manner.words}
-    words = known.get(error.code) or known[error.code // 100 * 100]
+    words = told or known.get(error.code) or known[error.code // 100 * 100]
     if request.headers.get("HX-Request") != "true":
         response = make_response(render_template(manner.page, words=words, status=error.code))
     elif manner.noticed is None or request.endpoint in manner.noticed:

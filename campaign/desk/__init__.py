@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 from flask import Flask, Response, current_app, request
 from flask.typing import ResponseReturnValue
 from flask_wtf import CSRFProtect
-from flask_wtf.csrf import generate_csrf
+from flask_wtf.csrf import CSRFError, generate_csrf
 from werkzeug.exceptions import TooManyRequests, UnsupportedMediaType
 
 from campaign import errors, formatting, guard, letter_changes, watch
@@ -47,6 +47,17 @@ _MANNER = Manner(
     },
 )
 
+_STALE = Words(
+    "That page is too old",
+    "It has been open for too long, or you have signed in again since. Nothing is saved yet.",
+)
+_STALE_PREVIEW = Words(
+    "The preview can’t follow any more",
+    "The page has been open for too long, or you have signed in again since. What you have typed is still here. Press "
+    "Save, and send it again from the page that comes.",
+)
+"""What who writes a campaign is told of a token that is of another session, or too old."""
+
 
 def create_desk(site: Flask) -> Flask:
     """Make the desk of a site."""
@@ -71,6 +82,7 @@ def create_desk(site: Flask) -> Flask:
     app.after_request(_finish)
     errors.init_app(app, _MANNER)
     app.register_error_handler(guard.LimitedError, _limited)
+    app.register_error_handler(CSRFError, _stale)
     link_to_site(app, site)
     app.context_processor(lambda: {"can": door.can, "Right": Right, "me": door.me, "csrf_token": generate_csrf})
     app.context_processor(lambda: {"desk_tabs": TABS, "prop_next": _keep_next, "difference": letter_changes.difference})
@@ -97,6 +109,17 @@ def _refuse_json() -> None:
 
 def _limited(error: guard.LimitedError) -> ResponseReturnValue:
     return errors.answer(TooManyRequests(retry_after=error.seconds))
+
+
+def _stale(error: CSRFError) -> ResponseReturnValue:
+    """Lead nobody who writes a campaign away from it, for what was typed would be gone; it is no other site's."""
+    told = {
+        "campaigns.new": _STALE,
+        "campaigns.edit": _STALE,
+        "campaigns.preview_new": _STALE_PREVIEW,
+        "campaigns.preview": _STALE_PREVIEW,
+    }
+    return errors.answer(error, told.get(request.endpoint or ""))
 
 
 def _finish(response: Response) -> Response:

@@ -3,8 +3,10 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
+import pytest
 from flask import Flask
 from sqlalchemy import select
 
@@ -26,8 +28,11 @@ from tests.desk.people import (
     set_up_app,
     sign_in,
 )
+from tests.desk.test_campaigns import typed
 
 Invited = Callable[[Role], Person]
+
+_KEPT = r'<textarea name="([^"]+)" hidden>\n(.*?)</textarea>'
 
 
 def test_a_copy_of_the_first_sign_ins_cookie_sets_up_no_other_app(app: Flask) -> None:
@@ -162,6 +167,34 @@ def test_who_is_signed_out_while_they_write_loses_nothing(app: Flask, invited: I
     kept = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', answer.text))
     assert kept == form
     assert "typed@example.org" in client.post("/desk/accounts", data=kept).text
+
+
+@pytest.mark.parametrize("where", ["edit", "new"])
+def test_who_has_signed_in_again_while_they_write_loses_nothing(
+    app: Flask, invited: Invited, campaign: Campaign, where: str
+) -> None:
+    person, client = invited(Role.ADMIN), browser(app)
+    sign_in(client, person)
+    path = {"edit": "/desk/campaigns/save-the-park/edit", "new": "/desk/campaigns/new"}[where]
+    form = typed(client.get(path).text) | {"letter": "\r\nAll of it,\r\n<b>written</b> anew"}
+    client.post("/desk/sign-out")
+    sign_in(client, person)
+    answer = client.post(path, data=form)
+    assert answer.status_code == 400
+    kept = {name: unescape(value) for name, value in re.findall(_KEPT, answer.text, re.S)}
+    assert kept == form | {"csrf_token": kept["csrf_token"]}
+    assert kept["csrf_token"] != form["csrf_token"]
+    assert "written" in client.post(path, data=kept).text
+
+
+def test_a_preview_that_can_not_come_says_what_becomes_of_what_was_typed(
+    app: Flask, at_desk: AtDeskAs, campaign: Campaign
+) -> None:
+    form = {"csrf_token": "another session’s", "letter": "Typed"}
+    answer = at_desk(Role.ADMIN).post("/desk/campaigns/save-the-park/preview", data=form, headers=HTMX)
+    assert answer.status_code == 400
+    assert answer.headers["HX-Retarget"] == "#notice"
+    assert "still here" in answer.text
 
 
 def test_an_open_page_that_asks_by_itself_keeps_nobody_signed_in(app: Flask, at_desk: AtDeskAs) -> None:
