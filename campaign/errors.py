@@ -58,6 +58,8 @@ class Manner(NamedTuple):
     """The endpoints whose HTMX requests are answered with a notice; None for all. The others change nothing."""
     words: Mapping[int, Words] = MappingProxyType({})
     """Where it has words of its own."""
+    typing: frozenset[str] = frozenset()
+    """The endpoints that are asked while somebody types: their notice stands in the answer's place, without focus."""
 
 
 SITE = Manner()
@@ -95,9 +97,11 @@ def answer(error: HTTPException, told: Words | None = None) -> ResponseReturnVal
     if request.headers.get("HX-Request") != "true":
         response = make_response(render_template(manner.page, words=words, status=error.code))
     elif manner.noticed is None or request.endpoint in manner.noticed:
-        response = make_response(render_template("errors/_notice.html", words=words))
-        response.headers["HX-Retarget"] = "#notice"
-        response.headers["HX-Reswap"] = "innerHTML"
+        typing = request.endpoint in manner.typing
+        response = make_response(render_template("errors/_notice.html", words=words, typing=typing))
+        if not typing:
+            response.headers["HX-Retarget"] = "#notice"
+            response.headers["HX-Reswap"] = "innerHTML"
     else:
         response = make_response("")
         response.headers["HX-Reswap"] = "none"

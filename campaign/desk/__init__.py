@@ -34,6 +34,7 @@ TABS = [
 _MANNER = Manner(
     page="desk/error.html",
     noticed=None,
+    typing=frozenset({"campaigns.preview", "campaigns.preview_new"}),
     words={
         400: Words(
             "That did not arrive whole",

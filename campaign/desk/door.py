@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, cast
 
-from flask import abort, flash, redirect, render_template, request, url_for
+from flask import abort, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_security import current_user
 
@@ -63,8 +63,9 @@ def _find(slug: str, right: Right | None) -> Campaign:
 def _sign_in_first() -> ResponseReturnValue:
     """To the page for it, and back; what was typed waits for it, where it stands or in a form of its own."""
     if request.headers.get("HX-Request") == "true":
-        above = {"HX-Retarget": "#notice", "HX-Reswap": "innerHTML"}
-        return render_template("desk/_signed_out.html"), 401, above
+        typing = request.endpoint in current_app.extensions["errors"].typing
+        above = {} if typing else {"HX-Retarget": "#notice", "HX-Reswap": "innerHTML"}
+        return render_template("desk/_signed_out.html", typing=typing), 401, above
     if request.method == "POST":
         return render_template("desk/signed_out.html", fields=request.form.items(multi=True)), 401
     return redirect(url_for("security.login", next=request.root_path + request.full_path.rstrip("?")))

@@ -1,6 +1,6 @@
 """Pages of the desk, and of a campaign, in the states that a smooth round does not come to; nobody is shut out."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
@@ -18,7 +18,7 @@ from tests.browser.conftest import OpenPage
 from tests.browser.test_desk_round import looks_right
 from tests.conftest import PATH, Publish, Server, only_sqlite
 from tests.desk.conftest import AtDeskAs, at_desk, invited  # noqa: F401 (fixtures)
-from tests.desk.people import AtDesk
+from tests.desk.people import AtDesk, later
 from tests.test_pictures import uploaded
 from tests.test_signature_table import put
 
@@ -91,6 +91,21 @@ def test_a_campaign_is_changed_by_two_and_won_and_no_page_of_it_shuts_anybody_ou
         summary.click()
     expect(first.locator(".record")).to_contain_text("declared it won")
     looks_right(first)
+
+
+def test_who_is_signed_out_while_they_write_is_told_where_they_look_and_can_write_on(
+    app: Flask, server: Server, open_page: OpenPage, admin: AtDesk
+) -> None:
+    page = enter(open_page, server, admin)
+    page.goto(f"{server.url}/desk{PATH}/edit")
+    later(timedelta(hours=13))
+    letter = page.get_by_label("Letter", exact=True)
+    letter.fill("Dear all, ")
+    expect(page.locator("#preview")).to_contain_text("You are signed out meanwhile")
+    expect(letter).to_be_focused()
+    page.keyboard.type("please")
+    expect(letter).to_have_value("Dear all, please")
+    looks_right(page)
 
 
 def test_a_list_is_looked_after_and_no_page_of_it_shuts_anybody_out(
