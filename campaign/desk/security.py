@@ -165,7 +165,19 @@ def init_app(app: Flask) -> None:
 def _render(template: str, **context: Any) -> ResponseReturnValue:
     """A page of Flask-Security's, of which a form that it refuses is answered as ours are."""
     refused = any(isinstance(form, Form) and form.errors for form in context.values())
+    if session.get("tf_state") == "validating_profile" and not current_user.is_authenticated:
+        template, context = _app_again(template, context)
     return render_template(template, **context), 422 if refused else 200
+
+
+def _app_again(template: str, context: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Where the first code was mistyped: the page that the app read its key from, and not one without the key."""
+    form = context.get("two_factor_verify_code_form")
+    if template != current_app.config["SECURITY_TWO_FACTOR_VERIFY_CODE_TEMPLATE"] or form is None:
+        return template, context
+    shown = current_app.extensions["security"].totp_factory.fetch_setup_values(form.tf_totp_secret, form.user)
+    app = {"chosen_method": "authenticator", "authr_qrcode": shown["image"], "authr_key": shown["key"]}
+    return current_app.config["SECURITY_TWO_FACTOR_SETUP_TEMPLATE"], context | app | {"changing": False}
 
 
 def signed_in_by(word_digest: str) -> bool:

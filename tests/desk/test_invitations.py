@@ -3,10 +3,12 @@
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from html import unescape
 from threading import Barrier
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 from sqlalchemy import select
 
@@ -20,6 +22,7 @@ from tests.desk.people import (
     Person,
     accept,
     browser,
+    enter_code,
     enter_password,
     invitation,
     is_in,
@@ -35,6 +38,27 @@ def test_who_is_invited_sets_a_password_and_an_app_and_is_in(at_desk: AtDeskAs) 
     page = at_desk(Role.ADMIN).get("/desk/account")
     assert page.status_code == 200
     assert "Grace Hopper" in page.text
+
+
+def test_who_mistypes_the_first_code_still_has_the_key_before_them(app: Flask) -> None:
+    person, client = Person("grace@example.org"), browser(app)
+    accept(client, invitation(app, person.email, "admin"))
+    enter_password(client, person.email)
+    wanted = {"csrf_token": token_of(client.get("/desk/account/app").text), "setup": "authenticator"}
+    shown = _key(FlaskClient.post(client, "/desk/account/app", data=wanted).text)
+    answer = enter_code(client, "000000")
+    assert answer.status_code == 422
+    assert "That code is not right" in answer.text
+    assert "recovery code" not in answer.text, "they have none yet"
+    assert _key(answer.text) == shown
+    person.key = shown
+    assert enter_code(client, person.code(), token_of(answer.text)).location.endswith("/desk/arrive")
+
+
+def _key(page: str) -> str:
+    found = re.search(r'<code id="key">([^<]+)</code>', page)
+    assert found, page
+    return unescape(found[1]).replace("-", "")
 
 
 def test_an_invitation_works_once(app: Flask) -> None:
