@@ -42,6 +42,7 @@ DONE = {
     "win": "It is won. Congratulations!",
     "reopen": "It is open again.",
 }
+OVER = "Its closing time is over: it takes signatures once you choose a later one, or none."
 
 
 STAGES = {
@@ -56,6 +57,17 @@ STAGES = {
 @campaigns.app_template_filter("stage")
 def _stage(campaign: Campaign) -> str:
     return STAGES[rules.stage(campaign, datetime.now(UTC))]
+
+
+@campaigns.app_template_test("over")
+def _is_over(campaign: Campaign) -> bool:
+    """Whether it is closed by the clock as soon as it is open."""
+    return campaign.closes_at is not None and campaign.closes_at <= datetime.now(UTC)
+
+
+@campaigns.app_context_processor
+def _over() -> dict[str, str]:
+    return {"campaign_over": OVER}
 
 
 @campaigns.get("/")
@@ -167,7 +179,10 @@ def take_step(campaign: Campaign, step: str) -> ResponseReturnValue:
         return _confirm(db.session.get_one(Campaign, campaign.id), step, 409, since=error.since)
     except editing.NotPossibleError:
         return redirect(url_for("campaigns.edit", slug=campaign.slug), 303)
-    notice(DONE[step])
+    if _is_over(campaign) and step in ("publish", "reopen"):
+        notice(f"It is public now. {OVER}" if step == "publish" else OVER)
+    else:
+        notice(DONE[step])
     return redirect(url_for("campaigns.edit", slug=campaign.slug), 303)
 
 

@@ -370,3 +370,20 @@ def test_a_campaigns_pages_say_that_it_opens_later(at_desk: AtDeskAs, publish: P
     admin = at_desk(Role.ADMIN)
     assert "<td>Opens later</td>" in admin.get("/desk/").text
     assert '<p class="category">Opens later</p>' in admin.get(EDIT).text
+
+
+@pytest.mark.parametrize(("step", "state"), [("publish", CampaignState.DRAFT), ("reopen", CampaignState.CLOSED)])
+def test_nobody_is_told_that_it_takes_signatures_when_its_time_is_over(
+    at_desk: AtDeskAs, publish: Publish, step: str, state: CampaignState
+) -> None:
+    campaign = publish(state=state, closes_at=datetime.now(UTC) - timedelta(days=1))
+    admin = at_desk(Role.ADMIN)
+    page = admin.get(f"/desk{PATH}/{step}").text
+    assert "Its closing time is over" in page
+    assert "takes signatures again" not in page
+    assert "sign it" not in page.partition("<iframe")[0]
+    admin.post(f"/desk{PATH}/{step}", data={"version": str(campaign.version)})
+    page = admin.get(EDIT).text
+    assert '<p class="category">Closed</p>' in page
+    assert "It is open again" not in page
+    assert page.count("Its closing time is over") == 2, "in the notice, and beside the field"
