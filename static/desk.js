@@ -96,6 +96,15 @@
     frame?.addEventListener("load", () => frame.contentWindow.scrollTo({ top: place, behavior: "instant" }));
   });
 
+  // With a file that is too large, all that was typed would be refused; so it is let go of at once.
+  document.addEventListener("change", ({ target }) => {
+    const { most, large } = target.dataset;
+    if (!most) return;
+    const isLarge = [...target.files].some((file) => file.size > most);
+    if (isLarge) target.value = "";
+    document.getElementById(large).hidden = !isLarge;
+  });
+
   // The table of signatures: one tick for all on the page, and the page's address follows the filter.
   function follow() {
     const { address } = document.querySelector("[data-address]")?.dataset ?? {};

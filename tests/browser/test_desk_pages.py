@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from campaign import delivery, exports, preview_key
 from campaign.delivery import Purpose
@@ -106,6 +106,22 @@ def test_who_is_signed_out_while_they_write_is_told_where_they_look_and_can_writ
     page.keyboard.type("please")
     expect(letter).to_have_value("Dear all, please")
     looks_right(page)
+
+
+def test_a_picture_that_is_too_large_is_not_sent_and_takes_no_letter_with_it(
+    app: Flask, server: Server, open_page: OpenPage, admin: AtDesk
+) -> None:
+    page = enter(open_page, server, admin)
+    page.goto(f"{server.url}/desk/campaigns/new")
+    picture = page.locator("#picture")
+    file: FilePayload = {"name": "lido.jpg", "mimeType": "image/jpeg", "buffer": bytes(5 * 1024 * 1024 + 1)}
+    picture.set_input_files(file)
+    expect(page.get_by_role("alert")).to_contain_text("larger than 5 MB")
+    expect(picture).to_have_value("")
+    looks_right(page)
+    picture.set_input_files({**file, "buffer": uploaded()})
+    expect(page.get_by_role("alert")).to_be_hidden()
+    assert picture.input_value().endswith("lido.jpg")
 
 
 def test_a_list_is_looked_after_and_no_page_of_it_shuts_anybody_out(
