@@ -45,10 +45,14 @@ def _words() -> dict[str, object]:
 
 
 @records.app_template_filter("changes")
-def _changes(entry: Record) -> list[tuple[str, str | None, str | None]]:
-    """What an entry changed, as people read it: what, how it was before, and after; None where it does not say."""
+def _changes(entry: Record, zone: str) -> list[tuple[str, str | None, str | None]]:
+    """What an entry changed, as people read it: what, how it was before, and after; None where it does not say.
+
+    Times are shown by the clock of that zone (IANA name).
+    """
     keys = [key for key in {**entry.before, **entry.after} if key not in _FOR_MACHINES]
-    before, after = ({key: _plain(key, value) for key, value in side.items()} for side in (entry.before, entry.after))
+    sides = (entry.before, entry.after)
+    before, after = ({key: _plain(key, value, zone) for key, value in side.items()} for side in sides)
     return [(_name(key), before.get(key), after.get(key)) for key in keys]
 
 
@@ -56,7 +60,7 @@ def _name(key: str) -> str:
     return _NAMES.get(key) or key.replace("_", " ").capitalize()
 
 
-def _plain(key: str, value: object) -> str:
+def _plain(key: str, value: object, zone: str) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value in (None, "", [], {}):
@@ -64,12 +68,12 @@ def _plain(key: str, value: object) -> str:
     if key == "picture":
         return "a picture"
     if isinstance(value, dict):
-        return ", ".join(f"{_name(name).lower()}: {_plain(name, one)}" for name, one in value.items())
+        return ", ".join(f"{_name(name).lower()}: {_plain(name, one, zone)}" for name, one in value.items())
     if isinstance(value, list):
         named = ", ".join(str(one).replace("_", " ") for one in value[:_MOST_IDS])
         return named if len(value) <= _MOST_IDS else f"{named} … ({len(value):,} in all)"
     if key in ("opens_at", "closes_at"):
-        return moment(datetime.fromisoformat(str(value)), "en")
+        return moment(datetime.fromisoformat(str(value)), "en", zone)
     return str(value)
 
 

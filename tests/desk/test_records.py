@@ -1,9 +1,13 @@
 """The record of a campaign, as an organiser reads it."""
 
 import re
+from datetime import UTC, datetime
+
+from sqlalchemy import update
 
 from campaign import editing, record
 from campaign.desk_models import Role
+from campaign.extensions import db, write_transaction
 from campaign.models import Campaign
 from campaign.moderation import Action
 from tests.conftest import Sign
@@ -59,3 +63,14 @@ def test_what_is_for_machines_stays_out_of_it(at_desk: AtDeskAs, campaign: Campa
     page = organiser.get(f"{PATH}/record").text
     assert "<strong>closed it</strong>" in page
     assert "<dt>Version</dt>" not in page
+
+
+def test_times_are_told_by_the_campaigns_clock_as_they_were_typed(at_desk: AtDeskAs, campaign: Campaign) -> None:
+    with write_transaction() as session:
+        session.execute(update(Campaign).values(time_zone="Asia/Kolkata"))
+        closes_at = datetime(2099, 3, 1, 9, tzinfo=UTC).isoformat()
+        after = {"closes_at": closes_at}
+        record.write(session, record.COMMAND, "campaign.edit", datetime.now(UTC), campaign_id=campaign.id, after=after)
+    db.session.rollback()
+    page = at_desk(Role.ORGANISER, own=[campaign]).get(f"{PATH}/record").text
+    assert "1 March 2099, 14:30 GMT+05:30" in page
