@@ -240,6 +240,23 @@ def test_one_arrives_where_one_wanted_to_go(app: Flask, invited: Invited) -> Non
     assert answer.location == "/desk/accounts"
 
 
+def test_one_arrives_there_with_a_recovery_code_as_well(app: Flask, invited: Invited) -> None:
+    person, client = invited(Role.ADMIN), browser(app)
+    sign_in(client, person)
+    page = client.post("/desk/account/recovery-codes", data={"generate_new_codes": "y"}).text
+    code = re.search(r"<li><code>([^<]+)</code>", page)
+    client = browser(app)
+    page = client.get(enter_password(client, person.email, next="/desk/accounts").location).text
+    link = re.search(r'<a href="([^"]+)">Use a recovery code', page)
+    assert code
+    assert link
+    page = client.get(link[1]).text
+    action = re.search(r'<form action="([^"]+)"[^>]*novalidate', page)
+    assert action
+    answer = client.post(action[1], data={"csrf_token": token_of(page), "code": code[1]})
+    assert answer.location == "/desk/accounts"
+
+
 def test_the_password_is_asked_for_again_before_one_changes_how_one_signs_in(app: Flask, at_desk: AtDeskAs) -> None:
     client = at_desk(Role.ORGANISER)
     assert client.get("/desk/account/app").status_code == 200
