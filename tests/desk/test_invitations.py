@@ -171,6 +171,24 @@ def test_who_tries_no_address_keeps_nobody_from_accepting(app: Flask) -> None:
     assert accept(client, invitation(app, "grace@example.org", "organiser")).status_code == 303
 
 
+def test_who_has_lost_everything_gets_a_new_link_at_the_desk_and_stays_what_they_are(
+    app: Flask, at_desk: AtDeskAs, invited: Invited
+) -> None:
+    person, admin = invited(Role.MODERATOR), at_desk(Role.ADMIN)
+    account = db.session.scalars(select(Account).where(Account.email == person.email)).one()
+    page = admin.get(f"/desk/accounts/{account.id}").text
+    form = page[page.index('action="/desk/accounts"') :]
+    fields = dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', form))
+    link = re.search(r'readonly value="([^"]+)"', admin.post("/desk/accounts", data=fields).text)
+    assert link
+    client = browser(app)
+    assert accept(client, "/" + link[1].split("/", 3)[3], "another good password").status_code == 303
+    enter_password(client, person.email, "another good password")
+    assert set_up_app(client, Person(person.email)).status_code == 302
+    db.session.rollback()
+    assert db.session.scalars(select(Account.role).where(Account.email == person.email)).one() is Role.MODERATOR
+
+
 def test_an_admin_invites_from_the_desk_and_the_link_works(app: Flask, at_desk: AtDeskAs) -> None:
     admin = at_desk(Role.ADMIN)
     page = admin.post("/desk/accounts", data={"email": "new@example.org", "role": "moderator"}).text
