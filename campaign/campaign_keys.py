@@ -87,13 +87,14 @@ def check_each(given: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, s
 
 
 def _check_together(file: CampaignFile) -> dict[str, str]:
+    wrong = {}
     if file.opens_at and file.closes_at and file.closes_at <= file.opens_at:
-        return {"closes_at": "must be later than opens_at"}
+        wrong["closes_at"] = "must be later than opens_at"
     if file.donate_url and not file.donate_text:
-        return {"donate_text": "is missing; donate_url needs a sentence beside it"}
+        wrong["donate_text"] = "is missing; donate_url needs a sentence beside it"
     if file.picture and not file.picture_text:
-        return {"picture_text": "is missing; it says what the picture shows to those who don’t see it"}
-    return {}
+        wrong["picture_text"] = "is missing; it says what the picture shows to those who don’t see it"
+    return wrong
 
 
 # Neither XML nor UTF-8 can carry them; YAML can write them as \x01 or \ud800.

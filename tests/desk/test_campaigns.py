@@ -147,6 +147,15 @@ def test_what_is_wrong_is_said_beside_its_field_and_what_was_typed_is_kept(
     assert "</html>" in shown(answer.text), "there is a preview all the same"
 
 
+def test_all_that_is_wrong_is_said_at_once(at_desk: AtDeskAs) -> None:
+    wrong = {"opens_at": "2027-01-02T00:00", "closes_at": "2027-01-01T00:00", "donate_url": "https://x.example"}
+    answer = save(at_desk(Role.ORGANISER), TYPED | wrong, "/desk/campaigns/new")
+    assert answer.status_code == 422
+    for field in ("closes_at", "donate_text"):
+        assert f'<a href="#{field}">' in answer.text
+    assert "look at these again" in answer.text
+
+
 def test_who_forgets_the_title_is_not_asked_for_an_address_made_of_it(at_desk: AtDeskAs) -> None:
     answer = save(at_desk(Role.ORGANISER), dict.fromkeys(TYPED, ""), "/desk/campaigns/new")
     assert "Title is missing" in answer.text
