@@ -230,6 +230,11 @@ def test_without_a_tick_nothing_changes(people: list[int], moderator: AtDesk) ->
     assert "Tick the signatures that you mean" in answer.text
 
 
+def test_where_there_is_nothing_the_table_says_why(campaign: Campaign, moderator: AtDesk) -> None:
+    assert "Nobody has signed yet." in moderator.get(PAGE).text
+    assert "No signature matches." in moderator.post(f"{PAGE}/search", data={"words": "ada"}).text
+
+
 def test_pages_go_on_with_what_was_searched_for(campaign: Campaign, moderator: AtDesk) -> None:
     put(campaign, *({"name": f"Ada {n}", "email": f"{n}@example.org"} for n in range(60)))
     form: dict[str, Any] = {"words": "ada"}
