@@ -189,7 +189,7 @@ def _walked(session: Session, campaign_id: int, wanted: Filter, position: Positi
     after = newest.where(tuple_(Signature.signed_at, Signature.id) < tuple_(*position)) if position else newest
     # The first page of a filter says how many match.
     counts = position is None and wanted != Filter()
-    enough = MOST_COUNTED + 1 if counts else size + 1
+    enough = max(size, MOST_COUNTED if counts else 0) + 1
     # Mostly a short look will do; but of those that must have several things in common there are few.
     looks = (2 * enough, LOOK) if len(_ways(Signature, wanted)) < 2 else (LOOK,)
     for most in looks:

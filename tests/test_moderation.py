@@ -213,6 +213,26 @@ def test_all_that_match_are_done_in_batches_and_undone_whole(
     assert counted(campaign) == 1000
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Filter(country="LI"),
+        Filter(country="LI", anonymous=False),
+        Filter(words="vaduz"),
+        Filter(words="vaduz", standing=Standing.LISTED),
+    ],
+)
+def test_all_that_match_are_all_also_where_they_are_more_than_a_page_would_count(
+    app: Flask, campaign: Campaign, wanted: Filter
+) -> None:
+    list(fake.sign(campaign.id, 1200, NOW))
+    with write_transaction() as session:
+        session.execute(update(Signature).values(country="LI", city="Vaduz", anonymous=False))
+    assert moderation.BATCH > signature_table.MOST_COUNTED
+    done = moderation.act_on_all(BY, campaign.id, HIDE, wanted, "spam", NOW, may_remove=False)
+    assert (done.changed, set(standings())) == (1200, {"hidden"})
+
+
 def test_all_that_match_end_somewhere_and_a_second_press_goes_on_from_there(
     app: Flask, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
