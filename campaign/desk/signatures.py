@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask import Blueprint, abort, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
@@ -21,7 +21,7 @@ from campaign import lookalikes, moderation, places, record, signature_table, so
 from campaign import search as search_index
 from campaign.access import Right
 from campaign.desk.door import allow, by, can
-from campaign.extensions import db, write_transaction
+from campaign.extensions import STORAGE_ERRORS, db, write_transaction
 from campaign.models import Campaign, Standing
 from campaign.moderation import Action, Done
 from campaign.signature_table import Filter, Page
@@ -244,9 +244,14 @@ def _answer(
     notice: Notice | None = None,
 ) -> ResponseReturnValue:
     """The table: for HTMX alone, for others with all that is around it; 422 if a form has errors."""
-    valid = form.validate()
+    valid, behind = form.validate(), False
     if valid and page is None:
-        _catch_up(form)
+        try:
+            _catch_up(form)
+        except STORAGE_ERRORS:
+            # What is in the index can be found also while nothing can be written.
+            current_app.logger.exception("the search index could not be brought up to date")
+            behind = True
     page = page or (_page(db.session(), campaign, form, before) if valid else None)
     words = {entry.source for entry in page.entries} if page else set()
     html = render_template(
@@ -259,6 +264,7 @@ def _answer(
         act=act or ActForm(MultiDict()),
         live=_is_htmx(),
         notice=notice,
+        behind=behind,
         counted=None if form.kept() else tally.count(db.session(), campaign.id),
         zone=ZoneInfo(campaign.time_zone),
     )

@@ -1,22 +1,71 @@
 """A database that can't be used while somebody is at the desk: they are told so, and go on when it is back."""
 
 import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from html import unescape
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from campaign import search
 from campaign.desk_models import Role
 from campaign.models import Campaign
-from tests.conftest import HTMX, dispose
+from tests.conftest import HTMX, SLUG, dispose, only_sqlite
 from tests.desk.conftest import AtDeskAs
 from tests.desk.people import PASSWORD
 from tests.desk.test_campaigns import EDIT, typed
 from tests.desk.test_door import knock, routes
+from tests.desk.test_signatures import names
+from tests.test_signature_table import put
 from tests.test_storage import Break, trouble
 
 __all__ = ["trouble"]
+
+
+PAGE = f"/desk/campaigns/{SLUG}/signatures"
+UNWRITABLE = pytest.mark.parametrize("trouble", ["full", "locked", "read-only"], indirect=True)
+
+
+@pytest.fixture
+def broken(app: Flask, at_desk: AtDeskAs, trouble: tuple[Break, Break]) -> Callable[[], AbstractContextManager[None]]:
+    """Break the database for a while, for the desk as well, which has connections of its own."""
+
+    @contextmanager
+    def broken() -> Iterator[None]:
+        break_it, mend_it = trouble
+        with app.extensions["desk"].app.app_context():
+            break_it()
+        yield
+        with app.extensions["desk"].app.app_context():
+            mend_it()
+
+    return broken
+
+
+Broken = Callable[[], AbstractContextManager[None]]
+
+
+@only_sqlite
+@UNWRITABLE
+def test_while_nothing_can_be_written_the_search_finds_who_was_there_at_the_search_before(
+    app: Flask, at_desk: AtDeskAs, campaign: Campaign, broken: Broken
+) -> None:
+    client = at_desk(Role.MODERATOR)
+    put(campaign, {"name": "Ada Lovelace"})
+    search.catch_up()
+    put(campaign, *({"name": f"Ada {number}"} for number in range(500)))
+    token = client.token()
+    with broken():
+        for headers in ({}, HTMX):
+            form = {"csrf_token": token, "words": "ada"}
+            answer = FlaskClient.post(client, f"{PAGE}/search", data=form, headers=headers)
+            assert names(answer) == ["Ada Lovelace"]
+            assert "the newest signatures can’t be found" in answer.text
+    answer = client.post(f"{PAGE}/search", data={"words": "ada"})
+    assert "At least 500 match" in answer.text
+    assert "can’t be found" not in answer.text
 
 
 def _leave(app: Flask, leave: Break) -> None:
