@@ -4,6 +4,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from typing import Any
@@ -107,15 +108,16 @@ def replica_binds(database_read_url: str) -> dict[str, dict[str, Any]]:
 def write_transaction() -> Iterator[Session]:
     """One transaction on the app's own database that may write: committed at its end, rolled back on any exception.
 
-    It waits for its turn as long as it takes, which is for commands; signing.py is more impatient. What a request has
-    read so far stays readable, but its connection goes back first: a thread that held one and waited for another could
-    wait for one that waits for it.
+    A command waits for its turn as long as it takes; a request no longer than WAIT_SECONDS. What a request has read so
+    far stays readable, but its connection goes back first: a thread that held one and waited for another could wait for
+    one that waits for it.
 
     Raises:
         STORAGE_ERRORS: it could not begin or be committed; nothing of it is stored.
     """
     db.session.close()
-    with turn_to_write(db.engine), write_connection(db.engine) as connection, Session(connection) as session:
+    engine = db.engine
+    with turn_to_write(engine, _patience()), write_connection(engine) as connection, Session(connection) as session:
         yield session
         session.flush()
 
@@ -150,7 +152,7 @@ def _write_in_turn(session: Session, *_: object) -> None:
         return
     with ExitStack() as turn:
         connection.exec_driver_sql("COMMIT")
-        turn.enter_context(turn_to_write(connection.engine))
+        turn.enter_context(turn_to_write(connection.engine, _patience()))
         session.info[_turn] = turn.pop_all()
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
@@ -164,13 +166,20 @@ def _give_turn_on(session: Session, transaction: SessionTransaction) -> None:
         session.info.pop(_turn).close()
 
 
+def _patience() -> float | None:
+    return None if is_command() else WAIT_SECONDS
+
+
 @contextmanager
-def turn_to_write(engine: Engine) -> Iterator[None]:
+def turn_to_write(engine: Engine, seconds: float | None = None) -> Iterator[None]:
     """All threads and processes queue here for SQLite's one writer.
 
     Who waits by SQLite's own timer looks again after a tenth of a second, and may find somebody else before them for
     ever. The system keeps a queue, and gives the turn on at once, also when who has it is killed (flock(2)). Where it
     has no such queue, or the folder can't be written to, SQLite's timer it is.
+
+    Raises:
+        PoolTimeoutError: `seconds` were given, and the turn did not come within them.
     """
     file = engine.url.database or ""
     if engine.dialect.name != "sqlite" or file.startswith("file:"):
@@ -178,11 +187,38 @@ def turn_to_write(engine: Engine) -> Iterator[None]:
         return
     with ExitStack() as held:
         with suppress(OSError):
-            # Beside the database; not the database itself, whose locks would go when this is closed.
-            turn = os.open(f"{file}-turn", os.O_CREAT | os.O_RDWR, 0o600)
-            held.callback(os.close, turn)
-            fcntl.flock(turn, fcntl.LOCK_EX)
+            held.callback(os.close, _queue_up(file) if seconds is None else _turn_within(file, seconds))
         yield
+
+
+def _queue_up(file: str) -> int:
+    # Beside the database; not the database itself, whose locks would go when this is closed.
+    turn = os.open(f"{file}-turn", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+    except OSError:
+        os.close(turn)
+        raise
+    return turn
+
+
+def _turn_within(file: str, seconds: float) -> int:
+    # The system's queue knows no patience; so one thread stands in it for all who have some, in their order.
+    coming = _stands_in_queue.submit(_queue_up, file)
+    try:
+        return coming.result(seconds)
+    except TimeoutError:
+        if not coming.cancel():
+            coming.add_done_callback(_let_others)
+        raise PoolTimeoutError("others are writing") from None
+
+
+_stands_in_queue = ThreadPoolExecutor(1, thread_name_prefix="turn")
+
+
+def _let_others(come: "Future[int]") -> None:
+    with suppress(OSError):
+        os.close(come.result())
 
 
 def lock_out_other_nodes(connection: Connection) -> None:

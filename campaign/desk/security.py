@@ -33,12 +33,16 @@ from sqlalchemy import func, or_, select, update
 from wtforms import Form
 
 from campaign import record, sessions
+from campaign.away import Away
 from campaign.desk.security_settings import FRESH, GRACE
 from campaign.desk_models import Account, Passkey
 from campaign.extensions import STORAGE_ERRORS, db, write_transaction
+from campaign.logs import database_code
 
 _WORD = "word"
 """What the random word of a session is called in its cookie."""
+_TOUCH_AGAIN_SECONDS = 15
+"""After a session could not be kept alive, no other is tried for so long: whoever only reads would wait for it."""
 _PASSKEY_ONLY = "passkey_only"
 """What marks a cookie whose session is good for one thing: to add the account's first second factor, a passkey."""
 _SECOND_STEPS = {
@@ -160,6 +164,7 @@ def init_app(app: Flask) -> None:
     wan_registered.connect(_passkey_added, app)
     wan_deleted.connect(_passkey_removed, app)
     app.before_request(_close_what_is_over)
+    app.extensions["unwritable"] = Away("sessions could not be kept alive", _TOUCH_AGAIN_SECONDS)
 
 
 def _render(template: str, **context: Any) -> ResponseReturnValue:
@@ -196,13 +201,15 @@ def _still_signed_in(account: DeskAccount | None) -> DeskAccount | None:
     if found is None:
         return None
     view = current_app.view_functions.get(request.endpoint or "")
-    if now - found.seen_at > sessions.TOUCH and not getattr(view, "live", False):
+    unwritable: Away = current_app.extensions["unwritable"]
+    if now - found.seen_at > sessions.TOUCH and not getattr(view, "live", False) and not unwritable:
         try:
             found.seen_at = now
             db.session.commit()
-        except STORAGE_ERRORS:
+        except STORAGE_ERRORS as error:
             # What can be read, is shown, also while nothing can be written.
             db.session.rollback()
+            unwritable.note(database_code(error) or type(error).__name__)
     return account
 
 

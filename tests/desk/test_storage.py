@@ -1,23 +1,29 @@
 """A database that can't be used while somebody is at the desk: they are told so, and go on when it is back."""
 
+import fcntl
+import os
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 from html import unescape
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import Engine, event
 
-from campaign import search
+from campaign import extensions, search
 from campaign.desk_models import Role
 from campaign.models import Campaign
+from campaign.settings import Settings
 from tests.conftest import HTMX, SLUG, dispose, only_sqlite
 from tests.desk.conftest import AtDeskAs
-from tests.desk.people import PASSWORD
+from tests.desk.people import PASSWORD, is_in, later
 from tests.desk.test_campaigns import EDIT, typed
 from tests.desk.test_door import knock, routes
-from tests.desk.test_signatures import names
+from tests.desk.test_signatures import names, standings
 from tests.test_signature_table import put
 from tests.test_storage import Break, trouble
 
@@ -66,6 +72,49 @@ def test_while_nothing_can_be_written_the_search_finds_who_was_there_at_the_sear
     answer = client.post(f"{PAGE}/search", data={"words": "ada"})
     assert "At least 500 match" in answer.text
     assert "can’t be found" not in answer.text
+
+
+@only_sqlite
+def test_a_process_that_stops_while_it_writes_makes_nobody_at_the_desk_wait_for_ever(
+    app: Flask, at_desk: AtDeskAs, campaign: Campaign, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = at_desk(Role.MODERATOR)
+    (one,) = put(campaign, {"name": "Ada"})
+    form = {"csrf_token": client.token(), "id": [one], "reason": "spam"}
+    monkeypatch.setattr(extensions, "WAIT_SECONDS", 0.2)
+    turn = os.open(f"{settings.instance}/campaign.sqlite-turn", os.O_CREAT | os.O_RDWR)
+    fcntl.flock(turn, fcntl.LOCK_EX)
+    with ThreadPoolExecutor(4) as crowd:
+        answers = [crowd.submit(FlaskClient.post, client, f"{PAGE}/hide", data=form) for _ in range(4)]
+        waited = wait(answers, timeout=30)
+        os.close(turn)
+    assert not waited.not_done
+    assert {answer.result().status_code for answer in answers} == {503}
+    assert standings() == ["listed"]
+    assert client.post(f"{PAGE}/hide", data=form).status_code == 200
+    assert standings() == ["hidden"]
+
+
+@only_sqlite
+@pytest.mark.parametrize("trouble", ["locked"], indirect=True)
+def test_who_only_reads_waits_once_for_a_locked_database_and_not_at_each_page(
+    app: Flask, at_desk: AtDeskAs, campaign: Campaign, broken: Broken
+) -> None:
+    client = at_desk(Role.MODERATOR)
+    assert is_in(client)
+    later(timedelta(minutes=2))
+    tried = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement == "BEGIN IMMEDIATE":
+            tried.append(statement)
+
+    with broken():
+        event.listen(Engine, "before_cursor_execute", note)
+        assert [client.get(PAGE).status_code for _ in range(3)] == [200] * 3
+        event.remove(Engine, "before_cursor_execute", note)
+    assert len(tried) == 1
+    assert is_in(client)
 
 
 def _leave(app: Flask, leave: Break) -> None:
