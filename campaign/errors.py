@@ -12,6 +12,7 @@ from flask import Flask, current_app, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
+from campaign import readiness
 from campaign.extensions import STORAGE_ERRORS, db
 
 
@@ -48,6 +49,17 @@ WORDS = {
 }
 """By status; one that is missing here gets the words of 400 or 500, whichever is of its kind."""
 
+_WHY = {
+    readiness.FULL: "The disk under our records is full: whoever runs the site must make room. Please try again then.",
+    readiness.READ_ONLY: "Our records can only be read: whoever runs the site must look at their disk or server. "
+    "Please try again then.",
+    readiness.LOCKED: "Something else is busy with our records. Please try again in a minute.",
+}
+NOT_STORED = {
+    why: Words("That could not be stored", f"Nothing has changed in our records. {text}") for why, text in _WHY.items()
+}
+"""Instead of those of 503 where something was to be changed, and it is known what was in its way."""
+
 
 class Manner(NamedTuple):
     """How a surface tells of errors."""
@@ -75,10 +87,10 @@ def init_app(app: Flask, manner: Manner = SITE) -> None:
         app.register_error_handler(error, storage_away)
 
 
-def storage_away(_error: Exception) -> ResponseReturnValue:
+def storage_away(error: Exception) -> ResponseReturnValue:
     """The database can't be used: say so, and write down why."""
     current_app.logger.exception("the database could not be used")
-    return answer(ServiceUnavailable())
+    return answer(ServiceUnavailable(), NOT_STORED.get(readiness.meaning(error)) if request.method == "POST" else None)
 
 
 def answer(error: HTTPException, told: Words | None = None) -> ResponseReturnValue:

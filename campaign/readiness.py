@@ -56,14 +56,15 @@ def _try() -> str | None:
         signing.try_storing(db.engine)
     except STORAGE_ERRORS as error:
         _log.exception("a signature could not be stored now")
-        return _meaning(error)
+        return meaning(error)
     return None
 
 
 _log = logging.getLogger(__name__)
 
 
-def _meaning(error: Exception) -> str:
+def meaning(error: Exception) -> str:
+    """What one of the STORAGE_ERRORS says of the database."""
     if isinstance(error, PoolTimeoutError):
         # All connections, or the one that may write, are taken by others.
         return LOCKED

@@ -14,8 +14,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, event
 
-from campaign import extensions, search
+from campaign import extensions, record, search
 from campaign.desk_models import Role
+from campaign.extensions import db
 from campaign.models import Campaign
 from campaign.settings import Settings
 from tests.conftest import HTMX, SLUG, dispose, only_sqlite
@@ -41,6 +42,7 @@ def broken(app: Flask, at_desk: AtDeskAs, trouble: tuple[Break, Break]) -> Calla
     @contextmanager
     def broken() -> Iterator[None]:
         break_it, mend_it = trouble
+        dispose()
         with app.extensions["desk"].app.app_context():
             break_it()
         yield
@@ -115,6 +117,59 @@ def test_who_only_reads_waits_once_for_a_locked_database_and_not_at_each_page(
         event.remove(Engine, "before_cursor_execute", note)
     assert len(tried) == 1
     assert is_in(client)
+
+
+def recorded() -> int:
+    db.session.rollback()
+    number = len(list(record.everything(db.session())))
+    db.session.rollback()
+    return number
+
+
+@pytest.mark.parametrize(
+    ("database", "trouble", "why"),
+    [
+        ("sqlite", "full", "The disk under our records is full"),
+        ("sqlite", "locked", "Something else is busy with our records"),
+        ("sqlite", "read-only", "Our records can only be read"),
+        ("postgresql", "read-only", "Our records can only be read"),
+    ],
+    indirect=["database", "trouble"],
+)
+def test_what_could_not_be_stored_is_said_so_and_why_and_changes_nothing(
+    app: Flask, at_desk: AtDeskAs, campaign: Campaign, broken: Broken, why: str
+) -> None:
+    client = at_desk(Role.ADMIN)
+    (one,) = put(campaign, {"name": "Ada", "email": "ada@example.org"})
+    token, editor = client.token(), typed(client.get(EDIT).text)
+    with broken():
+        # On a full disk some pages have room for a little more.
+        while FlaskClient.post(client, f"{PAGE}/addresses", data={"csrf_token": token}).status_code == 200:
+            pass
+        known = recorded()
+        page = client.post(EDIT, data=editor | {"reason": "mend", "letter": "Much anew. " * 2000})
+        seen = re.search(r'name="seen" value="([^"]+)"', page.text)
+        assert seen, page.text
+        for path, form in (
+            (EDIT, editor | {"reason": "mend", "letter": "Much anew. " * 2000, "seen": seen[1]}),
+            (f"{PAGE}/hide", {"id": str(one), "reason": "spam " * 100}),
+            (f"{PAGE}/remove", {"everyone": "y", "reason": "spam " * 100}),
+            (f"{PAGE}/addresses", {"country": ""}),
+        ):
+            sent = form | {"csrf_token": token}
+            page = FlaskClient.post(client, path, data=sent)
+            assert (page.status_code, why in page.text) == (503, True), f"{path} {page.status} {page.text}"
+            assert "Nothing has changed in our records" in page.text
+            kept = re.findall(r'<textarea name="([^"]+)" hidden>\n(.*?)</textarea>', page.text, re.S)
+            assert {name: unescape(value) for name, value in kept} == sent
+            notice = FlaskClient.post(client, path, data=sent, headers=HTMX)
+            assert (notice.status_code, why in notice.text) == (503, True)
+            assert notice.headers["HX-Retarget"] == "#notice"
+        assert client.get(EDIT).status_code == 200
+    assert standings()[0] == "listed"
+    assert recorded() == known
+    assert client.post(f"{PAGE}/hide", data={"id": one, "reason": "spam"}).status_code == 200
+    assert standings()[0] == "hidden"
 
 
 def _leave(app: Flask, leave: Break) -> None:
