@@ -15,7 +15,7 @@ from campaign.access import Right
 from campaign.delivery import Order, Purpose
 from campaign.desk.door import allow, by, notice
 from campaign.exports import Kind
-from campaign.extensions import db, write_transaction
+from campaign.extensions import STORAGE_ERRORS, db, write_transaction
 from campaign.models import Campaign
 
 deliveries = Blueprint("deliveries", __name__)
@@ -83,10 +83,14 @@ def _words() -> dict[str, object]:
 def page(campaign: Campaign) -> ResponseReturnValue:
     """The forms, and what was asked for in the last day."""
     now = datetime.now(UTC)
-    if exports.needs_cleaning(db.session(), now):
-        exports.sweep(now)
-        with write_transaction() as session:
-            exports.clean(session, now)
+    try:
+        if exports.needs_cleaning(db.session(), now):
+            exports.sweep(now)
+            with write_transaction() as session:
+                exports.clean(session, now)
+    except STORAGE_ERRORS:
+        # What is over is not shown, be it still there.
+        current_app.logger.exception("old files could not be deleted")
     return _page(campaign, map(DeliveryForm, Purpose))
 
 

@@ -6,17 +6,19 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, func, select, update
 
-from campaign import extensions, record, search
-from campaign.desk_models import Role
-from campaign.extensions import db
+from campaign import delivery, exports, extensions, record, search
+from campaign.delivery import Purpose
+from campaign.desk_models import Account, Export, ExportState, Role
+from campaign.exports import Kind
+from campaign.extensions import db, write_transaction
 from campaign.models import Campaign
 from campaign.settings import Settings
 from tests.conftest import HTMX, SLUG, dispose, only_sqlite
@@ -32,6 +34,7 @@ __all__ = ["trouble"]
 
 
 PAGE = f"/desk/campaigns/{SLUG}/signatures"
+DELIVERIES = f"/desk/campaigns/{SLUG}/deliveries"
 UNWRITABLE = pytest.mark.parametrize("trouble", ["full", "locked", "read-only"], indirect=True)
 
 
@@ -170,6 +173,33 @@ def test_what_could_not_be_stored_is_said_so_and_why_and_changes_nothing(
     assert recorded() == known
     assert client.post(f"{PAGE}/hide", data={"id": one, "reason": "spam"}).status_code == 200
     assert standings()[0] == "hidden"
+
+
+@only_sqlite
+@pytest.mark.parametrize("trouble", ["locked", "read-only"], indirect=True)
+def test_files_are_listed_also_while_old_ones_cant_be_deleted_and_none_is_asked_for(
+    app: Flask, at_desk: AtDeskAs, campaign: Campaign, broken: Broken
+) -> None:
+    client, now = at_desk(Role.ADMIN), datetime.now(UTC)
+    with write_transaction() as session:
+        grace = record.actor(session.scalars(select(Account)).one())
+        order = delivery.order(Purpose.HAND_OVER, ["name"])
+        for kind in (Kind.CSV, Kind.SPREADSHEET):
+            exports.ask(session, grace, campaign, kind, order, now)[0].state = ExportState.READY
+        session.execute(update(Export).where(Export.kind == "csv").values(expires_at=now))
+    token = client.token()
+    with broken():
+        page = client.get(DELIVERIES)
+        assert page.status_code == 200
+        assert page.text.count("/file") == 1
+        form = {"csrf_token": token, "purpose": "hand-over", "columns": "name", "kind": "csv"}
+        asked = FlaskClient.post(client, DELIVERIES, data=form)
+        assert asked.status_code == 503
+        assert "Nothing has changed in our records" in asked.text
+    assert db.session.scalar(select(func.count()).select_from(Export)) == 2
+    assert client.get(DELIVERIES).status_code == 200
+    db.session.rollback()
+    assert db.session.scalar(select(func.count()).select_from(Export)) == 1
 
 
 def _leave(app: Flask, leave: Break) -> None:
