@@ -5,7 +5,7 @@ The desk's pages call it; nobody else changes the state of a signature.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from campaign import record, search, signature_table, tally
 from campaign.desk_models import Record
-from campaign.extensions import db, write_transaction
+from campaign.extensions import STORAGE_ERRORS, db, write_transaction
 from campaign.models import Signature, SignatureState, Standing, standing
 from campaign.record import Actor
 from campaign.signature_table import Filter
@@ -68,6 +68,8 @@ class Done:
     """Signatures that were left alone: they were so before, or they are not to be touched."""
     entries: tuple[int, ...]
     """The record's entries of it, by id; what `undo` takes."""
+    fault: Exception | None = None
+    """One of the STORAGE_ERRORS, after which the rest could not be done."""
 
     def __add__(self, other: "Done") -> "Done":
         """What came of both."""
@@ -107,28 +109,40 @@ def act_on_all(
 ) -> Done:
     """Do it to all of the campaign's signatures that match, from the newest on, until MOST are changed.
 
-    In transactions of its own, BATCH at a time; each is an entry in the record.
+    In transactions of its own, BATCH at a time; each is an entry in the record. Where one can't be stored any more, it
+    ends with those before it.
 
     Raises:
         NoReasonError, NotAllowedError: as `act` does; nothing is changed.
-        STORAGE_ERRORS: a batch could not be stored; those before it are.
+        STORAGE_ERRORS: not even the first could be stored; nothing is changed.
     """
     _check(action, reason, may_remove)
     if wanted.searches:
         search.catch_up()
     done, before = Done(0, 0, ()), None
-    while done.changed < MOST:
-        # Looked for before it is our turn to write: it takes longer than the change, and signers would wait for it.
-        page = signature_table.page(db.session(), campaign_id, wanted, before, size=min(BATCH, MOST - done.changed))
-        ids = [entry.id for entry in page.entries if entry.standing in _FROM[action]]
-        if ids:
-            with write_transaction() as session:
-                done += act(session, by, campaign_id, action, ids, reason, now, may_remove=may_remove)
-        done += Done(0, len(page.entries) - len(ids), ())
-        before = page.next
-        if before is None:
-            break
+    try:
+        while done.changed < MOST:
+            # Looked for before it is our turn to write: it takes longer than the change, and signers would wait for it.
+            size = min(BATCH, MOST - done.changed)
+            page = signature_table.page(db.session(), campaign_id, wanted, before, size=size)
+            ids = [entry.id for entry in page.entries if entry.standing in _FROM[action]]
+            if ids:
+                with write_transaction() as session:
+                    batch = act(session, by, campaign_id, action, ids, reason, now, may_remove=may_remove)
+                done += batch
+            done += Done(0, len(page.entries) - len(ids), ())
+            before = page.next
+            if before is None:
+                break
+    except STORAGE_ERRORS as error:
+        done = _ended(done, error)
     return done
+
+
+def _ended(done: Done, error: Exception) -> Done:
+    if not done.changed:
+        raise error
+    return replace(done, fault=error)
 
 
 def undo(session: Session, by: Actor, campaign_id: int, entry_id: int, now: datetime, *, may_remove: bool) -> Done:
@@ -159,16 +173,20 @@ def can_undo(entry: Record, *, may_remove: bool) -> bool:
 
 
 def undo_all(by: Actor, campaign_id: int, entry_ids: Collection[int], now: datetime, *, may_remove: bool) -> Done:
-    """Do so with several entries, the last first, each in a transaction of its own.
+    """Do so with several entries, the last first, each in a transaction of its own; as `act_on_all`, as far as it can.
 
     Raises:
         NoSuchEntryError, NotAllowedError: as `undo` does.
-        STORAGE_ERRORS: one could not be stored; those before it are.
+        STORAGE_ERRORS: not even the first could be stored; nothing is changed.
     """
     done = Done(0, 0, ())
-    for entry_id in sorted(set(entry_ids), reverse=True):
-        with write_transaction() as session:
-            done += undo(session, by, campaign_id, entry_id, now, may_remove=may_remove)
+    try:
+        for entry_id in sorted(set(entry_ids), reverse=True):
+            with write_transaction() as session:
+                one = undo(session, by, campaign_id, entry_id, now, may_remove=may_remove)
+            done += one
+    except STORAGE_ERRORS as error:
+        done = _ended(done, error)
     return done
 
 

@@ -125,8 +125,10 @@ class Notice:
     """What was done, above the table."""
 
     words: str
-    entries: tuple[int, ...] = ()
+    entries: tuple[int, ...]
     """Of the record: what can be undone."""
+    fault: bool
+    """Whether the rest could not be done."""
 
 
 @signatures.get("/campaigns/<slug>/signatures")
@@ -179,7 +181,8 @@ def _act(campaign: Campaign, action: Action) -> ResponseReturnValue:
     else:
         with write_transaction() as session:
             done = moderation.act(session, who, campaign.id, action, act.ids, reason, now, may_remove=may_remove)
-    return _answer(campaign, form, before, notice=Notice(_said(done, _DONE[action]), done.entries))
+    notice = _noticed(done, _DONE[action], done.entries)
+    return _answer(campaign, form, before, act=act if done.fault else None, notice=notice)
 
 
 @signatures.post("/campaigns/<slug>/signatures/undo")
@@ -194,13 +197,23 @@ def undo(campaign: Campaign) -> ResponseReturnValue:
         abort(403)
     except moderation.NoSuchEntryError:
         abort(404)
-    return _answer(campaign, form, before, notice=Notice(_said(done, "put back")))
+    # What is put back already is left as it is.
+    notice = _noticed(done, "put back", tuple(entries) if done.fault else ())
+    return _answer(campaign, form, before, notice=notice)
+
+
+def _noticed(done: Done, what: str, to_undo: tuple[int, ...]) -> Notice:
+    if done.fault:
+        current_app.logger.error("the database could not be used", exc_info=done.fault)
+    return Notice(_said(done, what), to_undo, done.fault is not None)
 
 
 def _said(done: Done, what: str) -> str:
     words = f"{done.changed:,} {'signature' if done.changed == 1 else 'signatures'} {what}."
     if done.left:
         words += f" {done.left:,} left as {'it is' if done.left == 1 else 'they are'}."
+    if done.fault:
+        return words + " The rest could not be stored, and is as it was. Please do it again in a minute."
     if done.changed >= moderation.MOST:
         words += " That is as many as can be done at once; do it again for the rest."
     return words
@@ -243,7 +256,10 @@ def _answer(
     act: ActForm | None = None,
     notice: Notice | None = None,
 ) -> ResponseReturnValue:
-    """The table: for HTMX alone, for others with all that is around it; 422 if a form has errors."""
+    """The table: for HTMX alone, for others with all that is around it; 422 if a form has errors.
+
+    503 if not all could be done.
+    """
     valid, behind = form.validate(), False
     if valid and page is None:
         try:
@@ -268,6 +284,8 @@ def _answer(
         counted=None if form.kept() else tally.count(db.session(), campaign.id),
         zone=ZoneInfo(campaign.time_zone),
     )
+    if notice and notice.fault:
+        return html, 503
     return html, 200 if valid and (act is None or not act.errors) else 422
 
 

@@ -13,8 +13,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, event, func, select, update
+from werkzeug.test import TestResponse
 
-from campaign import delivery, exports, extensions, record, search
+from campaign import delivery, exports, extensions, moderation, record, search
 from campaign.delivery import Purpose
 from campaign.desk_models import Account, Export, ExportState, Role
 from campaign.exports import Kind
@@ -26,7 +27,7 @@ from tests.desk.conftest import AtDeskAs
 from tests.desk.people import PASSWORD, is_in, later
 from tests.desk.test_campaigns import EDIT, typed
 from tests.desk.test_door import knock, routes
-from tests.desk.test_signatures import names, standings
+from tests.desk.test_signatures import names, standings, undo
 from tests.test_signature_table import put
 from tests.test_storage import Break, trouble
 
@@ -200,6 +201,62 @@ def test_files_are_listed_also_while_old_ones_cant_be_deleted_and_none_is_asked_
     assert client.get(DELIVERIES).status_code == 200
     db.session.rollback()
     assert db.session.scalar(select(func.count()).select_from(Export)) == 1
+
+
+def test_where_the_database_stops_in_the_middle_it_is_said_how_much_is_done_and_can_be_undone(
+    app: Flask, at_desk: AtDeskAs, campaign: Campaign, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moderation, "BATCH", 2)
+    client = at_desk(Role.MODERATOR)
+    ids = put(campaign, *({"name": f"Ada {number}", "email": f"ada{number}@example.org"} for number in range(6)))
+
+    def hide_all() -> TestResponse:
+        return client.post(f"{PAGE}/hide", data={"everyone": "y", "reason": "spam"})
+
+    # From the newest on, two at a time; the third batch can't be stored.
+    mend = _stop_at(settings, ids[0])
+    answer = hide_all()
+    assert answer.status_code == 503
+    assert "4 signatures hidden. The rest could not be stored" in answer.text
+    assert 'value="spam"' in answer.text, "to do it again"
+    assert standings() == ["listed"] * 2 + ["hidden"] * 4
+    assert undo(client, answer).status_code == 200
+    assert standings() == ["listed"] * 6
+    mend()
+    answer = hide_all()
+    assert (answer.status_code, standings()) == (200, ["hidden"] * 6)
+    mend = _stop_at(settings, ids[3])
+    answer = undo(client, answer)
+    assert answer.status_code == 503
+    assert "2 signatures put back. The rest could not be stored" in answer.text
+    assert standings() == ["listed"] * 2 + ["hidden"] * 4
+    mend()
+    assert undo(client, answer).status_code == 200
+    assert standings() == ["listed"] * 6
+
+
+def _stop_at(settings: Settings, one: int) -> Callable[[], None]:
+    """Let nobody change a signature; gives back what lets them again."""
+    if settings.database_url.startswith("sqlite"):
+        when = f"BEFORE UPDATE ON signature WHEN OLD.id = {one}"
+        do = [f"CREATE TRIGGER stop {when} BEGIN SELECT RAISE(ABORT, 'as on a full disk'); END"]
+        undo = ["DROP TRIGGER stop"]
+    else:
+        body = "$$ BEGIN RAISE EXCEPTION 'as PostgreSQL does' USING ERRCODE = 'disk_full'; END $$"
+        when = f"BEFORE UPDATE ON signature FOR EACH ROW WHEN (OLD.id = {one})"
+        do = [
+            f"CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql AS {body}",
+            f"CREATE TRIGGER stop {when} EXECUTE FUNCTION stop()",
+        ]
+        undo = ["DROP FUNCTION stop CASCADE"]
+
+    def run(statements: list[str]) -> None:
+        with write_transaction() as session:
+            for statement in statements:
+                session.connection().exec_driver_sql(statement)
+
+    run(do)
+    return lambda: run(undo)
 
 
 def _leave(app: Flask, leave: Break) -> None:
