@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from sqlalchemy.orm import Session
 from campaign import book, delivery, logs, spreadsheet
 from campaign.delivery import Cell
 from campaign.desk_models import Export, ExportChunk, ExportState
-from campaign.exports import KEPT, Kind, order_of
+from campaign.exports import DEAD_AFTER, KEPT, Kind, order_of
 from campaign.extensions import STORAGE_ERRORS, engine_options, turn_to_write, write_connection
 from campaign.models import Campaign
 from campaign.settings import Settings
@@ -29,6 +30,8 @@ NICENESS = 10
 """Signers come first."""
 PULSE_SECONDS = 1
 """How often it says that it is alive, and how far it has come."""
+GIVE_UP_SECONDS = DEAD_AFTER.total_seconds()
+"""How long it tries to say why it could not be made; after that it counts as dead."""
 PIECE = 1024 * 1024
 """Bytes that are stored in one transaction, so that signers get in between."""
 _FOLDER = "campaign-export-"
@@ -66,9 +69,22 @@ def make(engine: Engine, export_id: int, site_name: str) -> None:
             _forget(engine, export_id)
     except Exception as error:
         logging.getLogger(__name__).exception("an export could not be made")
-        with suppress(*STORAGE_ERRORS):
+        _give_up(engine, export_id, fault_of(error))
+
+
+def _give_up(engine: Engine, export_id: int, fault: str) -> None:
+    """Write into its row why it could not be made; where the database itself is away, when it is back."""
+    until = time.monotonic() + GIVE_UP_SECONDS
+    while True:
+        try:
             _forget(engine, export_id)
-            _change(engine, export_id, ExportState.MAKING, state=ExportState.FAILED, fault=fault_of(error))
+            for begun in (ExportState.WAITING, ExportState.MAKING):
+                _change(engine, export_id, begun, state=ExportState.FAILED, fault=fault)
+            return
+        except STORAGE_ERRORS:
+            if time.monotonic() >= until:
+                return
+            time.sleep(PULSE_SECONDS)
 
 
 class _Maker:

@@ -19,18 +19,19 @@ import pypdf
 import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
-from sqlalchemy import Engine, create_engine, event, func, select, update
+from sqlalchemy import Engine, ExceptionContext, create_engine, event, func, select, update
 from sqlalchemy.exc import OperationalError
 
 from campaign import delivery, exporting, exports, fake
 from campaign.delivery import Order, Purpose
 from campaign.desk_models import Account, Export, ExportChunk, ExportState, Record, Role
 from campaign.exports import DEAD_AFTER, KEPT, Kind
-from campaign.extensions import db, write_transaction
+from campaign.extensions import db, engine_options, write_transaction
 from campaign.models import Campaign, Signature
 from campaign.record import Actor, actor
 from campaign.settings import Settings
-from tests.conftest import Publish, Sign
+from tests import services
+from tests.conftest import Publish, Sign, dispose, migrate
 from tests.faults.disk import small_disk
 
 HAND_OVER = delivery.order(Purpose.HAND_OVER, delivery.COLUMNS[Purpose.HAND_OVER])
@@ -354,7 +355,55 @@ def test_with_no_room_at_all_it_says_so_too(ask: Ask, monkeypatch: pytest.Monkey
     assert export_of(export_id).fault == "There was no room for it on the site’s machine."
 
 
-def test_a_database_that_is_away_ends_it_quietly(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[services.Service]:
+    """A PostgreSQL of the test's own, with tables."""
+    with services.postgresql() as server:
+        migrate(Settings.from_environ({"DATABASE_URL": server.url}, tmp_path))
+        yield server
+
+
+class TestDatabaseThatGoesAway:
+    """PostgreSQL, killed while a file is being made."""
+
+    @pytest.fixture
+    def database(self, own_server: services.Service) -> str:
+        return own_server.url
+
+    def test_when_it_is_back_one_is_told_at_once_and_the_file_can_be_made_again(
+        self, sign: Sign, ask: Ask, make: Make, own_server: services.Service
+    ) -> None:
+        sign()
+        export_id, failed = ask(), list[ExceptionContext]()
+        dispose()
+
+        def leave(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            if statement.startswith("INSERT INTO export_chunk"):
+                own_server.kill()
+
+        def come_back(context: ExceptionContext) -> None:
+            if not context.is_pre_ping:
+                failed.append(context)
+                # What could not be stored, and that it could not be stored.
+                if len(failed) == 2:
+                    own_server.start()
+
+        engine = create_engine(own_server.url, **engine_options(own_server.url))
+        event.listen(engine, "before_cursor_execute", leave)
+        event.listen(engine, "handle_error", come_back)
+        exporting.make(engine, export_id, "Friends")
+        engine.dispose()
+        assert len(failed) == 2
+        assert export_of(export_id).state is ExportState.FAILED
+        assert export_of(export_id).fault == "The database could not be reached, or had no room for it."
+        assert content(export_id) == b""
+        assert make(ask()).state is ExportState.READY
+
+
+def test_a_database_that_is_away_ends_it_quietly(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "GIVE_UP_SECONDS", 0)
     engine = create_engine("sqlite:////nowhere/at-all.sqlite")
     with caplog.at_level(logging.ERROR):
         exporting.make(engine, 1, "Friends")
