@@ -26,6 +26,8 @@ from campaign.settings import ROOT, Settings
 
 KEPT = timedelta(hours=24)
 """How long a file can be fetched: over a night, and no longer, for it is a copy of what signers trusted us with."""
+LAST_FETCH = timedelta(minutes=10)
+"""How much later it is deleted: who has begun to fetch it in the last moment gets it whole."""
 DEAD_AFTER = timedelta(seconds=60)
 """A maker that has given no sign of life for so long is none; it gives one every second."""
 
@@ -105,6 +107,10 @@ def _expired(now: datetime) -> ColumnElement[bool]:
     return Export.expires_at <= now
 
 
+def _over(now: datetime) -> ColumnElement[bool]:
+    return _expired(now - LAST_FETCH)
+
+
 def _dead(now: datetime) -> ColumnElement[bool]:
     being_made = Export.state.in_([ExportState.WAITING, ExportState.MAKING])
     return and_(being_made, Export.touched_at < now - DEAD_AFTER)
@@ -117,11 +123,11 @@ def is_dead(export: Export, now: datetime) -> bool:
 
 def needs_cleaning(session: Session, now: datetime) -> bool:
     """Whether `clean` would find something to do."""
-    return session.scalar(select(Export.id).where(or_(_expired(now), _dead(now))).limit(1)) is not None
+    return session.scalar(select(Export.id).where(or_(_over(now), _dead(now))).limit(1)) is not None
 
 
 def sweep(now: datetime) -> None:
-    """Delete what is in files that have expired, a few pieces in a transaction, so that signers get in between.
+    """Delete what is in files that have expired LAST_FETCH ago, a few pieces in a transaction: signers get in between.
 
     To be called before `clean`, in no transaction; what that finds left of them is little.
 
@@ -130,20 +136,20 @@ def sweep(now: datetime) -> None:
     """
     piece = ExportChunk.export_id, ExportChunk.number
     # Nobody fetches these any more, and nobody makes them.
-    some = select(*piece).join(Export).where(_expired(now), Export.state == ExportState.READY).limit(PIECES)
+    some = select(*piece).join(Export).where(_over(now), Export.state == ExportState.READY).limit(PIECES)
     while db.session.scalar(select(some.exists())):
         with write_transaction() as session:
             session.execute(delete(ExportChunk).where(tuple_(*piece).in_(some)))
 
 
 def clean(session: Session, now: datetime) -> int:
-    """Delete what has expired, and say of what died that it has failed, in the caller's write transaction.
+    """Delete what has expired LAST_FETCH ago, and say of what died that it has failed, in the caller's transaction.
 
     Returns:
         How many exports it deleted.
     """
-    over = session.scalars(select(Export.id).where(_expired(now))).all()
-    dead = session.scalars(select(Export.id).where(_dead(now), ~_expired(now))).all()
+    over = session.scalars(select(Export.id).where(_over(now))).all()
+    dead = session.scalars(select(Export.id).where(_dead(now), ~_over(now))).all()
     session.execute(delete(ExportChunk).where(ExportChunk.export_id.in_([*over, *dead])))
     session.execute(delete(Export).where(Export.id.in_(over)))
     fault = "It stopped in the middle, as when a machine is restarted. Nothing is lost: it can be made again."

@@ -25,7 +25,7 @@ from sqlalchemy.exc import OperationalError
 from campaign import delivery, exporting, exports, fake
 from campaign.delivery import Order, Purpose
 from campaign.desk_models import Account, Export, ExportChunk, ExportState, Record, Role
-from campaign.exports import DEAD_AFTER, KEPT, Kind
+from campaign.exports import DEAD_AFTER, KEPT, LAST_FETCH, Kind
 from campaign.extensions import db, engine_options, write_transaction
 from campaign.models import Campaign, Signature
 from campaign.record import Actor, actor
@@ -254,12 +254,13 @@ def test_after_a_day_it_is_gone(sign: Sign, ask: Ask, make: Make, campaign: Camp
     before, after = export.expires_at - timedelta(seconds=1), export.expires_at
     export_id = export.id
     assert exports.find(db.session(), campaign, export_id, before)
-    assert not exports.needs_cleaning(db.session(), before)
-    assert exports.needs_cleaning(db.session(), after)
+    gone = after + LAST_FETCH
+    assert not exports.needs_cleaning(db.session(), after)
+    assert exports.needs_cleaning(db.session(), gone)
     assert exports.of_campaign(db.session(), campaign, after) == []
     with write_transaction() as session:
         assert exports.hand_out(session, grace, campaign, export_id, after) is None
-        assert exports.clean(session, after) == 1
+        assert exports.clean(session, gone) == 1
     assert content(export_id) == b""
 
 
@@ -267,9 +268,27 @@ def test_the_operator_can_have_old_files_deleted(ask: Ask, runner: FlaskCliRunne
     ask(Kind.BOOK)
     ask()
     with write_transaction() as session:
-        session.execute(update(Export).where(Export.kind == "csv").values(expires_at=datetime.now(UTC)))
+        session.execute(update(Export).where(Export.kind == "csv").values(expires_at=datetime.now(UTC) - LAST_FETCH))
     assert runner.invoke(args=["signatures", "forget-exports"]).output == "1 deleted\n"
     assert db.session.scalars(select(Export.kind)).all() == ["pdf"]
+
+
+def test_two_who_fetch_it_while_it_expires_get_it_whole_and_nobody_begins_any_more(
+    ask: Ask, campaign: Campaign, grace: Actor
+) -> None:
+    export_id = ask()
+    with write_transaction() as session:
+        session.execute(update(Export).values(state=ExportState.READY))
+        session.add_all(ExportChunk(export_id=export_id, number=number, data=b"A") for number in range(10))
+    fetched = [exports.chunks(db.engine, export_id) for _ in range(2)]
+    assert [next(each) for each in fetched] == [b"A"] * 2
+    now = export_of(export_id).expires_at
+    db.session.rollback()
+    exports.sweep(now)
+    with write_transaction() as session:
+        assert exports.clean(session, now) == 0
+        assert exports.hand_out(session, grace, campaign, export_id, now) is None
+    assert [b"".join(each) for each in fetched] == [b"A" * 9] * 2
 
 
 def test_signers_wait_for_no_more_than_a_few_pieces_of_an_old_file(
@@ -277,7 +296,7 @@ def test_signers_wait_for_no_more_than_a_few_pieces_of_an_old_file(
 ) -> None:
     old, deletions = ask(), list[str]()
     with write_transaction() as session:
-        session.execute(update(Export).values(state=ExportState.READY, expires_at=datetime.now(UTC)))
+        session.execute(update(Export).values(state=ExportState.READY, expires_at=datetime.now(UTC) - LAST_FETCH))
         session.add_all(ExportChunk(export_id=old, number=number, data=b"A") for number in range(10))
 
     def note(_: object, _cursor: object, statement: str, *_more: object) -> None:

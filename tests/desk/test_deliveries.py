@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 
 from campaign.delivery import COLUMNS, Purpose
 from campaign.desk_models import Export, ExportState, Record, Role
+from campaign.exports import LAST_FETCH
 from campaign.extensions import db, write_transaction
 from campaign.models import Campaign
 from campaign.settings import ROOT, Settings
@@ -172,6 +173,8 @@ def test_after_a_day_it_can_not_be_fetched_and_is_not_shown(organiser: AtDesk, s
     assert organiser.post(f"{PATH}/{export_id}/file").status_code == 404
     assert organiser.get(f"{PATH}/{export_id}").status_code == 404
     assert "Made in the last day" not in organiser.get(PATH).text
+    set_export(expires_at=datetime.now(UTC) - LAST_FETCH)
+    organiser.get(PATH)
     assert db.session.scalars(select(Export)).all() == []
 
 
