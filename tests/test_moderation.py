@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from threading import Thread
 from typing import Any
@@ -291,3 +292,34 @@ def test_moderators_at_the_same_time_and_signers_among_them_keep_the_count_right
     assert sum(changed) == len(every)
     assert counted(campaign) == 60
     assert len(entries()) == 1
+
+
+def test_all_that_match_by_several_at_the_same_time_leave_count_and_record_right(
+    app: Flask, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moderation, "BATCH", 50)
+    list(fake.sign(campaign.id, 400, NOW))
+
+    def moderate(first: Action, second: Action) -> None:
+        with app.app_context():
+            done = moderation.act_on_all(BY, campaign.id, first, Filter(), "spam", NOW, may_remove=True)
+            moderation.act_on_all(BY, campaign.id, second, Filter(country="US"), "spam", NOW, may_remove=True)
+            moderation.undo_all(BY, campaign.id, done.entries, NOW, may_remove=True)
+
+    def sign_too() -> None:
+        with app.app_context():
+            list(fake.sign(campaign.id, 50, NOW))
+
+    with ThreadPoolExecutor(4) as crowd:
+        together = [crowd.submit(moderate, *two) for two in ((REMOVE, HIDE), (HIDE, RESTORE), (REMOVE, RESTORE))]
+        together.append(crowd.submit(sign_too))
+        for each in together:
+            each.result(timeout=60)
+    # Each entry begins where the one before it ended.
+    is_now = dict.fromkeys((signature.id for signature in stored()), "listed")
+    for _, _, before, after in entries():
+        for was, changed in before.items():
+            assert {is_now[one] for one in changed} == {was}
+        is_now |= {one: becomes for becomes, ids in after.items() if isinstance(ids, list) for one in ids}
+    assert standings() == list(is_now.values())
+    assert counted(campaign) == sum(each != "removed" for each in is_now.values())
