@@ -121,6 +121,15 @@ def test_a_time_is_told_by_the_campaigns_clock_and_says_by_which(
     assert f">{said}</time>" in client.get(PATH).text
 
 
+def test_an_open_campaign_says_until_when_it_can_be_signed(client: FlaskClient, publish: Publish) -> None:
+    publish(closes_at=datetime(2099, 3, 1, 9, tzinfo=UTC), time_zone="Europe/Berlin")
+    for path in (PATH, f"{PATH}/feed", f"{PATH}/signatures"):
+        page = client.get(path).text
+        assert re.search(r"You can sign until <time[^>]*>[^<]*March[^<]*10:00[^<]*</time>", page), path
+    publish(slug="for-ever")
+    assert "You can sign until" not in client.get("/campaigns/for-ever").text
+
+
 @pytest.mark.parametrize("how", ["by the organiser", "by the clock"])
 def test_a_closed_campaign_keeps_letter_count_and_list_but_no_form(
     client: FlaskClient, publish: Publish, sign: Sign, how: str

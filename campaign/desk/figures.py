@@ -133,7 +133,7 @@ def _moment(at: datetime, unit: Unit) -> str:
 
 
 def _named_states(states: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-    return [(places.US_STATES.get(code, "state not known"), count) for code, count in states]
+    return [(places.US_STATES.get(code, "State not known"), count) for code, count in states]
 
 
 def _named(sources: Sequence[tuple[str | None, int]]) -> list[tuple[str, int]]:
