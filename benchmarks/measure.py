@@ -63,6 +63,27 @@ def load(*targets: Target, connections: int, runs: int = RUNS) -> list[Rate]:
     return [_median([turn[number] for turn in turns]) for number in range(len(targets))]
 
 
+def processor_time(*sites: tuple[Target, int], connections: int, runs: int) -> list[float]:
+    """Microseconds of the processor that the workers of each site take for an answer: medians of runs, in turns.
+
+    A site is a target and the process id of its gunicorn.
+    """
+    turns = [[_processor_time(target, master, connections) for target, master in sites] for _ in range(runs)]
+    return [statistics.median(turn[number] for turn in turns) for number in range(len(sites))]
+
+
+def _processor_time(target: Target, master: int, connections: int) -> float:
+    before = _worked(master)
+    answers = _run(target, connections).per_second * SECONDS
+    return 1e6 * (_worked(master) - before) / answers
+
+
+def _worked(master: int) -> float:
+    """Seconds that a gunicorn's workers have been at work."""
+    stats = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in _workers(master))
+    return sum(int(user) + int(system) for *_, user, system in (stat[:13] for stat in stats)) / os.sysconf("SC_CLK_TCK")
+
+
 def _median(runs: list[Rate]) -> Rate:
     return Rate(
         per_second=statistics.median(run.per_second for run in runs),
@@ -195,9 +216,13 @@ def stored(settings: Settings) -> int:
     return found.stored
 
 
+def _workers(master: int) -> list[str]:
+    return Path(f"/proc/{master}/task/{master}/children").read_text().split()
+
+
 def largest_worker(master: int) -> float:
     """Megabytes of memory that the largest of a gunicorn's workers holds."""
-    workers = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    workers = _workers(master)
     sizes = [re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[0] for pid in workers]
     return max(map(int, sizes)) / 1024
 
