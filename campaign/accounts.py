@@ -45,13 +45,15 @@ def every(session: Session) -> list[Account]:
     return list(session.scalars(by_name))
 
 
-def invite(session: Session, email: str, role: Role, by: Actor, now: datetime) -> Account:
+def invite(session: Session, email: str, role: Role, by: Actor, now: datetime, *, again: bool) -> Account:
     """Make an account for whom `invitation` then gives a link, in the caller's write transaction.
 
-    For an address that has an account already, its link begins anew: password, second factors and sessions are gone.
+    For an address that has an account already, if `again`, it begins anew: password, second factors and sessions are
+    gone.
 
     Raises:
-        AccountError: it is no address, or the last admin would be lost.
+        AccountError: it is no address, it has been accepted before and is not to begin `again`, or the last admin would
+            be lost.
     """
     email = normal(email)
     account = session.scalar(select(Account).where(Account.email == email))
@@ -61,6 +63,8 @@ def invite(session: Session, email: str, role: Role, by: Actor, now: datetime) -
         session.flush()
         record.write(session, by, "account.invite", now, after={"email": email, "role": role})
         return account
+    if account.password is not None and not again:
+        raise AccountError("There is an account with that address. On its own page you can make a new link for it")
     if role is not account.role:
         change_role(session, account, role, by, now)
     account.password = account.tf_primary_method = account.tf_totp_secret = account.totp_counter = None

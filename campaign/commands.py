@@ -225,7 +225,7 @@ def invite(email: str, role: str) -> None:
     settings = current_app.config["SETTINGS"]
     try:
         with write_transaction() as session:
-            account = accounts.invite(session, email, Role(role), COMMAND, datetime.now(UTC))
+            account = accounts.invite(session, email, Role(role), COMMAND, datetime.now(UTC), again=True)
             token = accounts.invitation(settings.secret_key, account)
     except accounts.AccountError as error:
         raise click.ClickException(str(error)) from None

@@ -67,6 +67,7 @@ class InviteForm(FlaskForm):  # type: ignore[misc]
 
     email = StringField("Email")
     role = SelectField("Role", choices=_ROLE_CHOICES, default=Role.ORGANISER)
+    again = BooleanField("Also where there is an account already")
 
 
 class AccountForm(FlaskForm):  # type: ignore[misc]
@@ -161,13 +162,14 @@ def everybody() -> ResponseReturnValue:
 @accounts.post("/accounts")
 @allow(Right.ACCOUNTS)
 def invite() -> ResponseReturnValue:
-    """Invite somebody, or again somebody who has lost their password or second factor; shows the link, once."""
+    """Invite somebody, or `again` somebody who has lost their password or second factor; shows the link, once."""
     form = InviteForm()
     if form.validate():
         try:
             inviting, now = by(), datetime.now(UTC)
             with write_transaction() as session:
-                account = rules.invite(session, form.email.data or "", Role(form.role.data), inviting, now)
+                typed, role = form.email.data or "", Role(form.role.data)
+                account = rules.invite(session, typed, role, inviting, now, again=form.again.data)
                 link = link_for(account)
                 email = account.email
             return render_template("desk/invited.html", link=link, email=email)

@@ -189,6 +189,19 @@ def test_who_has_lost_everything_gets_a_new_link_at_the_desk_and_stays_what_they
     assert db.session.scalars(select(Account.role).where(Account.email == person.email)).one() is Role.MODERATOR
 
 
+def test_to_invite_who_is_there_already_takes_nothing_from_them(
+    app: Flask, at_desk: AtDeskAs, invited: Invited
+) -> None:
+    person, admin = invited(Role.MODERATOR), at_desk(Role.ADMIN)
+    answer = admin.post("/desk/accounts", data={"email": person.email.upper(), "role": "organiser"})
+    assert answer.status_code == 422
+    assert "There is an account with that address" in answer.text
+    client = browser(app)
+    sign_in(client, person)
+    assert is_in(client)
+    assert db.session.scalars(select(Account.role).where(Account.email == person.email)).one() is Role.MODERATOR
+
+
 def test_an_admin_invites_from_the_desk_and_the_link_works(app: Flask, at_desk: AtDeskAs) -> None:
     admin = at_desk(Role.ADMIN)
     page = admin.post("/desk/accounts", data={"email": "new@example.org", "role": "moderator"}).text
