@@ -1,4 +1,4 @@
-"""The one entry: what gunicorn and the flask command load."""
+"""The app that gunicorn and the flask command load."""
 
 from campaign import create_app
 

@@ -1,1 +1,1 @@
-"""What the site can carry, and how we know."""
+"""Benchmarks: how much load the site carries. Start with README.md."""

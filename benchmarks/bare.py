@@ -1,4 +1,4 @@
-"""The yardstick: a WSGI callable that does nothing but return the bytes that the site returned."""
+"""The baseline for requests a second: a WSGI callable that only returns the bytes that the site returned."""
 
 import os
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ HEADERS = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(
 
 
 def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Answer; what was posted is read, as every server must."""
+    """Read the request body, as every server must, and return the bytes."""
     environ["wsgi.input"].read()
     start_response(STATUS, HEADERS)
     return [BODY]

@@ -1,4 +1,4 @@
-"""Measures what the site can carry, on loopback, beside yardsticks of the same run; `script/bench` starts it.
+"""Measure how much load the site carries, on loopback, beside baselines from the same run. `script/bench` starts it.
 
 Results go to the terminal and to RESULTS.md.
 """
@@ -15,19 +15,19 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import delivery, desk, measure
+from benchmarks import delivery, desk, duplicates, measure
 from benchmarks.measure import GUNICORN, PAGE, RUNS, SECONDS, SIGN, Rate, Target
-from campaign import feed
 from campaign.settings import ROOT, Settings
+from campaign.signatures import feed
 from tests.services import postgresql
 
 MANY = 1_000_000
-"""Signatures that nothing must be slower with."""
+"""Number of signatures with which nothing may be slower than with none."""
 
 
 @dataclass
 class Report:
-    """The table, as it grows."""
+    """The table of results, to which measurements add rows."""
 
     lines: list[str] = field(default_factory=list)
 
@@ -37,12 +37,12 @@ class Report:
         print(self.lines[-1], flush=True)
 
     def against_bare(self, what: str, rate: float, bare: float, least: float, beside: str = "") -> None:
-        """Add answers a second, beside those of a bare WSGI callable."""
+        """Add a row that compares responses a second with those of a bare WSGI callable."""
         ratio = rate / bare
         self.row(what, f"{rate:,.0f}/s", f"{ratio:.2f} of bare WSGI{beside}", f"{least}", ratio >= least)
 
     def against_none(self, what: str, none: Rate, many: Rate) -> None:
-        """Add answers a second with MANY signatures, beside those with none."""
+        """Add a row that compares responses a second with MANY signatures and with none."""
         times = none.per_second / many.per_second
         figure = f"{many.per_second:,.0f}/s"
         self.row(
@@ -51,27 +51,30 @@ class Report:
 
 
 class Site:
-    """A site that is served, and what it has thanked for."""
+    """A running site, with the number of signatures that it has said thank you for."""
 
     def __init__(self, settings: Settings, url: str) -> None:
-        """Remember what it has before anything is measured."""
+        """Remember how many signatures are stored before the measurements."""
         self.settings, self.url = settings, url
         self._before, self._thanked, self._in_flight = measure.stored(settings), 0, 0
 
     @property
     def sign(self) -> Target:
-        """Where wrk signs."""
+        """Return the target that makes wrk sign."""
         return Target(self.url + SIGN, sign=True)
 
     def signed(self, rate: Rate, connections: int) -> None:
-        """Remember the thanks of a measurement."""
+        """Add the thank-yous of a measurement, and the requests that the end of each run may have cut off."""
         self._thanked += rate.thanked
         self._in_flight += RUNS * connections
 
     def proof(self) -> str:
-        """That every signature that was thanked for is stored once.
+        """Check that every signature that was thanked for is stored once, and return the numbers as text.
 
-        Those whose answer the end of a run cut off may be stored too.
+        Signatures whose response was cut off by the end of a run may be stored, too.
+
+        Raises:
+            SystemExit: A signature was lost or stored twice.
         """
         new = measure.stored(self.settings) - self._before
         if not self._thanked <= new <= self._thanked + self._in_flight:
@@ -83,7 +86,7 @@ def main() -> None:
     """Measure, and write RESULTS.md.
 
     Raises:
-        SystemExit: wrk is missing, or a signature was lost or counted twice.
+        SystemExit: The program wrk is missing, or a signature was lost or counted twice.
     """
     if not shutil.which("wrk"):
         raise SystemExit("the benchmarks need wrk: apt-get install wrk")
@@ -95,23 +98,14 @@ def main() -> None:
         measure.prepare(few)
         measure.prepare(many, MANY)
         measure.prepare(on_postgresql)
-        with measure.serve_site(few) as (url, _), measure.serve_site(many) as (url_of_many, master):
-            read(report, folder, url, url_of_many)
-            bare = bare_sign(folder, url)
-            sites = Site(few, url), Site(many, url_of_many)
-            rates = measure.load(*(site.sign for site in sites), connections=16)
-            for site, rate in zip(sites, rates, strict=True):
-                site.signed(rate, 16)
-            sign(report, "SQLite", sites[0], rates[0], bare, least=0.08, slowest=100)
-            report.against_none("sign", *rates)
-            sites[1].proof()
-            worker = measure.largest_worker(master)
-            report.row("memory of a worker after that", f"{worker:.0f} MB", "", "90 MB", worker < 90)
+        bare = read_and_sign(report, folder, few, many)
         with measure.serve_site(on_postgresql) as (url, _):
             site = Site(on_postgresql, url)
             [rate] = measure.load(site.sign, connections=16)
             site.signed(rate, 16)
             sign(report, "PostgreSQL", site, rate, bare, least=0.05, slowest=150)
+        duplicate(report, "SQLite", few)
+        duplicate(report, "PostgreSQL", on_postgresql)
         export = measure.peak_of_export(many)
         report.row(f"export of {MANY:,} signatures, memory above idle", f"{export:.0f} MB", "", "100 MB", export < 100)
         start(report, many)
@@ -125,27 +119,44 @@ def main() -> None:
     write(report)
 
 
+def read_and_sign(report: Report, folder: Path, few: Settings, many: Settings) -> float:
+    """Measure reading and signing on SQLite, with no signatures and with many; return the baseline of signing."""
+    with measure.serve_site(few) as (url, _), measure.serve_site(many) as (url_of_many, master):
+        read(report, folder, url, url_of_many)
+        bare = bare_sign(folder, url)
+        sites = Site(few, url), Site(many, url_of_many)
+        rates = measure.load(*(site.sign for site in sites), connections=16)
+        for site, rate in zip(sites, rates, strict=True):
+            site.signed(rate, 16)
+        sign(report, "SQLite", sites[0], rates[0], bare, least=0.08, slowest=100)
+        report.against_none("sign", *rates)
+        sites[1].proof()
+        worker = measure.largest_worker(master)
+        report.row("memory of a worker after that", f"{worker:.0f} MB", "", "90 MB", worker < 90)
+    return bare
+
+
 def without_desk(report: Report, settings: Settings) -> None:
-    """Measure the public page with the desk loaded in every worker, and in a site that has none."""
+    """Measure the public page with the desk loaded in every worker, and on a site without the desk."""
     database = {"DATABASE_URL": settings.database_url}
     with (
         measure.serve(*GUNICORN, "wsgi:app", **database) as (url, master),
         measure.serve(*GUNICORN, "benchmarks.no_desk:app", **database) as (url_without, master_without),
     ):
-        # Each worker loads the desk when somebody first asks it for that.
+        # Each worker loads the desk at the first request for it.
         for _ in range(20):
             measure.fetch(f"{url}/desk/sign-in")
-        # Of the very same site, twice, the answers a second differ by more than the three in a hundred that are asked
-        # about; the processor's time is less moved by what else the machine does.
+        # Responses a second vary by more than the 3% limit even between two runs of the same site. CPU time depends
+        # less on other work on the machine.
         sites = (Target(url + PAGE), master), (Target(url_without + PAGE), master_without)
         beside, without = measure.processor_time(*sites, connections=16, runs=9)
     times = beside / without
     what = f"{times:.2f} × the time without"
-    report.row("campaign page beside the desk", f"{beside:.0f} µs of the processor", what, "1.03 ×", times <= 1.03)
+    report.row("campaign page, with the desk loaded", f"{beside:.0f} µs of CPU time", what, "1.03 ×", times <= 1.03)
 
 
 def table(report: Report, what: str, settings: Settings) -> None:
-    """Measure the organisers' table of MANY signatures."""
+    """Measure the organizers' table of MANY signatures."""
     for part, rate in desk.table(settings).items():
         figure, beside = f"{rate.p99:.0f} ms", f"the slowest, at {desk.CONNECTIONS} connections"
         name = f"desk, {part} of the table of {MANY:,} signatures, {what}, p99"
@@ -153,7 +164,7 @@ def table(report: Report, what: str, settings: Settings) -> None:
 
 
 def read(report: Report, folder: Path, *urls: str) -> None:
-    """Measure page and feed, with few signatures and with many."""
+    """Measure the page and the feed, with no signatures and with many."""
     page, _ = measure.fetch(urls[0] + PAGE)
     few, many = measure.load(*(Target(url + PAGE) for url in urls), connections=16)
     report.against_bare("campaign page", few.per_second, measure.bare(folder, page), 0.5)
@@ -164,18 +175,18 @@ def read(report: Report, folder: Path, *urls: str) -> None:
     report.against_bare("feed, unchanged (304)", few.per_second, bare, 0.5)
     report.against_none("feed", few, many)
     share = 10_000 / feed.BUSY_SECONDS / few.per_second
-    what = f"10,000 open tabs, each asking every {feed.BUSY_SECONDS} s"
-    report.row(what, f"{share:.0%} of the cores", "load generator and all", "100 %", share <= 1)
+    what = f"10,000 open tabs, a request from each every {feed.BUSY_SECONDS} s"
+    report.row(what, f"{share:.0%} of the cores", "including the load generator", "100 %", share <= 1)
 
 
 def bare_sign(folder: Path, url: str) -> float:
-    """The yardstick of signing: who takes the same form and gives the same thanks, and does nothing else."""
+    """Return the baseline of signing: a callable that reads the same form and returns the same thank-you."""
     thanks, _ = measure.fetch(url + SIGN, b"name=Ada&email=first@example.org&country=US")
     return measure.bare(folder, thanks, sign=True)
 
 
 def sign(report: Report, what: str, site: Site, rate: Rate, bare: float, *, least: float, slowest: int) -> None:
-    """Measure how a crowd is served that signs, beside what was measured at 16 connections."""
+    """Measure signing at 64 connections, and report it with the rate at 16 connections."""
     [crowd] = measure.load(site.sign, connections=64)
     site.signed(crowd, 64)
     beside = f", {rate.per_second / measure.commits(site.settings):.2f} of bare commits; {site.proof()}"
@@ -185,32 +196,40 @@ def sign(report: Report, what: str, site: Site, rate: Rate, bare: float, *, leas
     report.row(f"sign, {what}, p99 at 64 connections", f"{crowd.p99:.0f} ms", beside, f"{slowest} ms", reached)
 
 
+def duplicate(report: Report, what: str, settings: Settings) -> None:
+    """Measure storing a duplicate and a new signature: the time must not reveal who has signed."""
+    new, again = duplicates.compare(settings)
+    times = again / new
+    beside = f"{times:.3f} × the {new:,.0f} µs of a new one, medians"
+    report.row(f"store a duplicate, {what}", f"{again:,.0f} µs", beside, "0.97 to 1.03 ×", 0.97 <= times <= 1.03)
+
+
 def start(report: Report, settings: Settings) -> None:
-    """Measure the second start, by the README's command."""
+    """Measure the second start with `script/serve`."""
     seconds = 0.0
     for _ in ("first", "second"):
         began = time.monotonic()
         with measure.serve("script/serve", DATABASE_URL=settings.database_url) as (url, _):
             measure.fetch(url + PAGE)
             seconds = time.monotonic() - began
-    report.row("second start to first answer", f"{seconds:.1f} s", "", "3 s", seconds < 3)
+    report.row("second start to first response", f"{seconds:.1f} s", "", "3 s", seconds < 3)
 
 
 def write(report: Report) -> None:
-    """Put the table into RESULTS.md, with what it was measured on."""
+    """Write the table to RESULTS.md, with the machine and versions that it was measured on."""
     cpu = re.findall(r"model name\s+: (.*)", Path("/proc/cpuinfo").read_text())
     packages = ", ".join(f"{name} {version(name)}" for name in ("flask", "gunicorn", "sqlalchemy", "psycopg"))
     (ROOT / "benchmarks" / "RESULTS.md").write_text(
         f"""# Results
 
-Written by `script/bench`; what is measured and why it is what it is: [README.md](README.md).
+Written by `script/bench`. [README.md](README.md) says what is measured, and what limits the figures.
 
 {datetime.now(UTC):%Y-%m-%d}. {os.cpu_count()} cores ({cpu[0] if cpu else "unnamed"}),
 {platform.system()} {platform.release()}, Python {platform.python_version()}, {packages},
-SQLite {sqlite3.sqlite_version}. Load by wrk on the same cores, 16 connections unless said otherwise; medians of
-{RUNS} runs of {SECONDS} s.
+SQLite {sqlite3.sqlite_version}. wrk generates the load on the same cores, with 16 connections unless stated otherwise.
+Figures are medians of {RUNS} runs of {SECONDS} s.
 
-| what | figure | beside it | must reach | reached |
+| Measurement | Figure | Comparison | Target | Met |
 |---|---|---|---|---|
 """
         + "\n".join(report.lines)

@@ -1,4 +1,4 @@
-"""How long a delivery takes, and how much memory, in the process that makes it for the desk; bench.py asks."""
+"""Measure the time and memory that making a delivery takes, in the process that makes it for the desk."""
 
 import os
 import subprocess
@@ -8,13 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from campaign import campaigns, create_app, delivery, exports
-from campaign.delivery import Purpose
-from campaign.desk_models import Account, Export, ExportState, Role
-from campaign.exports import Kind
-from campaign.extensions import db, write_transaction
-from campaign.record import actor
+from campaign import create_app
+from campaign.accounts.audit_log import actor
+from campaign.campaigns import lookup
+from campaign.deliveries import contents, exports
+from campaign.deliveries.contents import Purpose
+from campaign.deliveries.exports import Kind
+from campaign.models.account import Account, Role
+from campaign.models.export import Export, ExportState
 from campaign.settings import ROOT, Settings
+from campaign.storage.database import db
+from campaign.storage.transactions import write_transaction
 
 Row = Callable[[str, str, str, str, bool], None]
 """`Report.row` of bench.py."""
@@ -22,34 +26,34 @@ Row = Callable[[str, str, str, str, bool], None]
 
 @dataclass(frozen=True)
 class Made:
-    """What it took to make a file of all of a site's signatures."""
+    """The cost of making a file of all signatures."""
 
     signatures: int
     seconds: float
     peak: float
-    """Megabytes that the process had at most."""
+    """Peak memory of the process, in megabytes."""
     megabytes: float
-    """Length of the file."""
+    """Size of the file."""
 
 
 def make(settings: Settings, kind: Kind) -> Made:
-    """Have everything made that may be handed over, by a process of its own.
+    """Make a file with all columns that may be delivered, in a separate process, and measure its cost.
 
     Raises:
-        SystemExit: it could not be made.
+        SystemExit: The file could not be made.
     """
     app = create_app(settings)
     with app.app_context():
-        export_id = _asked(kind)
-        command = [sys.executable, "-m", "campaign.exporting", str(export_id)]
-        # A process between tells how much memory the one below it had.
+        export_id = _request_export(kind)
+        command = [sys.executable, "-m", "campaign.deliveries.making", str(export_id)]
+        # A process in between reports the peak memory of its child.
         child = (
             "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True)\n"
             "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
         )
         environ = os.environ | {"DATABASE_URL": settings.database_url, "SECRET_KEY": settings.secret_key}
         began = time.monotonic()
-        said = subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-c", child, *command], cwd=ROOT, env=environ, check=True, capture_output=True, text=True
         )
         seconds = time.monotonic() - began
@@ -57,17 +61,17 @@ def make(settings: Settings, kind: Kind) -> Made:
         export = db.session.get_one(Export, export_id)
         if export.state is not ExportState.READY:
             raise SystemExit(f"the {kind} could not be made: {export.fault}")
-        made = Made(export.done, seconds, int(said.stdout) / 1024, export.bytes / 1e6)
+        made = Made(export.done, seconds, int(done.stdout) / 1024, export.bytes / 1e6)
         with write_transaction() as session:
             exports.clean(session, export.expires_at)
         db.engine.dispose()
     return made
 
 
-def _asked(kind: Kind) -> int:
+def _request_export(kind: Kind) -> int:
     now = datetime.now(UTC)
-    order = delivery.order(Purpose.HAND_OVER, delivery.COLUMNS[Purpose.HAND_OVER])
-    [campaign, *_] = campaigns.every(db.session())
+    order = contents.order(Purpose.HAND_OVER, contents.COLUMNS[Purpose.HAND_OVER])
+    [campaign, *_] = lookup.all_campaigns(db.session())
     with write_transaction() as session:
         account = session.query(Account).first()
         if account is None:
@@ -79,7 +83,7 @@ def _asked(kind: Kind) -> int:
 
 
 def report(row: Row, hundred_thousand: Settings, million: Settings) -> None:
-    """Add the rows: a book of the one site, CSV and spreadsheet of the other."""
+    """Add the rows: a book of 100,000 signatures, and a CSV file and a spreadsheet of a million."""
     _add(row, "book (PDF)", make(hundred_thousand, Kind.BOOK), seconds=60, megabytes=500)
     _add(row, "CSV", make(million, Kind.CSV), seconds=60, megabytes=150)
     _add(row, "spreadsheet", make(million, Kind.SPREADSHEET), seconds=180, megabytes=150)
@@ -88,4 +92,4 @@ def report(row: Row, hundred_thousand: Settings, million: Settings) -> None:
 def _add(row: Row, what: str, made: Made, seconds: float, megabytes: float) -> None:
     reached = made.seconds < seconds and made.peak < megabytes
     figure, must = f"{made.seconds:.0f} s, {made.peak:.0f} MB", f"{seconds:.0f} s, {megabytes:.0f} MB"
-    row(f"{what} of {made.signatures:,} signatures", figure, f"{made.megabytes:.0f} MB long", must, reached)
+    row(f"{what} of {made.signatures:,} signatures", figure, f"{made.megabytes:.0f} MB file", must, reached)

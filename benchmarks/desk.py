@@ -1,4 +1,4 @@
-"""Measures the organisers' table of signatures with a million of them, as somebody who has signed in sees it."""
+"""Measure the organizers' table of a million signatures, as a signed-in admin."""
 
 from datetime import UTC, datetime
 from urllib.parse import urlencode
@@ -8,54 +8,58 @@ from sqlalchemy import func, select, update
 
 from benchmarks import measure
 from benchmarks.measure import GUNICORN, PAGE, Rate, Target
-from campaign import campaigns, create_app, cursor, search
-from campaign.extensions import db, write_transaction
-from campaign.models import Signature, SignatureState
+from campaign import create_app
+from campaign.campaigns import lookup
+from campaign.models.signature import Signature, SignatureState
+from campaign.moderation import search
 from campaign.settings import Settings
+from campaign.storage import pagination
+from campaign.storage.database import db
+from campaign.storage.transactions import write_transaction
 from tests.desk.people import Person, accept, browser, enter_password, invitation, set_up_app, token_of
 
 CONNECTIONS = 4
-"""People at the desk who look at the very same moment."""
+"""Concurrent requests."""
 
 FILTERS = {
     "first": "",
     "listed": "standing=listed",
-    "few are removed": "standing=removed",
-    "few are hidden": "standing=hidden",
-    "many are in one country": "country=DE",
-    "few are in one country": "country=LI",
-    "none are in one country": "country=AQ",
-    "many are anonymous": "anonymous=yes",
-    "many are of one source": "source=mail",
-    "few are of one source": "source=rare",
-    "a day": "since={day}&until={day}",
-    "several at once": "country=DE&anonymous=yes&source=mail",
+    "removed (few)": "standing=removed",
+    "hidden (few)": "standing=hidden",
+    "country with many": "country=DE",
+    "country with few": "country=LI",
+    "country with none": "country=AQ",
+    "anonymous (many)": "anonymous=yes",
+    "source with many": "source=mail",
+    "source with few": "source=rare",
+    "one day": "since={day}&until={day}",
+    "several filters": "country=DE&anonymous=yes&source=mail",
 }
 SEARCHES = {
-    "a twelfth has the name": "words=garcia",
-    "how the name begins": "words=garc",
+    "name of a twelfth of all": "words=garcia",
+    "beginning of a name": "words=garc",
     "two words": "words=ada+garc",
     "a place": "words=california",
-    "few have the name": "words=zoe+kieb",
-    "none has the name": "words=nobody",
-    "none with the name is removed": "words=garcia&standing=removed",
-    "an address": "address=rare-5%40rare.example",
-    "how an address begins": "address=rare-",
-    "a domain of all": "address=%40example.org",
-    "a domain of few": "address=%40rare.example",
+    "rare name": "words=zoe+kieb",
+    "name without matches": "words=nobody",
+    "name and filter without matches": "words=garcia&standing=removed",
+    "email address": "address=rare-5%40rare.example",
+    "beginning of an email address": "address=rare-",
+    "domain of all": "address=%40example.org",
+    "domain of few": "address=%40rare.example",
 }
 
 
 def table(settings: Settings) -> dict[str, Rate]:
-    """The slowest of the pages of the table, and of the searches, in a site with many signatures."""
+    """Return the rates of the slowest table page and of the slowest search."""
     app = create_app(settings)
     with app.app_context():
-        campaign = campaigns.every(db.session())[0]
-        last = _set_a_few_apart(campaign.id)
-        # On SQLite, who searches first brings the index up to date: for a million, in some twenty seconds.
+        campaign = lookup.all_campaigns(db.session())[0]
+        last = _make_a_few_special(campaign.id)
+        # On SQLite, the first search updates the index, which takes some twenty seconds for a million signatures.
         search.catch_up()
         middle = db.session.execute(select(Signature.signed_at).where(Signature.id == last // 2)).scalar_one()
-        deep = cursor.after(middle, last // 2)
+        deep = pagination.after(middle, last // 2)
         person = Person(f"bench-{datetime.now(UTC):%f}@example.org")
         client = browser(app)
         accept(client, invitation(app, person.email, "admin"))
@@ -66,26 +70,26 @@ def table(settings: Settings) -> dict[str, Rate]:
         db.session.remove()
         db.engine.dispose()
     if session is None:
-        raise RuntimeError("nobody could sign in")
+        raise RuntimeError("could not sign in")
     queries = {name: query.format(day=middle.date()) for name, query in FILTERS.items()}
     queries["in the middle"] = urlencode({"before": deep})
     with measure.serve(*GUNICORN, "wsgi:app", DATABASE_URL=settings.database_url, SECRET_KEY=settings.secret_key) as (
         url,
         _,
     ):
-        address, cookie = f"{url}/desk{PAGE}/signatures", f"desk={session.value}"
-        pages = {name: Target(f"{address}?{query}", cookie=cookie) for name, query in queries.items()}
+        table_url, cookie = f"{url}/desk{PAGE}/signatures", f"desk={session.value}"
+        pages = {name: Target(f"{table_url}?{query}", cookie=cookie) for name, query in queries.items()}
         searches = {
-            name: Target(f"{address}/search", cookie=cookie, body=f"{query}&csrf_token={token}")
+            name: Target(f"{table_url}/search", cookie=cookie, body=f"{query}&csrf_token={token}")
             for name, query in SEARCHES.items()
         }
-        # Each worker loads the desk when somebody first asks it for that.
+        # Each worker loads the desk at the first request for it.
         measure.load(pages["first"], connections=CONNECTIONS, runs=1)
         return {"page": _slowest(pages), "search": _slowest(searches)}
 
 
 def _slowest(targets: dict[str, Target]) -> Rate:
-    # One run of each: there are two dozen, and the slowest counts.
+    # One run of each target is enough: there are two dozen, and only the slowest counts.
     rates = dict(zip(targets, measure.load(*targets.values(), connections=CONNECTIONS, runs=1), strict=True))
     for name, rate in rates.items():
         print(f"    {name}: p99 {rate.p99:.0f} ms, {rate.per_second:.0f}/s, {rate.errors} errors", flush=True)
@@ -94,23 +98,23 @@ def _slowest(targets: dict[str, Target]) -> Rate:
     return max(rates.values(), key=lambda rate: rate.p99)
 
 
-def _set_a_few_apart(campaign_id: int) -> int:
-    """Make a few signatures, spread over all, such as no others are; give back the highest id."""
+def _make_a_few_special(campaign_id: int) -> int:
+    """Change a few signatures, spread over the table, so that rare filters match them; return the highest id."""
     with write_transaction() as session:
         of_campaign = select(func.max(Signature.id)).where(Signature.campaign_id == campaign_id)
         last = session.scalar(of_campaign) or 0
-        # As many as must have come by a word before it is shown.
-        for one in (5, last // 10, last // 5, last // 3, last // 2 + 7, last - 7):
-            apart = {
+        # The desk shows a source only if at least five signers came by it.
+        for number in (5, last // 10, last // 5, last // 3, last // 2 + 7, last - 7):
+            special = {
                 "name": "Zoë Kieber",
                 "country": "LI",
                 "source": "rare",
-                "email": f"rare-{one}@rare.example",
-                "email_key": f"rare-{one}@rare.example",
+                "email": f"rare-{number}@rare.example",
+                "email_key": f"rare-{number}@rare.example",
             }
-            session.execute(update(Signature).where(Signature.id == one).values(apart))
-            hidden = update(Signature).where(Signature.id == one + 1).values(listed_at=None)
+            session.execute(update(Signature).where(Signature.id == number).values(special))
+            hidden = update(Signature).where(Signature.id == number + 1).values(listed_at=None)
             session.execute(hidden)
             removed = {"state": SignatureState.REMOVED, "listed_at": None}
-            session.execute(update(Signature).where(Signature.id == one + 2).values(removed))
+            session.execute(update(Signature).where(Signature.id == number + 2).values(removed))
     return last

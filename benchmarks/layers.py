@@ -1,6 +1,7 @@
-"""Where the time of one sign goes, in microseconds by layer: `.venv/bin/python -m benchmarks.layers`.
+"""Measure how long each layer takes to store one signature: `.venv/bin/python -m benchmarks.layers`.
 
-Signs one after the other in one process, without a server, each in a batch of its own.
+Signs repeatedly in one process without a server, one signature at a time, each in a batch of its own. Prints
+microseconds.
 """
 
 import functools
@@ -15,18 +16,21 @@ from typing import Any
 from urllib.parse import urlencode
 
 from benchmarks import measure
-from campaign import create_app, guard, kept, sign_form, signing, watch
+from campaign import create_app
 from campaign.settings import Settings
-from campaign.site import views
+from campaign.signatures import signing
+from campaign.site import sign_form, views
+from campaign.web import request_checks, request_log, response_cache
+from campaign.web.limits import rate_limits
 
 SIGNS = 2000
 
 spent: defaultdict[str, float] = defaultdict(float)
-"""Seconds, by layer, with what the layer calls."""
+"""Seconds by layer, including the layers that it calls."""
 
 
 def timed(owner: Any, name: str, layer: str) -> None:
-    """Add to the layer what a function takes."""
+    """Wrap a function so that its time is added to the layer."""
     original: Callable[..., Any] = getattr(owner, name)
 
     @functools.wraps(original)
@@ -43,10 +47,10 @@ def timed(owner: Any, name: str, layer: str) -> None:
 def main() -> None:
     """Print the table."""
     for owner, name, layer in (
-        (watch.Watched, "__call__", "all"),
-        (kept.Kept, "__call__", "flask"),
-        (guard, "refuse_broken_body", "guard"),
-        (guard.Limit, "count", "guard"),
+        (request_log.RequestLog, "__call__", "all"),
+        (response_cache.ResponseCache, "__call__", "flask"),
+        (request_checks, "refuse_broken_body", "checks"),
+        (rate_limits.RateLimit, "count", "checks"),
         (views, "find_or_404", "campaign"),
         (sign_form.SignForm, "__init__", "form"),
         (sign_form.SignForm, "validate", "form"),
@@ -65,13 +69,13 @@ def main() -> None:
                 spent.clear()
             sign(app, number)
     parts = {
-        "watch: request id, log line": spent["all"] - spent["flask"],
-        "guard: whole form, limit": spent["guard"],
-        "campaign, as it was in this tick": spent["campaign"],
-        "form: making, cleaning, validating": spent["form"],
+        "`web/request_log.py`: request ID, log line": spent["all"] - spent["flask"],
+        "`web/request_checks.py`, `web/limits/`: complete form, rate limit": spent["checks"],
+        "finding the campaign, cached for a second": spent["campaign"],
+        "the form: creating, cleaning, validating": spent["form"],
         "handing over to the batch, and waking up": spent["sign"] - spent["store"],
         "the batch: two statements and a commit to the disk": spent["store"],
-        "thank-you panel, own entry": spent["thanks"],
+        "the thank-you panel and the signer's own entry": spent["thanks"],
     }
     parts["Flask: routing, contexts, headers"] = spent["all"] - sum(parts.values())
     for layer, seconds in parts.items():
@@ -80,7 +84,7 @@ def main() -> None:
 
 
 def sign(app: Any, number: int) -> None:
-    """Sign once, as a server passes it on."""
+    """Sign once, with a request like those that a server passes to the app."""
     form = {"name": "Ada Lovelace", "email": f"ada{number}@example.org", "country": "US", "postal_code": "90012"}
     body = urlencode(form | {"city": "", "region": "", "filled_from": "", "website": ""}).encode()
     environ = {
@@ -99,8 +103,8 @@ def sign(app: Any, number: int) -> None:
         "wsgi.url_scheme": "http",
     }
     statuses: list[str] = []
-    answer = app(environ, lambda status, *_: statuses.append(status))
-    b"".join(answer)
+    body_chunks = app(environ, lambda status, *_: statuses.append(status))
+    b"".join(body_chunks)
     if statuses != ["200 OK"]:
         raise SystemExit(f"not signed: {statuses}")
 

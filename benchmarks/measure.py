@@ -1,4 +1,4 @@
-"""The instruments: load by wrk, servers and yardsticks, memory, and the proof that no signature was lost or doubled."""
+"""Tools for the benchmarks: load from wrk, servers, baselines, memory, and the check of stored signatures."""
 
 import os
 import re
@@ -17,15 +17,19 @@ from pathlib import Path
 from flask_migrate import upgrade
 from sqlalchemy import text
 
-from campaign import campaign_file, campaigns, create_app, editing, fake, record, tally
-from campaign.extensions import db, init_migrations, write_transaction
+from campaign import create_app
+from campaign.accounts import audit_log
+from campaign.campaigns import editing, file_format, lookup
 from campaign.settings import ROOT, Settings
+from campaign.signatures import fake, tally
+from campaign.storage.database import db, init_migrations
+from campaign.storage.transactions import write_transaction
 from tests.services import free_port
 
 RUNS = 3
 SECONDS = 4
 SETTLE_SECONDS = 0.5
-"""Before a run: the site closes the connections of the run before it, and takes new ones unevenly meanwhile."""
+"""Pause before a run. While the site closes the connections of the last run, it spreads new ones unevenly."""
 PAGE = "/campaigns/end-ring-police-partnerships"
 SIGN = f"{PAGE}/signatures"
 GUNICORN = (sys.executable, "-m", "gunicorn")
@@ -33,7 +37,7 @@ GUNICORN = (sys.executable, "-m", "gunicorn")
 
 @dataclass(frozen=True)
 class Rate:
-    """What wrk measured."""
+    """A measurement by wrk."""
 
     per_second: float
     p99: float
@@ -44,42 +48,42 @@ class Rate:
 
 @dataclass(frozen=True)
 class Target:
-    """What wrk is to ask for, as browsers do: again, where an ETag is given."""
+    """A URL for wrk to request, with `If-None-Match` if there is an ETag."""
 
     url: str
     sign: bool = False
     etag: str = ""
     cookie: str = ""
     body: str = ""
-    """A form to send."""
+    """A form to send by POST."""
 
 
 def load(*targets: Target, connections: int, runs: int = RUNS) -> list[Rate]:
-    """The medians of so many runs of SECONDS seconds at each target.
+    """Return the median of `runs` runs of SECONDS seconds for each target.
 
-    The targets take turns, so that what else the machine does falls on all of them.
+    The targets take turns, so that other work on the machine affects all of them.
     """
     turns = [[_run(target, connections) for target in targets] for _ in range(runs)]
     return [_median([turn[number] for turn in turns]) for number in range(len(targets))]
 
 
 def processor_time(*sites: tuple[Target, int], connections: int, runs: int) -> list[float]:
-    """Microseconds of the processor that the workers of each site take for an answer: medians of runs, in turns.
+    """Return the CPU time that each site's workers use for a response: the median of `runs` runs, in microseconds.
 
-    A site is a target and the process id of its gunicorn.
+    A site is a target and the process ID of its gunicorn. The sites take turns.
     """
     turns = [[_processor_time(target, master, connections) for target, master in sites] for _ in range(runs)]
     return [statistics.median(turn[number] for turn in turns) for number in range(len(sites))]
 
 
 def _processor_time(target: Target, master: int, connections: int) -> float:
-    before = _worked(master)
+    before = _cpu_seconds(master)
     answers = _run(target, connections).per_second * SECONDS
-    return 1e6 * (_worked(master) - before) / answers
+    return 1e6 * (_cpu_seconds(master) - before) / answers
 
 
-def _worked(master: int) -> float:
-    """Seconds that a gunicorn's workers have been at work."""
+def _cpu_seconds(master: int) -> float:
+    """Return the CPU time of a gunicorn's workers, in seconds."""
     stats = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in _workers(master))
     return sum(int(user) + int(system) for *_, user, system in (stat[:13] for stat in stats)) / os.sysconf("SC_CLK_TCK")
 
@@ -96,23 +100,23 @@ def _median(runs: list[Rate]) -> Rate:
 def _run(target: Target, connections: int) -> Rate:
     command = ["wrk", "-t2", f"-c{connections}", f"-d{SECONDS}s", "--latency", "--timeout", "30s"]
     if target.sign:
-        # A word that no other run has makes its mailboxes its own.
+        # The unique word keeps this run's mailboxes different from those of other runs.
         command += ["-s", str(ROOT / "benchmarks" / "sign.lua"), target.url, "--", SIGN, f"{time.time_ns():x}"]
     else:
         headers = ["Accept-Encoding: gzip"]
         headers += [f"If-None-Match: {target.etag}"] if target.etag else []
-        # As the page's script asks, which wants only the piece that changes.
+        # The desk's script requests only the part of the page that changes.
         headers += [f"Cookie: {target.cookie}", "HX-Request: true"] if target.cookie else []
         command += [part for header in headers for part in ("-H", header)]
         form = ["-s", str(ROOT / "benchmarks" / "post.lua"), target.url, "--", target.body]
         command += form if target.body else [target.url]
     time.sleep(SETTLE_SECONDS)
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    p99, unit = re.findall(r"99%\s+([\d.]+)(us|ms|s)", said)[0]
-    thanked = re.search(r"Thanked: (\d+)", said)
-    wrong = re.findall(r"(?:Non-2xx or 3xx responses: |connect |read |write |timeout )(\d+)", said)
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    p99, unit = re.findall(r"99%\s+([\d.]+)(us|ms|s)", output)[0]
+    thanked = re.search(r"Thanked: (\d+)", output)
+    wrong = re.findall(r"(?:Non-2xx or 3xx responses: |connect |read |write |timeout )(\d+)", output)
     return Rate(
-        per_second=float(re.findall(r"Requests/sec:\s+([\d.]+)", said)[0]),
+        per_second=float(re.findall(r"Requests/sec:\s+([\d.]+)", output)[0]),
         p99=float(p99) * {"us": 0.001, "ms": 1, "s": 1000}[unit],
         thanked=int(thanked[1]) if thanked else 0,
         errors=sum(map(int, wrong)),
@@ -121,7 +125,7 @@ def _run(target: Target, connections: int) -> Rate:
 
 @contextmanager
 def serve(*command: str, **environ: str) -> Iterator[tuple[str, int]]:
-    """Serve by a command, with the site's own gunicorn settings; gives URL and process id."""
+    """Run a server command with the site's gunicorn settings; yield the URL and the process ID."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     process = subprocess.Popen(
@@ -129,7 +133,7 @@ def serve(*command: str, **environ: str) -> Iterator[tuple[str, int]]:
         cwd=ROOT,
         env={**os.environ, "PORT": str(port), **environ},
         stdout=subprocess.DEVNULL,
-        # The log goes where an operator's goes: into a pipe or a file, not onto a terminal.
+        # As in production, the log doesn't go to a terminal, so its lines are JSON.
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 30
@@ -151,20 +155,20 @@ def serve(*command: str, **environ: str) -> Iterator[tuple[str, int]]:
 
 
 def serve_site(settings: Settings) -> AbstractContextManager[tuple[str, int]]:
-    """Serve the site as it is on the net: signing is limited, though nobody here comes near the limit."""
+    """Serve the site as in production, with a rate limit that is too high to be reached."""
     limits = {"RATELIMIT_TRUSTED": "192.0.2.0/24", "RATELIMIT_SIGN": "1000000 per minute, 10000000 per hour"}
     return serve(*GUNICORN, "wsgi:app", DATABASE_URL=settings.database_url, **limits)
 
 
 def fetch(url: str, data: bytes | None = None) -> tuple[bytes, str]:
-    """Body, as compressed as browsers get it, and ETag."""
+    """Request a URL, and return the body, compressed as for browsers, and the ETag."""
     request = urllib.request.Request(url, data, {"Accept-Encoding": "gzip", "HX-Request": "true"})
     with urllib.request.urlopen(request, timeout=30) as answer:
         return answer.read(), answer.headers.get("ETag", "")
 
 
 def bare(folder: Path, body: bytes, *, status: str = "200 OK", sign: bool = False) -> float:
-    """Answers a second of a callable that does nothing but return the same bytes, at 16 connections."""
+    """Return the responses a second of a callable that only returns these bytes, at 16 connections."""
     file = folder / "body"
     file.write_bytes(body)
     with serve(*GUNICORN, "benchmarks.bare:app", BARE_BODY=str(file), BARE_STATUS=status) as (url, _):
@@ -172,9 +176,9 @@ def bare(folder: Path, body: bytes, *, status: str = "200 OK", sign: bool = Fals
 
 
 def commits(settings: Settings) -> float:
-    """Bare INSERT and COMMIT of a signature a second, through the same driver on one connection."""
+    """Return how many signatures a second a loop of INSERT and COMMIT stores, on one connection of the same driver."""
     with create_app(settings).app_context():
-        campaign_id = campaigns.every(db.session())[0].id
+        campaign_id = lookup.all_campaigns(db.session())[0].id
         row = fake.signature(campaign_id, "bare", datetime.now(UTC)) | {"email": "bare"}
         columns = ", ".join(row)
         insert = text(f"INSERT INTO signature ({columns}) VALUES ({', '.join(f':{name}' for name in row)})")
@@ -192,26 +196,30 @@ def commits(settings: Settings) -> float:
 
 
 def prepare(settings: Settings, signatures: int = 0) -> None:
-    """Tables and the sample campaign, with so many invented signatures."""
+    """Create the tables and the sample campaign, with this number of invented signatures."""
     app = create_app(settings)
     init_migrations(app)
     with app.app_context():
         upgrade()
-        samples = campaign_file.read_all((ROOT / "campaigns").glob("*.md"))
+        samples = file_format.read_all((ROOT / "campaigns").glob("*.md"))
         with write_transaction() as session:
-            [sample] = samples.values()
-            campaign_id = editing.publish(session, record.COMMAND, sample, datetime.now(UTC)).campaign.id
+            [sample] = samples
+            campaign_id = editing.publish(session, audit_log.COMMAND, sample.campaign, datetime.now(UTC)).campaign.id
         for _ in fake.sign(campaign_id, signatures, datetime.now(UTC)):
             pass
         db.engine.dispose()
 
 
 def stored(settings: Settings) -> int:
-    """How many signatures are stored; the tally must say the same."""
+    """Return the number of stored signatures.
+
+    Raises:
+        SystemExit: The tally differs.
+    """
     with create_app(settings).app_context():
-        found = tally.check(db.session(), campaigns.every(db.session())[0].id)
+        found = tally.check(db.session(), lookup.all_campaigns(db.session())[0].id)
         db.engine.dispose()
-    if not found.right:
+    if not found.is_correct:
         raise SystemExit(f"COUNTED WRONG: stored {found.stored}, tally {found.tallied}")
     return found.stored
 
@@ -221,27 +229,29 @@ def _workers(master: int) -> list[str]:
 
 
 def largest_worker(master: int) -> float:
-    """Megabytes of memory that the largest of a gunicorn's workers holds."""
+    """Return the memory of a gunicorn's largest worker, in megabytes."""
     workers = _workers(master)
     sizes = [re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[0] for pid in workers]
     return max(map(int, sizes)) / 1024
 
 
 def peak_of_export(settings: Settings) -> float:
-    """Megabytes by which an export of all signatures raises the peak of a process that has connected before."""
+    """Return how much an export of all signatures raises the peak memory of a connected process, in megabytes."""
     child = (
-        "import resource; from campaign import create_app, campaigns, delivery\n"
-        "from campaign.extensions import db\n"
+        "import resource; from campaign import create_app\n"
+        "from campaign.campaigns import lookup\n"
+        "from campaign.deliveries import contents\n"
+        "from campaign.storage.database import db\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
         "with create_app().app_context():\n"
-        "    [campaign, *_] = campaigns.every(db.session()); of = delivery.snapshot(db.session(), campaign.id)\n"
-        "    order = delivery.order(delivery.Purpose.OURS, delivery.COLUMNS['ours'])\n"
-        "    header, idle = delivery.header(campaign, order), peak()\n"
-        "    for chunk in delivery.csv_chunks(header, delivery.rows(db.engine, campaign, order, of)): pass\n"
+        "    [campaign, *_] = lookup.all_campaigns(db.session()); of = contents.snapshot(db.session(), campaign.id)\n"
+        "    order = contents.order(contents.Purpose.OURS, contents.COLUMNS['ours'])\n"
+        "    header, idle = contents.header(campaign, order), peak()\n"
+        "    for chunk in contents.csv_chunks(header, contents.rows(db.engine, campaign, order, of)): pass\n"
         "    print(peak() - idle)"
     )
     environ = {**os.environ, "DATABASE_URL": settings.database_url}
-    said = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", child], cwd=ROOT, env=environ, check=True, capture_output=True, text=True
     )
-    return float(said.stdout)
+    return float(output.stdout)

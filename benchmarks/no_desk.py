@@ -1,7 +1,8 @@
-"""The site without the desk's place in it, to compare with."""
+"""The site without the desk, to measure what the desk costs the public pages."""
 
-from campaign import create_app, mount
+from campaign import create_app
+from campaign.web import desk_mount
 
-mount.init_app = lambda app, load: None  # The desk is never loaded.
+desk_mount.init_app = lambda app, load: None  # Never mounts or loads the desk.
 
 app = create_app()

@@ -1,4 +1,4 @@
--- wrk signs, each time from a new mailbox, and counts the thanks. Arguments: path, and a word that no other run has.
+-- Make wrk sign with a new mailbox each time, and count the thank-yous. Arguments: the path, and a word unique to this run.
 local threads = {}
 
 function setup(thread)

@@ -1,25 +1,38 @@
-"""Campaign: petitions that are read, signed and watched as they grow. `create_app()` puts the parts together."""
+"""Campaign, a petition site. `create_app()` creates the Flask app and connects its parts."""
 
 from flask import Flask, request
-from werkzeug.middleware.proxy_fix import ProxyFix
 
-from campaign import commands, errors, formatting, guard, logs, mount, static, watch
-from campaign.extensions import compress, db, engine_options, replica_binds
-from campaign.kept import Kept
+from campaign.cli import commands
+from campaign.monitoring import logging_setup
 from campaign.settings import ROOT, Settings
-from campaign.shared import Shared, edition
 from campaign.site import site
+from campaign.storage.database import db, engine_options, replica_binds
+from campaign.storage.redis import SharedRedis
+from campaign.web import (
+    addresses,
+    desk_mount,
+    errors,
+    formatting,
+    request_checks,
+    request_log,
+    security_headers,
+    static_files,
+)
+from campaign.web.hosts import ClientAddress, HostCheck
+from campaign.web.limits import body_limits, rate_limits
+from campaign.web.limits.header_limits import HeaderLimits
+from campaign.web.response_cache import ResponseCache, edition
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Make the site of these settings, or of those in the environment.
+    """Create the site's Flask app with these settings, or with settings from the environment.
 
     Raises:
-        SettingError: a setting in the environment is wrong.
+        SettingError: A setting in the environment is invalid.
     """
     settings = settings or Settings.from_environ()
-    logs.set_up()
-    shared = Shared(settings)
+    logging_setup.set_up()
+    shared = SharedRedis(settings)
     app = Flask(
         __name__,
         root_path=str(ROOT),
@@ -28,30 +41,37 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config.from_mapping(
         SETTINGS=settings,
         SECRET_KEY=settings.secret_key,
-        MAX_CONTENT_LENGTH=guard.MOST_BYTES,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
         SQLALCHEMY_BINDS=replica_binds(settings.database_read_url),
     )
-    app.session_interface = guard.NoSessions()
+    body_limits.init_app(app)
+    app.session_interface = request_checks.NoSessions()
     app.extensions["shared"] = shared
-    app.extensions["sign_limit"] = guard.Limit(settings, shared, settings.ratelimit_sign)
-    mount.init_app(app, _load_desk)
-    app.wsgi_app = Kept(app.wsgi_app, shared, edition(settings))  # type: ignore[method-assign]
-    if settings.trusted_proxies:
-        hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
-    watch.init_app(app, trust_proxy=settings.trusted_proxies > 0)
+    app.extensions["sign_limit"] = rate_limits.RateLimit(settings, shared, settings.ratelimit_sign)
+    desk_mount.init_app(app, _load_desk)
+    _add_middleware(app, settings, shared)
     db.init_app(app)
-    compress.init_app(app)
-    app.before_request(lambda: guard.refuse_cross_site(request))
-    app.after_request(lambda response: guard.add_headers(response, settings))
+    static_files.compress.init_app(app)
+    app.before_request(lambda: request_checks.refuse_cross_site(request, settings))
+    app.before_request(lambda: body_limits.refuse_large_body(request))
+    app.after_request(lambda response: security_headers.add_headers(response, settings))
     errors.init_app(app)
+    addresses.init_app(app)
     formatting.init_app(app)
-    static.init_app(app)
+    static_files.init_app(app)
     app.register_blueprint(site)
     commands.init_app(app)
     return app
+
+
+def _add_middleware(app: Flask, settings: Settings, shared: SharedRedis) -> None:
+    """Wrap the site and the desk in WSGI middleware. The middleware added last handles a request first."""
+    inner = ResponseCache(HeaderLimits(app.wsgi_app), shared, edition(settings), settings.site_url)
+    outer = HostCheck(inner, settings, errors.wsgi_error(400, errors.OTHER_HOST, settings))
+    app.wsgi_app = ClientAddress(outer, settings.trusted_proxies) if settings.trusted_proxies else outer  # type: ignore[method-assign]
+    broken = errors.wsgi_error(500, errors.WORDS[500], settings)
+    request_log.init_app(app, trust_proxy=settings.trusted_proxies > 0, broken=broken)
 
 
 def _load_desk(site: Flask) -> Flask:

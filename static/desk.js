@@ -1,4 +1,4 @@
-// What the desk's pages do beyond htmx. Without this file everything works by links and forms, but for passkeys.
+// The desk's behavior beyond htmx. Without this file, everything except passkeys works through links and forms.
 (() => {
   const page = document.documentElement;
   page.classList.add("live");
@@ -12,68 +12,70 @@
     button.textContent = button.dataset.copied;
   });
 
-  // What follows the news asks again by itself, as often as the server says, while somebody can see it.
+  // Refresh the live part of a page at the interval that the server sets, while the page is visible.
   let timer;
   const live = () => document.querySelector("[data-interval]");
 
-  function plan(delay) {
+  function schedule(delay) {
     clearTimeout(timer);
     if (live() && !document.hidden) timer = setTimeout(refresh, delay ?? live().dataset.interval * 1000);
   }
 
   function refresh() {
     live()?.dispatchEvent(new Event("refresh"));
-    plan();
+    schedule();
   }
 
-  // What is there stays, when the answer is no news: a proxy's "bad gateway", or an error of ours.
+  // Keep the current content if a refresh fails, for example with a proxy's "502 Bad Gateway" or our own error page.
   document.addEventListener("htmx:before:response", (event) => {
     const { response, sourceElement } = event.detail.ctx;
-    const news = response.status < 400 && response.headers.has("Campaign-Answer");
-    if (sourceElement.dataset.interval && !news && response.status !== 401) event.preventDefault();
+    const isFresh = response.status < 400 && response.headers.has("Campaign-Answer");
+    if (sourceElement.dataset.interval && !isFresh && response.status !== 401) event.preventDefault();
   });
-  document.addEventListener("visibilitychange", () => plan(0));
-  plan();
+  document.addEventListener("visibilitychange", () => schedule(0));
+  schedule();
 
-  // Passkeys travel as JSON in which bytes are base64url.
-  const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
-  const text = (buffer) =>
+  // Passkeys are sent as JSON with bytes in base64url.
+  const decode = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
+  const encode = (buffer) =>
     btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=/g, "");
-  const known = (list = []) => list.map((key) => ({ ...key, id: bytes(key.id) }));
+  const decodeIds = (list = []) => list.map((key) => ({ ...key, id: decode(key.id) }));
 
-  async function make(options) {
-    const user = { ...options.user, id: bytes(options.user.id) };
-    const publicKey = { ...options, user, challenge: bytes(options.challenge), excludeCredentials: known(options.excludeCredentials) };
-    const made = await navigator.credentials.create({ publicKey });
-    return written(made, {
-      attestationObject: text(made.response.attestationObject),
-      transports: made.response.getTransports?.() ?? [],
+  async function createPasskey(options) {
+    const user = { ...options.user, id: decode(options.user.id) };
+    const excludeCredentials = decodeIds(options.excludeCredentials);
+    const publicKey = { ...options, user, challenge: decode(options.challenge), excludeCredentials };
+    const created = await navigator.credentials.create({ publicKey });
+    return serialize(created, {
+      attestationObject: encode(created.response.attestationObject),
+      transports: created.response.getTransports?.() ?? [],
     });
   }
 
-  async function use(options) {
-    const publicKey = { ...options, challenge: bytes(options.challenge), allowCredentials: known(options.allowCredentials) };
-    const got = await navigator.credentials.get({ publicKey });
-    return written(got, {
-      authenticatorData: text(got.response.authenticatorData),
-      signature: text(got.response.signature),
-      userHandle: got.response.userHandle && text(got.response.userHandle),
+  async function usePasskey(options) {
+    const allowCredentials = decodeIds(options.allowCredentials);
+    const publicKey = { ...options, challenge: decode(options.challenge), allowCredentials };
+    const used = await navigator.credentials.get({ publicKey });
+    return serialize(used, {
+      authenticatorData: encode(used.response.authenticatorData),
+      signature: encode(used.response.signature),
+      userHandle: used.response.userHandle && encode(used.response.userHandle),
     });
   }
 
-  function written(credential, response) {
+  function serialize(credential, response) {
     return {
       id: credential.id,
-      rawId: text(credential.rawId),
+      rawId: encode(credential.rawId),
       type: credential.type,
       extensions: JSON.stringify(credential.getClientExtensionResults()),
-      response: { clientDataJSON: text(credential.response.clientDataJSON), ...response },
+      response: { clientDataJSON: encode(credential.response.clientDataJSON), ...response },
     };
   }
 
-  async function ask(form, how, options) {
+  async function submitPasskey(form, getCredential, options) {
     try {
-      form.elements.credential.value = JSON.stringify(await how(JSON.parse(options)));
+      form.elements.credential.value = JSON.stringify(await getCredential(JSON.parse(options)));
       form.submit();
     } catch {
       const fault = document.getElementById("passkey-fault");
@@ -82,21 +84,21 @@
     }
   }
 
-  for (const form of document.querySelectorAll("[data-passkey-new]")) ask(form, make, form.dataset.passkeyNew);
-  for (const form of document.querySelectorAll("[data-passkey]")) ask(form, use, form.dataset.passkey);
+  for (const form of document.querySelectorAll("[data-passkey-new]")) submitPasskey(form, createPasskey, form.dataset.passkeyNew);
+  for (const form of document.querySelectorAll("[data-passkey]")) submitPasskey(form, usePasskey, form.dataset.passkey);
 
-  // The preview comes anew while somebody types; what they look at in it stays where it is.
+  // Keep the preview's scroll position when it refreshes while the user types.
   const preview = () => document.querySelector("#preview iframe");
-  let place = 0;
+  let scrollTop = 0;
   document.addEventListener("htmx:before:swap", () => {
-    place = preview()?.contentWindow.scrollY ?? place;
+    scrollTop = preview()?.contentWindow.scrollY ?? scrollTop;
   });
   document.addEventListener("htmx:after:swap", () => {
     const frame = preview();
-    frame?.addEventListener("load", () => frame.contentWindow.scrollTo({ top: place, behavior: "instant" }));
+    frame?.addEventListener("load", () => frame.contentWindow.scrollTo({ top: scrollTop, behavior: "instant" }));
   });
 
-  // With a file that is too large, all that was typed would be refused; so it is let go of at once.
+  // Clear the file field as soon as a file that is too large is chosen: the server would refuse the whole form.
   document.addEventListener("change", ({ target }) => {
     const { most, large } = target.dataset;
     if (!most) return;
@@ -105,16 +107,16 @@
     document.getElementById(large).hidden = !isLarge;
   });
 
-  // The table of signatures: one tick for all on the page, and the page's address follows the filter.
-  function follow() {
+  // The signature table: a checkbox that selects all rows, and a URL that follows the filter.
+  function updateUrl() {
     const { address } = document.querySelector("[data-address]")?.dataset ?? {};
     if (address) history.replaceState(null, "", address);
   }
 
   document.addEventListener("change", ({ target }) => {
     const { every } = target.dataset;
-    if (every) for (const one of target.form.querySelectorAll(`[name="${every}"]`)) one.checked = target.checked;
+    if (every) for (const box of target.form.querySelectorAll(`[name="${every}"]`)) box.checked = target.checked;
   });
-  document.addEventListener("htmx:after:swap", follow);
-  follow();
+  document.addEventListener("htmx:after:swap", updateUrl);
+  updateUrl();
 })();

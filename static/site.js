@@ -1,32 +1,35 @@
-// What the page does beyond htmx: keeps the list growing, says so to screen readers, shares, and survives a bad network.
-// Without this file everything still works, by links and forms.
+// Adds to the page what htmx doesn't do: it refreshes count and list of signatories, announces new signatures to screen
+// readers, shares the page, and handles network errors. Without this file, links and forms still work.
 (() => {
   const page = document.documentElement;
   const SECOND = 1000;
-  // A signer's own must be in the feed that is asked for next. The server may show one that is a second old, and nginx
-  // keeps that for up to three (deploy/nginx.conf). Meanwhile their entry stands where the thank-you has put it.
+  // The next feed must count the signer. The server may send a feed that is a second old, and nginx may cache it for up
+  // to three seconds (deploy/nginx.conf). Until then, the count and the entry from the thank-you response stay.
   const AFTER_SIGNING = 4.2 * SECOND;
-  // Seldom enough that a screen reader's user can read on.
+  // Announcements must not keep interrupting people who use screen readers.
   const BETWEEN_ANNOUNCEMENTS = 60 * SECOND;
 
   page.classList.add("live");
-  // What is there at the first sight of the page is not new.
+  // Entries that are on the page when it opens must not be highlighted as new.
   requestAnimationFrame(() => requestAnimationFrame(() => page.classList.add("settled")));
   if (navigator.share) page.classList.add("can-share");
 
   let timer;
+  // When the next feed can't be older than the page: the page itself may be a fresh thank-you page.
+  let earliest = Date.now() + AFTER_SIGNING;
+  // The context of htmx's request while a signature is on its way.
+  let sending = null;
   const feed = () => document.querySelector("#feed[data-interval]");
 
-  function plan(delay) {
+  function scheduleRefresh(delay) {
     clearTimeout(timer);
-    if (feed() && !document.hidden) {
-      timer = setTimeout(refresh, delay ?? feed().dataset.interval * SECOND);
-    }
+    if (!feed() || document.hidden || sending) return;
+    timer = setTimeout(refresh, Math.max(delay ?? feed().dataset.interval * SECOND, earliest - Date.now()));
   }
 
   function refresh() {
     feed()?.dispatchEvent(new Event("refresh"));
-    plan();
+    scheduleRefresh();
   }
 
   let announced = document.getElementById("feed")?.dataset.announcement;
@@ -40,33 +43,58 @@
     }
   }
 
-  document.addEventListener("visibilitychange", () => plan(0));
-  document.addEventListener("signed", () => plan(AFTER_SIGNING));
+  document.addEventListener("visibilitychange", () => scheduleRefresh(0));
   document.addEventListener("htmx:after:swap", announce);
 
-  // On a phone the form stands below the list: what is typed or read there must not move when the list grows. Most
-  // browsers see to the reading themselves (scroll anchoring); none knows that a field is being typed in.
-  const anchors = CSS.supports("overflow-anchor", "auto");
-  let held;
+  // Meanwhile, no feed may change the page: the response adds one to the count that the page showed.
+  document.addEventListener("htmx:before:request", ({ detail }) => {
+    if (!detail.ctx.sourceElement.matches("[hx-target='#sign']")) return;
+    sending = detail.ctx;
+    clearTimeout(timer);
+    feed()?.dispatchEvent(new Event("htmx:abort"));
+  });
+
+  document.addEventListener("htmx:finally:request", ({ detail }) => {
+    if (detail.ctx !== sending) return;
+    sending = null;
+    scheduleRefresh();
+  });
+
+  // The count from the thank-you response. The feed stays one below it if the mailbox had signed before. Then the page
+  // keeps its count and list until somebody else signs: a count that falls would look like a lost signature.
+  let counted;
+
+  document.addEventListener("signed", () => {
+    counted = Number(document.getElementById("shown")?.value);
+    sending = null;
+    earliest = Date.now() + AFTER_SIGNING;
+    scheduleRefresh(0);
+  });
+
+  document.addEventListener("htmx:before:swap", (event) => {
+    const { ctx, tasks } = event.detail;
+    const shown = tasks.map(({ fragment }) => fragment.querySelector("#shown")).find(Boolean);
+    if (ctx.sourceElement.id === "feed" && shown?.value === String(counted - 1)) event.preventDefault();
+  });
+
+  // On a phone, the count is above the form, and grows by a line when the goal is reached. Browsers keep what people read
+  // in its place, but not a focused field.
+  let focused;
 
   document.addEventListener("htmx:before:swap", () => {
-    const panel = document.getElementById("sign");
-    const scrolledPast = document.getElementById("feed")?.getBoundingClientRect().top < 0;
-    let element = null;
-    if (panel?.contains(document.activeElement)) element = document.activeElement;
-    else if (scrolledPast && !anchors) element = panel;
-    held = element && { element, top: element.getBoundingClientRect().top };
+    const element = document.activeElement;
+    focused = element.closest("#sign") && { element, top: element.getBoundingClientRect().top };
   });
 
   document.addEventListener("htmx:after:swap", () => {
-    if (!held?.element.isConnected) return;
-    scrollBy({ top: held.element.getBoundingClientRect().top - held.top, behavior: "instant" });
+    if (!focused?.element.isConnected) return;
+    scrollBy({ top: focused.element.getBoundingClientRect().top - focused.top, behavior: "instant" });
   });
 
-  // What the signer types in city or state is not to be overwritten by what a ZIP code, asked for earlier, gives.
   document.addEventListener("input", ({ target }) => {
-    // Nor is the form to be sent by itself while it is being changed.
+    // Changing the form cancels its automatic retry.
     if (target.form) document.getElementById("resend")?.remove();
+    // Typing in city or state cancels a pending ZIP code lookup, which would overwrite the text.
     if (target.closest("#place")) document.getElementById("place-finder").dispatchEvent(new Event("htmx:abort"));
   });
 
@@ -75,9 +103,9 @@
     if (form.dataset.sending) document.getElementById("announcer").textContent = form.dataset.sending;
   });
 
-  // No answer of ours. The form stays as it is, with what was typed, and says so; a link is followed without htmx, so
-  // that the browser says what is wrong.
-  function sayOffline(element) {
+  // The site didn't respond. If a form was sent, show a notice and leave the form as it is. If a link was followed,
+  // follow it again without htmx, so that the browser shows the error.
+  function showOffline(element) {
     if (element?.href) location.assign(element.href);
     const notice = document.getElementById("notice");
     if (!notice || element?.method !== "post") return;
@@ -90,15 +118,16 @@
     box.focus();
   }
 
-  document.addEventListener("htmx:error", ({ detail }) => sayOffline(detail.ctx?.sourceElement));
+  document.addEventListener("htmx:error", ({ detail }) => showOffline(detail.ctx?.sourceElement));
 
-  // Every answer of ours says so (guard.py). Another is a proxy's "bad gateway" or a hotel's log-in page.
+  // All our responses have this header (web/security_headers.py). Others are a proxy's "bad gateway" error or a hotel's
+  // login page.
   document.addEventListener("htmx:before:response", (event) => {
     const { response, sourceElement } = event.detail.ctx;
-    const whole = response.status < 500 || !sourceElement.href;
-    if (response.headers.has("Campaign-Answer") && whole) return;
+    const usable = response.status < 500 || !sourceElement.href;
+    if (response.headers.has("Campaign-Answer") && usable) return;
     event.preventDefault();
-    sayOffline(sourceElement);
+    showOffline(sourceElement);
   });
 
   document.addEventListener("click", async ({ target }) => {
@@ -111,15 +140,15 @@
         await navigator.clipboard.writeText(field.value);
         copy.textContent = document.getElementById("announcer").textContent = copy.dataset.copied;
       } catch {
-        // Plain http or a refusal; the link is selected, to be copied by hand.
+        // Browsers refuse this on plain http. The link is selected, so that people can copy it themselves.
         field.focus();
       }
     } else if (share) {
       const { shareUrl: url, shareTitle: title, shareText: text } = share.dataset;
-      // Rejected when the person closes the sheet again, which is no error.
+      // The promise is rejected if the user closes the share sheet, which is no error.
       navigator.share({ url, title, text }).catch(() => {});
     }
   });
 
-  plan();
+  scheduleRefresh();
 })();

@@ -1,5 +1,6 @@
-"""What every test stands on: a real app on a real SQLite file, a campaign, and a real gunicorn where one is needed."""
+"""Fixtures for all tests: an app with a real database, a campaign, and a real gunicorn for the tests that need one."""
 
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,14 +18,24 @@ from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from flask_migrate import upgrade
 from jinja2 import BytecodeCache, FileSystemBytecodeCache
-from sqlalchemy import URL, NullPool, create_engine, make_url, select
+from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url, select
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.util import LRUCache
+from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
-from campaign import create_app, editing, once, record
-from campaign.campaign_keys import CampaignFile
-from campaign.extensions import db, init_migrations, write_transaction
-from campaign.models import Campaign, CampaignState, Signature
-from campaign.settings import Settings
+from campaign import create_app
+from campaign.accounts import audit_log
+from campaign.campaigns import editing
+from campaign.campaigns.fields import CampaignFile
+from campaign.models.campaign import Campaign, CampaignState
+from campaign.models.signature import Signature
+from campaign.settings import ROOT, Settings
+from campaign.signatures import places
+from campaign.storage import single_flight
+from campaign.storage.database import db, init_migrations
+from campaign.storage.transactions import write_transaction
 from tests import services
 
 SLUG = "save-the-park"
@@ -55,12 +66,35 @@ ADA = {
 }
 HTMX = {"HX-Request": "true"}
 SECRET_KEY = secrets.token_hex(32)
-"""Of all sites of a process, so that a cookie is good in the next."""
+"""The key of every site in a test process, so that a cookie of one test is valid in the next."""
 DOMAIN = "petitions.example.org"
-"""As in the files of deploy/."""
+"""The domain in the files of deploy/."""
+
+SERVER_FIXTURES = {"browser", "own_server", "primary", "redis", "serve", "shell"}
+"""Fixtures that start a browser or a server, or need a program that script/test installs."""
 
 Publish = Callable[..., Campaign]
 Sign = Callable[..., TestResponse]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make a quick run fail at a test that starts a server without the mark."""
+    services.allowed = "not server" not in config.option.markexpr
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a server, by their fixtures and their database: a quick run leaves them out.
+
+    WITHOUT_BROWSER is script/test's reason why there is no browser; the tests that need one are then skipped.
+    """
+    without_browser = os.environ.get("WITHOUT_BROWSER")
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if SERVER_FIXTURES & {*item.fixturenames} or parameters.get("database") == "postgresql":
+            item.add_marker(pytest.mark.server)
+        if without_browser and "browser" in item.fixturenames:
+            item.add_marker(pytest.mark.skip(reason=without_browser))
 
 
 def migrate(settings: Settings) -> None:
@@ -73,7 +107,7 @@ def migrate(settings: Settings) -> None:
 
 @pytest.fixture(scope="session")
 def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with tables and no rows, to be copied."""
+    """Return a SQLite file with empty tables, to be copied."""
     settings = Settings.from_environ({}, tmp_path_factory.mktemp("empty"))
     migrate(settings)
     return settings.instance / "campaign.sqlite"
@@ -81,7 +115,7 @@ def empty_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
-    """A PostgreSQL server whose database `empty` has tables and no rows, to be copied."""
+    """Start a PostgreSQL server with a database `empty`, whose empty tables are to be copied."""
     with services.postgresql() as service:
         server = make_url(service.url)
         run_on(server, "CREATE DATABASE empty")
@@ -91,7 +125,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
 
 
 def run_on(server: URL, statement: str) -> None:
-    """Run what can't be in a transaction, such as CREATE DATABASE."""
+    """Run a statement that can't be in a transaction, such as CREATE DATABASE."""
     engine = create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql(statement)
@@ -99,14 +133,14 @@ def run_on(server: URL, statement: str) -> None:
 
 @pytest.fixture
 def redis() -> Iterator[services.Service]:
-    """A Redis server of the test's own, which it may kill and start again."""
+    """Start a Redis server for this test alone; the test may kill and restart it."""
     with services.redis() as service:
         yield service
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a database with tables and no rows; every test that has one runs on both kinds."""
+    """Return the URL of a database with empty tables. Tests with this fixture run on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("empty_sqlite"), tmp_path / "campaign.sqlite")
         yield f"sqlite:///{tmp_path / 'campaign.sqlite'}"
@@ -118,7 +152,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 only_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-"""Marks a test of what only SQLite has, such as its file."""
+"""Mark for tests that run on SQLite only."""
 
 
 @pytest.fixture
@@ -128,14 +162,47 @@ def settings(tmp_path: Path, database: str) -> Settings:
 
 @pytest.fixture(scope="session")
 def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> BytecodeCache:
-    """Templates are the same for every test; to compile them took a tenth of all."""
+    """Cache compiled templates for all tests; compiling them took a tenth of the time of the suite."""
     return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built_urls() -> None:
+    """Let Werkzeug compile the function that builds a route's URLs once for all apps; it took a fifth of all tests."""
+    compile_builder = Rule._compile_builder
+    compiled: dict[tuple[object, ...], Callable[..., tuple[str, str]]] = {}
+
+    def compile_once(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        # The function depends on nothing else of the rule; it is bound to the rule afterwards.
+        key = (rule.rule, tuple(rule._trace), repr(rule.defaults), append_unknown)
+        if key not in compiled:
+            compiled[key] = compile_builder(rule, append_unknown)
+        return compiled[key]
+
+    Rule._compile_builder = compile_once  # type: ignore[method-assign, assignment]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_queries() -> None:
+    """Let all engines of a database system share their compiled SQL; compiling it took a fifth of all tests."""
+    compiled = LRUCache[Any, Any](5000)
+    event.listen(Engine, "engine_connect", lambda connection: setattr(connection.engine, "_compiled_cache", compiled))
+    for dialect in (PGDialect_psycopg, SQLiteDialect_pysqlite):
+        # The cache's keys contain the engine's dialect. All dialects of a class compile the same SQL.
+        dialect.__hash__ = lambda self: hash(type(self))  # type: ignore[method-assign]
+        dialect.__eq__ = lambda self, other: type(self) is type(other)  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def us_places() -> None:
+    """Load the list of US ZIP codes from the file that servers use, too. Generating it takes seconds."""
+    places.load(ROOT / "instance")
 
 
 @pytest.fixture
 def app(settings: Settings, monkeypatch: pytest.MonkeyPatch, compiled_templates: BytecodeCache) -> Iterator[Flask]:
-    # A test looks right after it has done something; test_feed.py tests that the feed is kept for a second.
-    monkeypatch.setattr(once, "tick", count().__next__)
+    # Turn off the one-second cache: tests check pages right after a change. test_feed.py tests the cache.
+    monkeypatch.setattr(single_flight, "tick", count().__next__)
     monkeypatch.setitem(Flask.jinja_options, "bytecode_cache", compiled_templates)
     app = create_app(settings)
     init_migrations(app)
@@ -149,22 +216,22 @@ def app(settings: Settings, monkeypatch: pytest.MonkeyPatch, compiled_templates:
 
 
 def dispose() -> None:
-    """Close what the current app holds of its databases."""
+    """Close the current app's session and database connections."""
     db.session.remove()
     for engine in db.engines.values():
         engine.dispose()
 
 
 class Visitor(FlaskClient):
-    """A client whose requests have nothing of the test's own context, as a visitor's have not."""
+    """A test client whose requests run in an empty context, like those of a visitor."""
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
-        # Buffered, as a server reads an answer to its end and closes it.
+        # Buffer the response: a server also reads it to the end and closes it.
         return Context().run(super().open, *args, **kwargs, buffered=True)
 
 
 class Operator(FlaskCliRunner):
-    """The same for commands."""
+    """A command runner whose commands run in an empty context."""
 
     def invoke(self, *args: Any, **kwargs: Any) -> Result:
         return Context().run(super().invoke, *args, **kwargs)
@@ -182,12 +249,14 @@ def runner(app: Flask) -> FlaskCliRunner:
 
 @pytest.fixture
 def publish(app: Flask) -> Publish:
-    """Publish a campaign like FILE but for what is given; `state` too."""
+    """Return a function that publishes FILE as a campaign; keywords override its fields and the state."""
 
     def publish(state: CampaignState = CampaignState.OPEN, **changes: object) -> Campaign:
         with write_transaction() as session:
             file = replace(FILE, **changes)  # type: ignore[arg-type]
-            campaign = editing.publish(session, record.COMMAND, file, datetime.now(UTC), reason="To mend it").campaign
+            campaign = editing.publish(
+                session, audit_log.COMMAND, file, datetime.now(UTC), reason="To mend it"
+            ).campaign
             campaign.state = state
             session.flush()
             session.refresh(campaign)
@@ -204,7 +273,7 @@ def campaign(publish: Publish) -> Campaign:
 
 @pytest.fixture
 def sign(client: FlaskClient, campaign: Campaign) -> Sign:
-    """Sign the campaign as Ada, but for what is given; with `htmx=True` as the page's script does."""
+    """Return a function that signs the campaign as Ada; keywords override her data, `htmx=True` sends htmx's header."""
 
     def sign(*, htmx: bool = False, **fields: str) -> TestResponse:
         return client.post(f"{PATH}/signatures", data=ADA | fields, headers=HTMX if htmx else {})
@@ -213,13 +282,13 @@ def sign(client: FlaskClient, campaign: Campaign) -> Sign:
 
 
 def stored() -> list[Signature]:
-    """All signatures in the database, oldest first."""
+    """Return all signatures in the database, oldest first."""
     db.session.rollback()
     return list(db.session.scalars(select(Signature).order_by(Signature.id)))
 
 
 class Server(services.Node):
-    """A gunicorn that runs, as an operator would run it."""
+    """A running gunicorn, started as an operator starts it."""
 
     @property
     def page(self) -> str:
@@ -231,7 +300,7 @@ Serve = Callable[..., Server]
 
 @pytest.fixture
 def serve(app: Flask, campaign: Campaign, settings: Settings) -> Iterator[Serve]:
-    """Serve the test's own database by gunicorn with two workers, as `script/serve` does; settings as keywords."""
+    """Return a function that starts a gunicorn on the test's database, like `script/serve`; keywords are settings."""
     with ExitStack() as running:
 
         def serve(**environ: str) -> Server:
@@ -239,7 +308,8 @@ def serve(app: Flask, campaign: Campaign, settings: Settings) -> Iterator[Serve]
             ours = {"DATABASE_URL": settings.database_url, "SECRET_KEY": settings.secret_key}
             server = Server(ours | environ, settings.instance / f"gunicorn-{port}.log", port)
             server.start()
-            running.callback(server.stop)
+            # All clients have left. A graceful stop takes a second longer; test_stopping.py tests it.
+            running.callback(server.kill)
             return server
 
         yield serve
@@ -247,14 +317,14 @@ def serve(app: Flask, campaign: Campaign, settings: Settings) -> Iterator[Serve]
 
 @pytest.fixture
 def server(serve: Serve, request: pytest.FixtureRequest) -> Server:
-    """One that serves, with the settings of the test's mark `settings`."""
+    """Start a gunicorn with the settings of the test's mark `settings`."""
     mark = request.node.get_closest_marker("settings")
     return serve(**mark.kwargs if mark else {})
 
 
 @pytest.fixture
 def start_node(serve: Serve) -> Serve:
-    """Start a small node that expects one proxy before it; settings as keywords."""
+    """Return a function that starts a gunicorn with one worker behind one proxy; keywords are settings."""
     proxied = {"SITE_URL": f"https://{DOMAIN}", "TRUSTED_PROXIES": "1", "WEB_CONCURRENCY": "1"}
-    # All of a test's crowd come from one address.
+    # All clients of a test share one IP address.
     return lambda **environ: serve(**proxied | {"RATELIMIT_ENABLED": "false"} | environ)

@@ -1,8 +1,9 @@
-"""A real nginx with the very file of deploy/, for tests."""
+"""A real nginx for tests, with the configuration file of deploy/."""
 
 import gzip
 import http.client
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -19,11 +20,13 @@ from tests.conftest import ADA, DOMAIN, HTMX, PATH
 from tests.services import Node, free_port, program
 
 NODE = "server 127.0.0.1:8000 "
+HTTP2_CHANGES = {"443 ssl http2;": "443 ssl;", "# http2 on;": "http2 on;"}
+"""Replacements in deploy/nginx.conf for nginx 1.25.1 and newer, as docs/operate.md describes."""
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 class DyingNode:
-    """A node that dies whenever it has got a request whole: it closes the connection and answers nothing."""
+    """A node that reads each request completely, and then closes the connection without a response."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -56,7 +59,7 @@ def _read_until(connection: socket.socket, end: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came through nginx."""
+    """A response that came through nginx."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -65,7 +68,7 @@ class Answer:
 
 @dataclass
 class Proxy:
-    """An nginx that runs with deploy/nginx.conf."""
+    """A running nginx with deploy/nginx.conf."""
 
     port: int
     plain_port: int
@@ -73,7 +76,7 @@ class Proxy:
     trusted: ssl.SSLContext
 
     def connect(self) -> ssl.SSLSocket:
-        """A TLS connection, as a browser makes one."""
+        """Return a TLS connection, opened as a browser opens it."""
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=30)
         return self.trusted.wrap_socket(plain, server_hostname=DOMAIN)
 
@@ -95,44 +98,60 @@ class Proxy:
             connection.close()
 
     def sign(self, *, headers: dict[str, str] | None = None, **fields: str) -> Answer:
-        """Sign as Ada, but for what is given, as a browser with the page's script does."""
+        """Sign as Ada, with htmx's header unless `headers` says otherwise; `fields` override her data."""
         return self.ask(f"{PATH}/signatures", data=ADA | fields, headers=HTMX if headers is None else headers)
 
-    def until(self, what: Callable[[], bool]) -> None:
-        """Wait until it is so."""
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until the condition is true."""
         deadline = time.monotonic() + 20
-        while not what():
+        while not condition():
             assert time.monotonic() < deadline
             time.sleep(0.1)
 
     def await_start(self, process: subprocess.Popen[bytes]) -> None:
-        """Come back when it answers."""
+        """Return when nginx accepts connections."""
         deadline = time.monotonic() + 30
         while True:
             with suppress(OSError):
                 self.connect().close()
                 return
             assert process.poll() is None, process.stderr and process.stderr.read().decode()
-            assert time.monotonic() < deadline, "nginx does not answer"
+            assert time.monotonic() < deadline, "nginx does not respond"
             time.sleep(0.05)
 
     def logged(self, number: int) -> list[list[str]]:
-        """The lines of the log, which nginx writes after it has answered, once there are so many; as their fields."""
+        """Return the fields of each log line, after waiting for this number of lines.
+
+        nginx writes a line after it has sent the response.
+        """
         self.until(lambda: len(self.log.read_text().splitlines()) >= number)
         return [line.split() for line in self.log.read_text().splitlines()]
 
 
+def version() -> tuple[int, ...]:
+    """Return the version of the nginx that the tests run, such as (1, 22, 1)."""
+    done = subprocess.run([program("nginx"), "-v"], capture_output=True, text=True, check=True, timeout=30)
+    [numbers] = re.findall(r"nginx/([\d.]+)", done.stderr)
+    return tuple(int(number) for number in numbers.split("."))
+
+
 def main_file(folder: Path, nodes: list[int], port: int, plain_port: int) -> Path:
-    """The file for nginx's -c: deploy/nginx.conf with a test's folders, ports and nodes, in as little as it needs."""
+    """Write and return the main configuration file for nginx's option -c.
+
+    It includes deploy/nginx.conf with a test's folders, ports, and nodes.
+    """
     text = (ROOT / "deploy/nginx.conf").read_text()
+    # Not every machine that runs tests has IPv6.
+    text = text.replace("listen [::]:80;", "").replace("listen [::]:443 ssl http2;", "")
+    if version() >= (1, 25, 1):
+        for old, new in HTTP2_CHANGES.items():
+            assert old in text
+            text = text.replace(old, new)
     line = next(line for line in text.splitlines() if NODE in line)
     for old, new in {
         line: "\n".join(line.replace(NODE, f"server 127.0.0.1:{node} ") for node in nodes),
         "listen 80;": f"listen 127.0.0.1:{plain_port};",
         "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
-        # Not every machine that runs tests has IPv6.
-        "listen [::]:80;": "",
-        "listen [::]:443 ssl http2;": "",
         f"/etc/letsencrypt/live/{DOMAIN}/": f"{folder}/",
         "/var/cache/nginx-campaign": f"{folder}/cache",
         "/var/log/nginx/": f"{folder}/",
@@ -147,7 +166,7 @@ def main_file(folder: Path, nodes: list[int], port: int, plain_port: int) -> Pat
     temporary = "".join(
         f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    # As root it would give its workers to a user who may not look into a test's folder.
+    # As root, nginx would run its workers as a user who may not read a test's folder.
     user = "" if os.geteuid() else "user root;"
     main = folder / "main.conf"
     main.write_text(

@@ -1,4 +1,4 @@
-"""The real servers that tests need, each with its own data folder and port, gone afterwards."""
+"""Real servers for tests, each with its own port and a temporary data folder."""
 
 import os
 import pwd
@@ -18,16 +18,33 @@ from typing import Any
 
 from campaign.settings import ROOT
 
+allowed = True
+"""Whether this run may start servers; conftest.py sets it."""
+
+
+def check_allowed() -> None:
+    """Refuse to start a server in a quick run.
+
+    Raises:
+        RuntimeError: the run leaves out tests that need a server.
+    """
+    if not allowed:
+        raise RuntimeError("this test starts a server: mark it with @pytest.mark.server")
+
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
+    """Return a free port of this machine."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
 
 
 def program(name: str) -> str:
-    """The path of a server's program; Debian keeps PostgreSQL's out of the PATH, the newest version last."""
+    """Return the path of a server's program.
+
+    On Debian, PostgreSQL's programs are not in PATH. The newest version is used.
+    """
+    check_allowed()
     kept = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
     found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") or (str(kept[-1]) if kept else None)
     if found is None:
@@ -37,24 +54,24 @@ def program(name: str) -> str:
 
 @dataclass
 class Service:
-    """A server process that a test may kill and start again, on the same port and with the same data."""
+    """A server process that a test may kill and restart with the same port and data."""
 
     command: Sequence[str]
     port: int
     folder: Path
-    """Where it runs; its output is in the file `log` there."""
+    """The working folder; the server's output is in its file `log`."""
     url: str
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self) -> None:
-        """Start it, and come back when it listens.
+        """Start the server, and return when it accepts connections.
 
         Raises:
-            RuntimeError: it does not.
+            RuntimeError: The server does not start.
         """
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                self.command, cwd=self.folder, stdout=log, stderr=log, start_new_session=True, **_as_nobody_special()
+                self.command, cwd=self.folder, stdout=log, stderr=log, start_new_session=True, **_as_ordinary_user()
             )
         deadline = time.monotonic() + 30
         while not self.listens():
@@ -63,18 +80,18 @@ class Service:
             time.sleep(0.05)
 
     def listens(self) -> bool:
-        """Whether it takes requests."""
+        """Return whether the server accepts requests."""
         if self.url.startswith("postgresql"):
-            # It listens before it answers.
+            # PostgreSQL opens its port before it accepts requests.
             ready = [program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
             return subprocess.run(ready, check=False).returncode == 0
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def kill(self) -> None:
-        """Kill it with all of its children, as when the machine's power goes."""
+        """Kill the server and all of its child processes, as a power failure would."""
         assert self.process
-        # PostgreSQL's are in groups of their own; one that worked on would let no other server have the data.
+        # PostgreSQL's child processes have process groups of their own. One that survived would keep the data locked.
         self.process.send_signal(signal.SIGSTOP)
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         for pid in (*map(int, children), self.process.pid):
@@ -84,11 +101,11 @@ class Service:
         deadline = time.monotonic() + 30
         while any(map(_lives, children)):
             if time.monotonic() > deadline:
-                raise RuntimeError(f"{self.command[0]} does not die")
+                raise RuntimeError(f"{self.command[0]} is still running")
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """Stop it without waiting for its clients; nothing happens where it is gone."""
+        """Stop the server, if it runs, without waiting for its clients."""
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(timeout=30)
@@ -101,8 +118,8 @@ def _lives(pid: str) -> bool:
         return False
 
 
-def _as_nobody_special() -> dict[str, Any]:
-    # PostgreSQL refuses to run as root, as which containers and CI run.
+def _as_ordinary_user() -> dict[str, Any]:
+    # PostgreSQL refuses to run as root, the user in containers and CI.
     if os.geteuid():
         return {}
     user = pwd.getpwnam("postgres")
@@ -110,9 +127,9 @@ def _as_nobody_special() -> dict[str, Any]:
 
 
 MEMORY = Path("/dev/shm")  # noqa: S108 (a folder of our own in it)
-"""Where Linux keeps files in memory; a database of some hundred files is made there in a tenth of the time."""
+"""Linux's folder for files in memory. Creating a database of some hundred files takes a tenth of the time there."""
 MOST_BYTES = 2 << 30
-"""What the data of a server may take there; where less is free, it keeps them on the disk."""
+"""Free space needed in MEMORY for a server's data; with less, the data is stored on disk."""
 
 
 @contextmanager
@@ -129,9 +146,9 @@ def _folder(name: str, *, on_disk: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def postgresql(*options: str, fsync: bool = False) -> Iterator[Service]:
-    """A PostgreSQL server; its URL is that of its empty database `postgres`.
+    """Start a PostgreSQL server; its URL leads to its empty database `postgres`.
 
-    Tests need no fsync and no disk; benchmarks do. `options` are settings of its own, each as `name=value`.
+    Tests need no fsync and no disk; benchmarks do. `options` are further PostgreSQL settings, each as `name=value`.
     """
     with _folder("postgresql", on_disk=fsync) as folder:
         make_postgresql_data(folder)
@@ -140,16 +157,16 @@ def postgresql(*options: str, fsync: bool = False) -> Iterator[Service]:
 
 
 def make_postgresql_data(folder: Path, *options: str, inside: Sequence[str] = ()) -> None:
-    """Make the data of a new PostgreSQL server in `folder / "data"`; `options` are those of initdb.
+    """Create the data of a new PostgreSQL server in `folder / "data"`; `options` are options of initdb.
 
-    `inside` is the beginning of a command that runs the rest of it elsewhere, such as in another mount namespace.
+    `inside` is a command prefix that runs initdb elsewhere, such as in another mount namespace.
     """
     initdb = [program("initdb"), "-D", str(folder / "data"), "-U", "campaign", "-A", "trust", "-E", "UTF8", "--no-sync"]
-    subprocess.run([*inside, *initdb, *options], check=True, stdout=subprocess.DEVNULL, **_as_nobody_special())
+    subprocess.run([*inside, *initdb, *options], check=True, stdout=subprocess.DEVNULL, **_as_ordinary_user())
 
 
 def postgresql_at(folder: Path, *options: str) -> Service:
-    """A PostgreSQL server, not started, of the data that stand in `folder / "data"`."""
+    """Return a PostgreSQL server, not yet started, for the data in `folder / "data"`."""
     port = free_port()
     settings = [part for option in options for part in ("-c", option)]
     command = [program("postgres"), "-D", str(folder / "data"), "-p", str(port), "-k", str(folder), *settings]
@@ -158,16 +175,16 @@ def postgresql_at(folder: Path, *options: str) -> Service:
 
 @contextmanager
 def replica_of(primary: Service) -> Iterator[Service]:
-    """A streaming replica of a PostgreSQL server."""
+    """Start a streaming replica of a PostgreSQL server."""
     with _folder("replica") as folder:
         copy = [program("pg_basebackup"), "-d", f"postgresql://campaign@127.0.0.1:{primary.port}", "-D", "data", "-R"]
-        subprocess.run([*copy, "-c", "fast"], cwd=folder, check=True, **_as_nobody_special())
+        subprocess.run([*copy, "-c", "fast"], cwd=folder, check=True, **_as_ordinary_user())
         yield from _served(postgresql_at(folder, "max_connections=300"))
 
 
 @contextmanager
 def redis() -> Iterator[Service]:
-    """A Redis server that keeps nothing on the disk."""
+    """Start a Redis server that writes nothing to disk."""
     with _folder("redis") as folder:
         port = free_port()
         command = [program("redis-server"), "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
@@ -184,23 +201,24 @@ def _served(service: Service) -> Iterator[Service]:
 
 @dataclass
 class Node:
-    """A gunicorn that a test may stop, kill and start again, on the same port."""
+    """A gunicorn that a test may stop, kill, and restart on the same port."""
 
     environ: dict[str, str]
     log: Path
-    """What it wrote to standard error."""
+    """Gunicorn's standard error."""
     port: int
     name: str = "127.0.0.1"
-    """What it is called in its address."""
+    """The host in its URL."""
     process: subprocess.Popen[bytes] = field(init=False)
 
     @property
     def url(self) -> str:
-        """Its address, without a closing slash."""
+        """The URL, without a trailing slash."""
         return f"http://{self.name}:{self.port}"
 
     def start(self) -> None:
-        """Start it, and come back when it answers."""
+        """Start gunicorn, and return when it responds."""
+        check_allowed()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "gunicorn"],
@@ -216,16 +234,17 @@ class Node:
                 urllib.request.urlopen(f"{self.url}/healthz", timeout=5).close()
                 return
             assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, "gunicorn does not answer"
+            assert time.monotonic() < deadline, "gunicorn does not respond"
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """Stop it as systemd does."""
+        """Stop gunicorn as systemd does."""
         if self.process.poll() is None:
             self.process.terminate()
             self.process.wait(timeout=40)
 
     def kill(self) -> None:
-        """Kill it and its workers, as when the machine's power goes."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        """Kill gunicorn and its workers, as a power failure would. A test may have stopped them already."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(timeout=30)

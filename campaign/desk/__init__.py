@@ -1,136 +1,176 @@
-"""The organisers' desk: an app of its own beside the public site, with sessions, which that has not."""
+"""The desk: the organizers' pages. It is a Flask app of its own, because the public site has no sessions.
+
+Start with `create_desk()`, then `access.py`: every view declares the right that it needs. `campaigns.py`,
+`signatures.py`, `statistics.py`, `deliveries.py`, `audit_log.py`, and `accounts.py` have the views of one subject each.
+`campaign_form.py` and `signature_forms.py` have the larger forms. `uploads.py` limits bodies and files before a form is
+parsed. `bounded_fields.py` limits the text that Flask-Security processes. Sign-in is in `sign_in/`.
+"""
 
 from urllib.parse import urlencode
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, current_app, g, request
 from flask.typing import ResponseReturnValue
 from flask_wtf import CSRFProtect
 from flask_wtf.csrf import CSRFError, generate_csrf
 from werkzeug.exceptions import TooManyRequests, UnsupportedMediaType
 
-from campaign import errors, formatting, guard, letter_changes, watch
-from campaign.access import Right
-from campaign.desk import accounts, campaigns, deliveries, door, figures, records, security, signatures, tries
-from campaign.desk.security_settings import settings_of
-from campaign.errors import Manner, Words
-from campaign.extensions import db, engine_options
-from campaign.mount import link_to_site
+from campaign.accounts.permissions import Right
+from campaign.campaigns.letter.comparison import Comparer
+from campaign.desk import access, accounts, audit_log, campaigns, deliveries, signatures, statistics, uploads
+from campaign.desk.sign_in import events as sign_in_events
+from campaign.desk.sign_in import second_factors, security, throttle
+from campaign.desk.sign_in.settings import settings_of
 from campaign.settings import ROOT, Settings
+from campaign.storage.database import db, engine_options
+from campaign.web import errors, formatting, request_checks, request_log, security_headers
+from campaign.web.desk_mount import link_to_site
+from campaign.web.errors import ErrorStyle, Words
+from campaign.web.limits import body_limits, rate_limits
 
 CONNECTIONS = 4
-"""Connections to the database that a process keeps for the desk, apart from those that signers have."""
-MOST_BYTES = 6 * 1024 * 1024
-"""The largest request body: a picture of 5 MB and the words around it."""
+"""Database connections per process that are reserved for the desk, in addition to the public site's pool."""
 
 TABS = [
     ("letter", "campaigns.edit", Right.WRITE),
     ("signatures", "signatures.table", Right.MODERATE),
-    ("figures", "figures.page", Right.FIGURES),
+    ("statistics", "figures.page", Right.FIGURES),
     ("deliveries", "deliveries.page", Right.DELIVER),
-    ("record", "records.of_campaign", Right.READ_RECORD),
+    ("audit log", "records.of_campaign", Right.READ_RECORD),
 ]
-"""The pages of a campaign: name, endpoint, and what one must be allowed to."""
+"""The tabs of a campaign's pages: name, endpoint, and the right that each requires."""
 
-_MANNER = Manner(
+_ERROR_STYLE = ErrorStyle(
     page="desk/error.html",
     noticed=None,
     typing=frozenset({"campaigns.preview", "campaigns.preview_new"}),
     words={
         400: Words(
-            "That did not arrive whole",
-            "The page may have been open for too long, or you have signed in again since. Please go back, load the "
-            "page anew and try again.",
+            "Your request was incomplete",
+            "The page may have been open for too long, or you signed in again in the meantime. Go back, reload "
+            "the page, and try again.",
         ),
-        403: Words("You may not do that", "Your account has not the right to it. An admin can change what you are."),
-        413: Words("That was too much", "What was sent is larger than 6 MB. Please go back and choose a smaller file."),
-        415: Words("That was no form", "Please use the desk’s own pages."),
-        429: Words("Too many tries", "Somebody has tried to sign in too often. Please wait a while and try again."),
+        403: Words(
+            "You don’t have permission",
+            "Your account doesn’t have permission to do this. Ask an admin to change your role.",
+        ),
+        413: Words(
+            "Your form is too large",
+            "Nothing was saved. Go back and shorten the text, or choose a picture of 5 MB or less.",
+        ),
+        415: Words(
+            "We can’t read this request", "The desk accepts only the forms on its own pages. Go back and use the form."
+        ),
+        429: Words("Too many attempts", "There were too many attempts to sign in. Wait a while, then try again."),
     },
 )
 
 _STALE = Words(
-    "That page is too old",
-    "It has been open for too long, or you have signed in again since. Nothing is saved yet.",
+    "This page has expired",
+    "The page was open for too long, or you signed in again in the meantime. Nothing has been saved yet.",
 )
 _STALE_PREVIEW = Words(
-    "The preview can’t follow any more",
-    "The page has been open for too long, or you have signed in again since. What you have typed is still here. Press "
-    "Save, and send it again from the page that comes.",
+    "The preview can’t be updated",
+    "The page was open for too long, or you signed in again in the meantime. What you typed is still here. Select "
+    "Save, then select Try again on the next page.",
 )
-"""What who writes a campaign is told of a token that is of another session, or too old."""
+"""Messages shown when the form's CSRF token has expired or belongs to another session."""
+
+_PASSWORD_FORMS = {"accounts.accept", "accounts.first_passkey"}
+"""Endpoints whose forms contain a password. Their error pages must not repeat the form."""
+
+
+_BLUEPRINTS = (
+    accounts.accounts,
+    campaigns.campaigns,
+    deliveries.deliveries,
+    statistics.figures,
+    audit_log.records,
+    signatures.signatures,
+)
 
 
 def create_desk(site: Flask) -> Flask:
-    """Make the desk of a site."""
+    """Return the desk app for a site."""
     settings: Settings = site.config["SETTINGS"]
     app = Flask(__name__, root_path=str(ROOT), instance_path=site.instance_path, static_folder=None)
     app.config.from_mapping(
         SETTINGS=settings,
         SECRET_KEY=settings.secret_key,
-        MAX_CONTENT_LENGTH=MOST_BYTES,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url, CONNECTIONS),
         **settings_of(settings),
     )
     app.extensions["site"] = site
-    watch.tell_routes(app)
+    body_limits.init_app(app)
+    request_log.report_routes(app)
     db.init_app(app)
-    app.before_request(lambda: guard.refuse_cross_site(request))
+    app.before_request(lambda: request_checks.refuse_cross_site(request, settings))
+    # These checks must run before CSRF protection and sign-in, which read the form.
+    app.before_request(uploads.limit_body)
     app.before_request(_refuse_json)
+    app.before_request(uploads.refuse_foreign_files)
     CSRFProtect(app)
-    tries.init_app(app, settings, site.extensions["shared"])
+    throttle.init_app(app, settings, site.extensions["shared"])
     security.init_app(app)
+    sign_in_events.init_app(app)
     app.after_request(_finish)
-    errors.init_app(app, _MANNER)
-    app.register_error_handler(guard.LimitedError, _limited)
+    errors.init_app(app, _ERROR_STYLE)
+    app.register_error_handler(rate_limits.RateLimitError, _limited)
     app.register_error_handler(CSRFError, _stale)
     link_to_site(app, site)
-    app.context_processor(lambda: {"can": door.can, "Right": Right, "me": door.me, "csrf_token": generate_csrf})
-    app.context_processor(lambda: {"desk_tabs": TABS, "prop_next": _keep_next, "difference": letter_changes.difference})
-    app.context_processor(lambda: {"adding_first_passkey": security.is_adding_first_passkey()})
+    app.context_processor(_template_context)
     formatting.init_app(app)
-    blueprints = (
-        accounts.accounts,
-        campaigns.campaigns,
-        deliveries.deliveries,
-        figures.figures,
-        records.records,
-        signatures.signatures,
-    )
-    for blueprint in blueprints:
+    for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)
     return app
 
 
+def _template_context() -> dict[str, object]:
+    """Return the names that every template of the desk can use."""
+    return {
+        "can": access.can,
+        "Right": Right,
+        "me": access.me,
+        "csrf_token": generate_csrf,
+        "desk_tabs": TABS,
+        "prop_next": _keep_next,
+        # Each page gets a new comparer, because all comparisons on a page share one budget of steps.
+        "difference": Comparer().difference,
+        "adding_first_passkey": second_factors.is_adding_first_passkey(),
+    }
+
+
 def _refuse_json() -> None:
-    """Take forms only; Flask-Security would take JSON as well."""
+    """Refuse JSON requests, which Flask-Security would accept in addition to forms."""
     if request.is_json:
         raise UnsupportedMediaType
 
 
-def _limited(error: guard.LimitedError) -> ResponseReturnValue:
+def _limited(error: rate_limits.RateLimitError) -> ResponseReturnValue:
     return errors.answer(TooManyRequests(retry_after=error.seconds))
 
 
 def _stale(error: CSRFError) -> ResponseReturnValue:
-    """Lead nobody who writes a campaign away from it, for what was typed would be gone; it is no other site's."""
-    told = {
-        "campaigns.new": _STALE,
-        "campaigns.edit": _STALE,
-        "campaigns.preview_new": _STALE_PREVIEW,
-        "campaigns.preview": _STALE_PREVIEW,
-    }
-    return errors.answer(error, told.get(request.endpoint or ""))
+    """Return the error page for a stale CSRF token, with the submitted form so that it can be sent again.
+
+    The form came from our own page: `refuse_cross_site` has already rejected all others.
+    """
+    preview_words = {"campaigns.preview_new": _STALE_PREVIEW, "campaigns.preview": _STALE_PREVIEW}
+    ours = request.blueprint not in (None, "security") and request.endpoint not in _PASSWORD_FORMS
+    if ours and request.endpoint not in preview_words:
+        g.keep_form = True
+        return errors.answer(error, _STALE)
+    return errors.answer(error, preview_words.get(request.endpoint or ""))
 
 
 def _finish(response: Response) -> Response:
-    """Nothing of the desk is kept by anybody, and its pages may show the picture of a second factor's code."""
+    """Forbid caching of the desk's pages, and allow `data:` images for the QR code of an authenticator app."""
     response.headers["Cache-Control"] = "no-store"
-    guard.add_headers(response, current_app.config["SETTINGS"], images="'self' data:")
+    security_headers.add_headers(response, current_app.config["SETTINGS"], images="'self' data:")
     return response
 
 
 def _keep_next() -> str:
-    """The part of an address by which sign-in remembers, from page to page, where somebody wanted to go."""
-    wanted = request.args.get("next") or request.form.get("next")
-    return f"?{urlencode({'next': wanted})}" if wanted else ""
+    """Return a query string that passes the `next` URL on to the next step of sign-in, or an empty string."""
+    target = request.args.get("next") or request.form.get("next")
+    return f"?{urlencode({'next': target})}" if target else ""

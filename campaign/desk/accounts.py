@@ -1,80 +1,88 @@
-"""Accounts, seen from the desk: invitations, one's own account and its sessions, and for admins everybody's."""
+"""The desk's pages for accounts: accepting invitations, your own account and its sessions, and managing accounts."""
 
 from datetime import UTC, datetime
 
 from flask import Blueprint, abort, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_security import hash_password
 from flask_wtf import FlaskForm
 from sqlalchemy import select
 from wtforms import BooleanField, Field, Form, PasswordField, SelectField, SelectMultipleField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import ValidationError
 
-from campaign import accounts as rules
-from campaign import sessions
-from campaign.access import Right
-from campaign.cleaning import has_no_text
-from campaign.desk.door import allow, by, me, notice
-from campaign.desk.security import let_in_to_add_passkey, signed_in_by
-from campaign.desk.security_settings import PASSWORD_LENGTH
-from campaign.desk_models import Account, DeskSession, Role
-from campaign.extensions import db, write_transaction
-from campaign.models import NAME_LENGTH, Campaign
+from campaign.accounts import audit_log, sessions, sign_in_log
+from campaign.accounts import invitations as rules
+from campaign.accounts.permissions import Right
+from campaign.desk.access import allow, by, me, notice
+from campaign.desk.sign_in import passwords
+from campaign.desk.sign_in.security import start_first_passkey_session
+from campaign.desk.sign_in.session_cookie import signed_in_by
+from campaign.models.account import Account, DeskSession, Role
+from campaign.models.campaign import Campaign
+from campaign.models.columns import NAME_LENGTH
+from campaign.signatures.cleaning import clean
+from campaign.storage.database import db
+from campaign.storage.transactions import write_transaction
+from campaign.text.sorting import sort_key
+from campaign.web.form_checks import OneErrorPerField, text
 
 accounts = Blueprint("accounts", __name__)
 
 ROLES = {
-    Role.ADMIN: "Admin: may do everything, and invites others",
-    Role.ORGANISER: "Organiser: writes, moderates and delivers their own campaigns",
-    Role.MODERATOR: "Moderator: hides signatures and shows them again; sees no email address",
-    Role.OBSERVER: "Observer: sees figures only",
+    Role.ADMIN: "Admin: can do everything, including inviting people",
+    Role.ORGANIZER: "Organizer: writes, moderates, and delivers their own campaigns",
+    Role.MODERATOR: "Moderator: hides signatures and shows them again, but can’t see email addresses",
+    Role.OBSERVER: "Observer: can only view statistics",
 }
 
 
 _ROLE_CHOICES = [SelectChoice(role.value, role.capitalize()) for role in ROLES]
 
 
-def _name(_form: Form, field: Field) -> None:
-    if not field.data or not field.data.strip():
+def _check_name(_form: Form, field: Field) -> None:
+    if not field.data:
         raise ValidationError("Enter your name")
-    if len(field.data) > NAME_LENGTH:
-        raise ValidationError(f"Your name must have {NAME_LENGTH} characters or fewer")
-    if has_no_text(field.data):
-        raise ValidationError("Your name holds a character that can’t be shown")
 
 
-def _password(_form: Form, field: Field) -> None:
-    if len(field.data or "") < PASSWORD_LENGTH:
-        raise ValidationError(f"Your password must have {PASSWORD_LENGTH} characters or more")
+def _check_password(form: "AcceptForm", field: Field) -> None:
+    if problem := passwords.problem_with(field.data or "", form.account, form.name.data or ""):
+        raise ValidationError(problem)
 
 
-def _same(form: Form, field: Field) -> None:
-    if field.data != form.password.data:
-        raise ValidationError("The two passwords are not the same")
+def _check_confirmation(form: Form, field: Field) -> None:
+    if not passwords.are_same(field.data or "", form.password.data or ""):
+        raise ValidationError("The passwords don’t match")
 
 
 class AcceptForm(FlaskForm):  # type: ignore[misc]
-    """What somebody invited fills in."""
+    """The form to accept an invitation: a name, and a password entered twice."""
 
-    name = StringField("Your name", [_name])
-    password = PasswordField("Password", [_password])
-    again = PasswordField("The same password again", [_same])
+    Meta = OneErrorPerField
+
+    account: Account | None = None
+    """The invited account."""
+    name = StringField("Your name", [text("Your name", NAME_LENGTH), _check_name], filters=[clean])
+    password = PasswordField("Password", [_check_password])
+    again = PasswordField("Confirm password", [_check_confirmation])
 
 
 class InviteForm(FlaskForm):  # type: ignore[misc]
-    """Whom to invite, and as what."""
+    """The form to invite someone."""
 
-    email = StringField("Email")
-    role = SelectField("Role", choices=_ROLE_CHOICES, default=Role.ORGANISER)
-    again = BooleanField("Also where there is an account already")
+    Meta = OneErrorPerField
+
+    email = StringField("Email address")
+    role = SelectField("Role", choices=_ROLE_CHOICES, default=Role.ORGANIZER)
+    again = BooleanField("Also if an account exists already")
 
 
 class AccountForm(FlaskForm):  # type: ignore[misc]
-    """What an account may be."""
+    """The form to change an account."""
+
+    Meta = OneErrorPerField
 
     role = SelectField("Role", choices=_ROLE_CHOICES)
-    active = BooleanField("May sign in")
+    active = BooleanField("Can sign in")
     own = SelectMultipleField("Own campaigns", coerce=int)
 
 
@@ -85,22 +93,23 @@ def _roles() -> dict[str, dict[Role, str]]:
 
 @accounts.route("/invitation", methods=["GET", "POST"])
 def accept() -> ResponseReturnValue:
-    """Accept an invitation: a name and a password; the second factor is asked for when they first sign in."""
-    # Not in the path, which proxies write into their logs.
+    """Accept an invitation by choosing a name and a password. The second factor is set up at the first sign-in."""
+    # The token isn't in the path because proxies log paths.
     token = request.args.get("key", "")
     account = _invited(token)
     if account is None:
-        return render_template("desk/invitation.html", form=None), 410
+        return render_template("desk/sign_in/invitation.html", form=None), 410
     form = AcceptForm()
+    form.account = account
     if not form.validate_on_submit():
-        return render_template("desk/invitation.html", form=form, account=account), 422 if form.errors else 200
-    # Before the transaction: it takes time, which nobody who signs should wait for.
-    password_hash, secret = hash_password(form.password.data), current_app.config["SETTINGS"].secret_key
+        return render_template("desk/sign_in/invitation.html", form=form, account=account), 422 if form.errors else 200
+    # Hash before the write transaction: hashing takes time, and signers would have to wait for the transaction.
+    password_hash, secret = passwords.hash_of(form.password.data), current_app.config["SETTINGS"].secret_key
     with write_transaction() as session:
-        # Of two browsers with the same link, the second is told that it is used.
+        # Check again under the lock: another browser may have used the same link in the meantime.
         account = rules.invited(session, secret, token, to_accept=True) or abort(410)
-        rules.accept(session, account, form.name.data.strip(), password_hash, datetime.now(UTC))
-    notice("Your account is ready. Please sign in.")
+        rules.accept(session, account, form.name.data, password_hash, datetime.now(UTC))
+    notice("Your account is ready. Sign in to continue.")
     return redirect(url_for("security.login"), 303)
 
 
@@ -111,7 +120,7 @@ def _invited(token: str) -> Account | None:
 @accounts.get("/arrive")
 @allow(None)
 def arrive() -> ResponseReturnValue:
-    """Where one comes after signing in: the campaigns; the first time, the recovery codes."""
+    """Redirect after sign-in: to recovery codes the first time, to campaigns after that."""
     if not me().mf_recovery_codes:
         return redirect(url_for("security.mf_recovery_codes"))
     return redirect(f"{request.root_path}/")
@@ -119,50 +128,54 @@ def arrive() -> ResponseReturnValue:
 
 @accounts.post("/account/first-passkey")
 def first_passkey() -> ResponseReturnValue:
-    """Take a passkey, and no app, as one's first second factor; asked by who has entered their password."""
-    return redirect(url_for("security.wan_register" if let_in_to_add_passkey() else "security.login"), 303)
+    """Start adding a passkey as the first second factor, after the password was entered."""
+    return redirect(url_for("security.wan_register" if start_first_passkey_session() else "security.login"), 303)
 
 
 @accounts.get("/account/passkey-added")
 @allow(None)
 def passkey_added() -> ResponseReturnValue:
-    """Where one comes with a new passkey: to one's passkeys; the first time, on."""
+    """Redirect after a passkey was added: to the list of passkeys, or on to `arrive` during the first sign-in."""
     return redirect(url_for("security.wan_register" if me().mf_recovery_codes else "accounts.arrive"))
 
 
 @accounts.get("/account")
 @allow(None)
 def own() -> ResponseReturnValue:
-    """One's own account: how one signs in, and where one is signed in."""
+    """Show the user's own account: how they sign in, their sessions, and their recent sign-ins."""
     now = datetime.now(UTC)
     listed = [(each, signed_in_by(each.digest)) for each in sessions.of(db.session(), me(), now)]
-    return render_template("desk/account.html", sessions=listed, now=now)
+    entries = sign_in_log.recent(db.session(), me())
+    shown = {"sign_ins": entries, "sign_in_words": sign_in_log.SHOWN, "most": sign_in_log.LISTED_IN_HOUR}
+    return render_template("desk/accounts/account.html", sessions=listed, now=now, **shown)
 
 
 @accounts.post("/account/sessions")
 @allow(None)
 def end_sessions() -> ResponseReturnValue:
-    """End one of one's own sessions; without one named, all but this."""
-    named, mine = request.form.get("session"), me().id
+    """End one of the user's own sessions, or all except the current one if the form names none."""
+    named, mine, signing_out = request.form.get("session"), me().id, by()
     with write_transaction() as session:
         for each in session.scalars(select(DeskSession).where(DeskSession.account_id == mine)):
             if named == each.digest or (named is None and not signed_in_by(each.digest)):
                 sessions.end(session, each.digest)
-    notice("Signed out there.")
+                after = {"browser": each.browser}
+                audit_log.write(session, signing_out, sign_in_log.SIGN_OUT, datetime.now(UTC), after=after)
+    notice("All your other sessions have ended." if named is None else "That session has ended.")
     return redirect(url_for("accounts.own"), 303)
 
 
 @accounts.get("/accounts")
-@allow(Right.ACCOUNTS)
+@allow(Right.ACCOUNTS, fresh=True)
 def everybody() -> ResponseReturnValue:
-    """Who has an account, and a form to invite somebody."""
-    return render_template("desk/accounts.html", everybody=rules.every(db.session()), form=InviteForm())
+    """List all accounts, with a form to invite someone."""
+    return render_template("desk/accounts/accounts.html", everybody=rules.every(db.session()), form=InviteForm())
 
 
 @accounts.post("/accounts")
-@allow(Right.ACCOUNTS)
+@allow(Right.ACCOUNTS, fresh=True)
 def invite() -> ResponseReturnValue:
-    """Invite somebody, or `again` somebody who has lost their password or second factor; shows the link, once."""
+    """Invite someone and show the link once. `again` resets an account whose password or second factor was lost."""
     form = InviteForm()
     if form.validate():
         try:
@@ -170,30 +183,31 @@ def invite() -> ResponseReturnValue:
             with write_transaction() as session:
                 typed, role = form.email.data or "", Role(form.role.data)
                 account = rules.invite(session, typed, role, inviting, now, again=form.again.data)
-                link = link_for(account)
+                link = invitation_url(account)
                 email = account.email
-            return render_template("desk/invited.html", link=link, email=email)
+            return render_template("desk/accounts/invited.html", link=link, email=email)
         except rules.AccountError as error:
             form.email.errors = [str(error)]
-    return render_template("desk/accounts.html", everybody=rules.every(db.session()), form=form), 422
+    return render_template("desk/accounts/accounts.html", everybody=rules.every(db.session()), form=form), 422
 
 
-def link_for(account: Account) -> str:
-    """The address of the account's invitation, for the world."""
+def invitation_url(account: Account) -> str:
+    """Return the public URL of the account's invitation."""
     settings = current_app.config["SETTINGS"]
     token = rules.invitation(settings.secret_key, account)
     return f"{settings.site_url}{url_for('accounts.accept', key=token)}"
 
 
 @accounts.route("/accounts/<int(max=2147483647):account_id>", methods=["GET", "POST"])
-@allow(Right.ACCOUNTS)
+@allow(Right.ACCOUNTS, fresh=True)
 def account(account_id: int) -> ResponseReturnValue:
-    """Change what an account is, whether it may sign in, and which campaigns are its own."""
+    """Change an account's role, whether it can sign in, and its own campaigns."""
     found = db.session.get(Account, account_id) or abort(404)
     own = {campaign.id for campaign in rules.own_campaigns(db.session(), found)}
     form = AccountForm(role=found.role.value, active=found.active, own=list(own))
-    titles = db.session.execute(select(Campaign.id, Campaign.title).order_by(Campaign.title)).all()
-    form.own.choices = [SelectChoice(row.id, row.title) for row in titles]
+    titles = db.session.execute(select(Campaign.id, Campaign.title)).all()
+    by_title = sorted(titles, key=lambda row: sort_key(row.title))
+    form.own.choices = [SelectChoice(row.id, row.title) for row in by_title]
     if form.validate_on_submit():
         try:
             changing, now = by(), datetime.now(UTC)
@@ -202,9 +216,9 @@ def account(account_id: int) -> ResponseReturnValue:
                 rules.change_role(session, changed, Role(form.role.data), changing, now)
                 rules.set_active(session, changed, form.active.data, changing, now)
                 rules.set_own_campaigns(session, changed, set(form.own.data), changing, now)
-            notice("Saved.")
+            notice("Account saved.")
             return redirect(url_for("accounts.everybody"), 303)
         except rules.AccountError as error:
             form.role.errors = [str(error)]
             found = db.session.get(Account, account_id) or abort(404)
-    return render_template("desk/edit_account.html", account=found, form=form), 422 if form.errors else 200
+    return render_template("desk/accounts/edit_account.html", account=found, form=form), 422 if form.errors else 200

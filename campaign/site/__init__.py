@@ -1,6 +1,10 @@
-"""The public surface: what a visitor reads and sends. Pages are in views.py, machines.py has JSON and its like."""
+"""The public site: pages, the sign form, and views for machines.
 
-from campaign.site import machines  # noqa: F401 (adds its routes)
+Start with `views.py`. `sign_form.py` validates the sign form, `pages.py` renders a campaign's page and its preview, and
+`machines.py` serves JSON, Atom, robots.txt, and the health checks. The organizers' pages are in `desk/`.
+"""
+
+from campaign.site import machines  # noqa: F401 (registers its routes)
 from campaign.site.views import site
 
 __all__ = ["site"]

@@ -1,25 +1,28 @@
-"""The public routes that machines read: JSON, Atom, robots.txt, and whether this site is well."""
+"""Public routes for machines: JSON, Atom, robots.txt, and health checks."""
 
 from datetime import UTC, datetime
 
 from flask import Response, current_app, jsonify, make_response
 from flask.typing import ResponseReturnValue
 
-from campaign import campaigns, feed, pages, readiness
+from campaign.campaigns import stages
+from campaign.signatures import feed
+from campaign.site import pages
 from campaign.site.views import cacheable, find_or_404, site
+from campaign.web import health
 
 
 @site.get("/campaigns/<slug>.json")
 def campaign_json(slug: str) -> ResponseReturnValue:
-    """Count, goal, stage and recent signatories."""
+    """Return the campaign's title, stage, goal, count, and recent signatories as JSON."""
     campaign = find_or_404(slug)
     current = feed.read(campaign.id)
     return cacheable(
         jsonify(
             slug=campaign.slug,
             title=campaign.title,
-            state=campaigns.stage(campaign, datetime.now(UTC)),
-            goal=campaigns.progress(campaign, current.count).goal,
+            state=stages.stage(campaign, datetime.now(UTC)),
+            goal=stages.progress(campaign, current.count).goal,
             signatures={
                 "count": current.count,
                 "recent": [
@@ -33,7 +36,7 @@ def campaign_json(slug: str) -> ResponseReturnValue:
 
 @site.get("/campaigns/<slug>.atom")
 def campaign_atom(slug: str) -> ResponseReturnValue:
-    """The recent signatories for feed readers (RFC 4287)."""
+    """Return the recent signatories as an Atom feed (RFC 4287)."""
     answer = make_response(pages.render("site/campaign.atom.xml", find_or_404(slug)))
     answer.mimetype = "application/atom+xml"
     return cacheable(answer)
@@ -41,7 +44,10 @@ def campaign_atom(slug: str) -> ResponseReturnValue:
 
 @site.get("/robots.txt")
 def robots() -> Response:
-    """Search engines may have the campaigns, but not the lists of people, who signed here and not there."""
+    """Return robots.txt, which lets search engines index campaigns, but not lists of signatories or thank-you pages.
+
+    Signatories agreed only to be listed on this site.
+    """
     return Response(
         "User-agent: *\nDisallow: /campaigns/*/signatures\nDisallow: /campaigns/*/thanks\n",
         mimetype="text/plain",
@@ -50,20 +56,21 @@ def robots() -> Response:
 
 @site.get("/healthz")
 def healthz() -> Response:
-    """This process answers."""
+    """Confirm that this process responds."""
     return Response("ok\n", mimetype="text/plain")
 
 
 @site.get("/readyz")
 def readyz() -> Response:
-    """This process can take a signature: a write reaches the disk. If not, 503 and a line for what is in the way.
+    """Confirm that this process can store a signature: a test write reaches the disk. Otherwise respond with 503.
 
-    Signing goes on without Redis, so that its line is only a note.
+    The first line of the response is "ready" or the fault of the database. If Redis can't be reached, a second line
+    says so. Signing works without Redis, so a fault of Redis doesn't cause a 503.
     """
-    fault = readiness.database()
+    fault = health.database()
     lines = [f"database: {fault}" if fault else "ready"]
     if current_app.extensions["shared"].away:
-        lines.append("redis: away; each process limits and keeps on its own")
+        lines.append("redis: away; each process counts and caches on its own")
     answer = Response("".join(f"{line}\n" for line in lines), 503 if fault else 200, mimetype="text/plain")
     answer.cache_control.no_store = True
     return answer

@@ -1,5 +1,6 @@
-"""The public pages: each view reads the request, calls one rule and answers with a page or a partial."""
+"""Views of the public pages. Each reads the request, calls the functions that do the work, and renders the result."""
 
+import math
 import random
 from datetime import UTC, datetime
 from typing import Any
@@ -19,59 +20,68 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from campaign import campaigns, feed, guard, letter_changes, pages, pictures, preview_key, sharing, signing
-from campaign.campaigns import Stage
-from campaign.cleaning import clean
-from campaign.extensions import STORAGE_ERRORS, db
-from campaign.models import Campaign, CampaignState
-from campaign.once import Once
-from campaign.pages import public_url
-from campaign.sign_form import SignForm
-from campaign.static import YEAR
+from campaign.campaigns import lookup, preview_links, sharing, stages
+from campaign.campaigns.letter import changes as letter_changes
+from campaign.campaigns.letter import html_writer
+from campaign.campaigns.pictures import storage as pictures
+from campaign.campaigns.stages import Stage
+from campaign.models.campaign import Campaign, CampaignState
+from campaign.signatures import feed, signing
+from campaign.signatures.cleaning import clean
+from campaign.site import pages
+from campaign.site.pages import public_url
+from campaign.site.sign_form import SignForm
+from campaign.storage.database import STORAGE_ERRORS, db
+from campaign.storage.single_flight import SingleFlightCache
+from campaign.web import addresses, request_checks
+from campaign.web.limits import rate_limits
+from campaign.web.static_files import YEAR
 
 site = Blueprint("site", __name__)
 
 SPREAD_SECONDS = 5
-"""Over how many seconds those come back who were asked to wait."""
-_panels: Once[tuple[Engine, str], str] = Once(most=256)
-"""The thank-you panels: the same for every signer of a campaign."""
+"""Seconds over which retries of rate-limited signers are spread at random."""
+_panels: SingleFlightCache[tuple[Engine, str], str] = SingleFlightCache(most=256)
+"""Thank-you panels by campaign. Every signer of a campaign gets the same panel."""
 
 
 @site.get("/")
 def home() -> ResponseReturnValue:
-    """The campaigns; where only one can be signed, that one."""
+    """List the campaigns. If exactly one is open, redirect to it."""
     now = datetime.now(UTC)
-    shown = campaigns.public(now)
-    stages = [campaigns.stage(campaign, now) for campaign in shown]
-    if stages.count(Stage.OPEN) == 1:
-        return redirect(url_for("site.campaign_page", slug=shown[stages.index(Stage.OPEN)].slug))
+    shown = lookup.public_campaigns(now)
+    standing = [stages.stage(campaign, now) for campaign in shown]
+    if standing.count(Stage.OPEN) == 1:
+        # Keep the query: it may contain the source (signatures/sources.py).
+        page = url_for("site.campaign_page", slug=shown[standing.index(Stage.OPEN)].slug)
+        return redirect(addresses.with_query(page))
     counts = [feed.read(campaign.id).count for campaign in shown]
-    return cacheable(render_template("site/home.html", shown=list(zip(shown, stages, counts, strict=True))))
+    return cacheable(render_template("site/home.html", shown=list(zip(shown, standing, counts, strict=True))))
 
 
 @site.get("/campaigns/<slug>")
 def campaign_page(slug: str) -> ResponseReturnValue:
-    """The letter, who has signed it, and the form."""
+    """Show the letter, its signatories, and the sign form."""
     campaign = find_or_404(slug)
     return cacheable(pages.render("site/campaign.html", campaign, form=SignForm(campaign.language)))
 
 
 @site.before_request
 def refuse_broken_body() -> None:
-    """Before the body is looked at."""
-    guard.refuse_broken_body(request)
+    """Refuse a body that isn't a complete form in UTF-8, before a view reads it."""
+    request_checks.refuse_broken_body(request)
 
 
 @site.post("/campaigns/<slug>/signatures")
 def sign(slug: str) -> ResponseReturnValue:
-    """Take a signature; for HTMX the answer is what takes the form's place, for others a page."""
+    """Store a signature. Return partials to htmx, and redirect browsers without JavaScript to the thank-you page."""
     current_app.extensions["sign_limit"].count(request.remote_addr)
     try:
         campaign, now = find_or_404(slug, to_sign=True), datetime.now(UTC)
-        # Before the form is looked at: nobody should mend a field in vain.
+        # Check this before validation, so that signers of a closed campaign don't correct fields for nothing.
         signing.check_open(campaign, now)
-        # The page is the same for everyone; by which link they have come, their browser says with the form.
-        form = SignForm(campaign.language, came_by=request.referrer)
+        # Visitors of all links get the same cached page, so its form has no source. The Referer header has the link.
+        form = SignForm(campaign.language, page_url=request.referrer)
         if not form.validate():
             template = "site/_sign_form.html" if is_htmx() else "site/campaign.html"
             return pages.render(template, campaign, form=form), 422
@@ -83,34 +93,34 @@ def sign(slug: str) -> ResponseReturnValue:
         return render_refusal(slug, not_stored=True), 503
     if not is_htmx():
         return redirect(url_for("site.thanks", slug=campaign.slug), 303)
-    # Made of what was typed and of nothing else, so that a mailbox that has signed before gets the very same answer.
+    # Use only what the signer's page sent, so that a mailbox that has signed before gets exactly the same response.
     own = feed.own_entry(details.name, details.city, details.region, details.country, details.anonymous, now)
     panel = _panels.get((db.engine, campaign.slug), lambda: render_template("site/_thanks.html", campaign=campaign))
     entry = render_template("site/_own_entry.html", campaign=campaign, signatory=own, now=now)
-    answer = make_response(panel + entry)
+    answer = make_response(panel + entry + pages.counts_after_signing(campaign, form.shown.data))
     answer.headers["HX-Trigger"] = "signed"
     return answer
 
 
-@site.errorhandler(guard.LimitedError)
-def limited(error: guard.LimitedError) -> ResponseReturnValue:
-    """Ask who shares an address with many others to wait; what they typed is sent again by itself, with HTMX."""
-    # Those who wait for the same moment must not all come back in it.
-    wait = error.seconds + random.randrange(SPREAD_SECONDS)  # noqa: S311 (no secret hangs on it)
+@site.errorhandler(rate_limits.RateLimitError)
+def limited(error: rate_limits.RateLimitError) -> ResponseReturnValue:
+    """Ask a rate-limited signer to wait. With htmx, the page sends the form again automatically."""
+    # Spread the retries: signers who are limited together must not all come back in the same second.
+    wait = error.seconds + random.randrange(SPREAD_SECONDS)  # noqa: S311 (needs no security)
     slug = (request.view_args or {})["slug"]
     return render_refusal(slug, wait=wait, resend=is_htmx()), 429, {"Retry-After": str(wait)}
 
 
 @site.errorhandler(signing.NotOpenError)
 def not_open(error: signing.NotOpenError) -> ResponseReturnValue:
-    """Say so to who signs too early or too late."""
+    """Tell a signer that the campaign is not open yet or is closed."""
     template = "site/_not_open.html" if is_htmx() else "site/campaign.html"
     return pages.render(template, error.campaign, answering=True), 409 if error.stage is Stage.UPCOMING else 410
 
 
 @site.get("/campaigns/<slug>/thanks")
 def thanks(slug: str) -> ResponseReturnValue:
-    """The thank-you page of those without JavaScript; its list is read anew, so that a new signer finds themselves."""
+    """Show the thank-you page, for browsers without JavaScript. Its fresh list includes the new signer."""
     answer = make_response(pages.render("site/thanks.html", find_or_404(slug), fresh=True))
     answer.cache_control.no_store = True
     return answer
@@ -118,13 +128,13 @@ def thanks(slug: str) -> ResponseReturnValue:
 
 @site.get("/campaigns/<slug>/feed")
 def feed_partial(slug: str) -> ResponseReturnValue:
-    """The partial that an open tab asks for again and again."""
-    return cacheable(pages.render("site/_feed.html", find_or_404(slug)))
+    """Return the newest signatories, count, and progress, which open tabs poll."""
+    return cacheable(pages.render("site/_refresh.html", find_or_404(slug)))
 
 
 @site.get("/campaigns/<slug>/signatures")
 def signatories(slug: str) -> ResponseReturnValue:
-    """All signatories, a page at a time."""
+    """Show one page of the list of all signatories."""
     campaign = find_or_404(slug)
     try:
         page = feed.page(campaign.id, request.args.get("before"))
@@ -134,23 +144,33 @@ def signatories(slug: str) -> ResponseReturnValue:
     return cacheable(pages.render("site/signatories.html", campaign, page=page, older_ones=older_ones))
 
 
+@site.get("/privacy")
+@site.get("/campaigns/<slug>/privacy")
+def privacy(slug: str | None = None) -> ResponseReturnValue:
+    """Say what is stored about signers of the campaign, or of any campaign: why, who sees it, and how long."""
+    campaign = find_or_404(slug) if slug else None
+    minutes = math.ceil(current_app.extensions["sign_limit"].seconds_kept / 60)
+    return cacheable(render_template("site/privacy.html", campaign=campaign, slug=slug, minutes=minutes))
+
+
 @site.get("/campaigns/<slug>/changes")
 def changes(slug: str) -> ResponseReturnValue:
-    """What has changed in the letter since somebody signed it, and why."""
+    """Show how and why the letter has changed since people signed it."""
     campaign = find_or_404(slug)
-    return cacheable(pages.render("site/changes.html", campaign, changes=letter_changes.of(campaign.id) or abort(404)))
+    found = letter_changes.all_changes(campaign.id) or abort(404)
+    return cacheable(pages.render("site/changes.html", campaign, changes=letter_changes.with_comparison(found)))
 
 
 @site.get("/campaigns/<slug>/preview")
 def preview(slug: str) -> ResponseReturnValue:
-    """The page before it is public, for those with a link from the desk; after that, the way to the page itself."""
+    """Show a draft to people with a preview link. Redirect to the page once the campaign is public."""
     with Session(db.engine) as session:
-        campaign = campaigns.find_by_any_slug(session, slug) or abort(404)
+        campaign = lookup.find_by_any_slug(session, slug) or abort(404)
     key, secret = request.args.get("key", ""), current_app.config["SETTINGS"].secret_key
     try:
-        if not preview_key.opens(secret, key, campaign.id):
+        if not preview_links.is_valid(secret, key, campaign.id):
             abort(404)
-    except preview_key.ExpiredError:
+    except preview_links.ExpiredError:
         abort(410)
     if campaign.state is not CampaignState.DRAFT:
         return redirect(url_for("site.campaign_page", slug=campaign.slug))
@@ -162,7 +182,7 @@ def preview(slug: str) -> ResponseReturnValue:
 
 @site.get("/pictures/<digest>.jpg")
 def picture(digest: str) -> ResponseReturnValue:
-    """A campaign's picture, which is another one where it changes, so that browsers keep it for ever."""
+    """Return a picture. Its URL contains a hash of its content, so browsers cache it forever."""
     try:
         answer = Response(pictures.read(digest).data, mimetype="image/jpeg")
     except LookupError:
@@ -174,10 +194,10 @@ def picture(digest: str) -> ResponseReturnValue:
 
 @site.get("/campaigns/<slug>/share/mastodon")
 def share_on_mastodon(slug: str) -> ResponseReturnValue:
-    """Ask which Mastodon instance, then link to its share page; the link is followed by the visitor, not by us."""
+    """Ask for the visitor's Mastodon server, then link to its share page. We never contact that server."""
     campaign, instance = find_or_404(slug), clean(request.args.get("instance"))
     try:
-        link = sharing.mastodon_link(instance, public_url(campaign), campaign.share_text) if instance else None
+        link = sharing.mastodon_link(instance, public_url(campaign), sharing.text_of(campaign)) if instance else None
     except ValueError:
         return render_template("site/mastodon.html", campaign=campaign, instance=instance, refused=True), 422
     return render_template("site/mastodon.html", campaign=campaign, instance=instance, link=link)
@@ -185,45 +205,43 @@ def share_on_mastodon(slug: str) -> ResponseReturnValue:
 
 @site.post("/places")
 def place() -> ResponseReturnValue:
-    """The city and state fields, filled from a US ZIP code; 204 where nothing changes.
+    """Return the city and state fields filled in from a US ZIP code, or 204 if nothing changes.
 
-    Asked for by POST, so that where people live is in no access log.
+    The route uses POST to keep ZIP codes out of access logs.
     """
     form = SignForm("en")
     return render_template("site/_place.html", form=form) if form.fill_in_place() else ("", 204)
 
 
 def find_or_404(slug: str, *, to_sign: bool = False) -> Campaign:
-    """The campaign of that slug, if the public may see it; who reads under a former slug is sent to the new one."""
-    campaign = campaigns.find_public(slug, to_sign=to_sign) or abort(404)
+    """Return the public campaign that has or once had this slug, or respond with 404.
+
+    Readers are redirected from a former slug to the current one. With `to_sign`, a former slug needs no redirect.
+    """
+    campaign = lookup.find_public(slug, to_sign=to_sign) or abort(404)
     if campaign.slug != slug and not to_sign:
-        address = url_for(request.endpoint or "", **(request.view_args or {}) | {"slug": campaign.slug})
-        query = request.query_string.decode("ascii", "replace")
-        answer = redirect(f"{address}?{query}" if query else address, 308)
-        # The campaign may go back to its old slug; and what is in one visitor's query is not for another.
-        answer.cache_control.no_cache = True
-        abort(answer)
+        abort(addresses.moved(url_for(request.endpoint or "", **(request.view_args or {}) | {"slug": campaign.slug})))
     return campaign
 
 
 def is_htmx() -> bool:
-    """Whether the request comes from htmx and wants a partial."""
+    """Return whether htmx sent the request and expects a partial."""
     return request.headers.get("HX-Request") == "true"
 
 
 def render_refusal(slug: str, **why: Any) -> str:
-    """The form again, with what was typed and why it was not taken; without asking the database for anything."""
+    """Render the form with the signer's input and the reason for the refusal, without using the database."""
     template = "site/_sign_form.html" if is_htmx() else "site/refused.html"
-    return render_template(template, slug=slug, form=SignForm("en", came_by=request.referrer), **why)
+    return render_template(template, slug=slug, form=SignForm("en", page_url=request.referrer), **why)
 
 
 def cacheable(body: str | Response) -> Response:
-    """An answer that is the same for everyone, which browsers keep and ask about: 304 while it has not changed."""
+    """Mark a response as the same for everyone, so that caches may store it. Turn it into a 304 if it is unchanged."""
     answer = make_response(body)
     answer.cache_control.public = True
-    # Browsers ask each time. A proxy keeps it for a second, and for a day while every node is down (RFC 5861). While it
-    # asks for the next it may show the last for a second more, and not longer: the next to look is told how it is now.
-    # Browsers obey that too, which is less than a signer's page waits before it asks (AFTER_SIGNING in site.js).
+    # Browsers revalidate each time. A proxy caches the page for a second, and for a day while every node is down
+    # (RFC 5861). While it revalidates, it may serve the old page for one more second, but no longer: visitors must see
+    # the current page. Browsers may do so, too. One second is shorter than AFTER_SIGNING in site.js.
     answer.cache_control.max_age = 0
     answer.cache_control.s_maxage = 1
     answer.cache_control.stale_while_revalidate = 1
@@ -237,8 +255,9 @@ def cacheable(body: str | Response) -> Response:
 def _helpers() -> dict[str, Any]:
     return {
         "public_url": public_url,
-        "letter_html": campaigns.letter_html,
+        "letter_html": html_writer.to_html,
         "share_links": sharing.links,
-        "difference": letter_changes.difference,
+        "share_text": sharing.text_of,
+        "preview_locale": sharing.preview_locale,
         "picture_of": pictures.read,
     }

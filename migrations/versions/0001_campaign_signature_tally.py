@@ -1,4 +1,4 @@
-"""The first tables: campaign, signature, tally."""
+"""Create the first tables: campaign, signature, and tally."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""The organisers' desk: accounts, sessions, record, exports; and what it adds to campaigns and signatures."""
+"""Create the desk's tables (accounts, sessions, audit log, exports), and add columns to campaigns and signatures."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -125,8 +125,8 @@ def upgrade() -> None:
 
 
 def add_to_campaigns_and_signatures() -> None:
-    # Added, not rebuilt: with a default it is done at once, however many rows there are. Signatures first, as signers
-    # lock the tables: in another order, one who signs meanwhile and this would wait for each other.
+    # Adding a column with a default takes no time, however many rows there are; rebuilding the table would. Signing
+    # locks the signatures first, so this does too: in another order, both could deadlock.
     op.add_column("signature", sa.Column("source", sa.String(30), nullable=False, server_default=""))
     for column in (
         sa.Column("goal_step", sa.Integer(), nullable=False, server_default="0"),
@@ -202,7 +202,7 @@ def downgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP FUNCTION record_is_only_added_to()")
     op.drop_index(op.f("ix_signature_campaign_id_signed_at_id"), "signature")
-    # Not in batch mode, which makes the table anew: SQLite lets nobody drop the old one, for signatures refer to it.
+    # Not in batch mode, which rebuilds the table: SQLite can't drop the old one, because signatures refer to it.
     op.drop_column("signature", "source")
     for column in ("version", "deliver_anonymous", "picture_text", "picture", "time_zone", "goal_step"):
         op.drop_column("campaign", column)

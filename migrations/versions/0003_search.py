@@ -1,4 +1,4 @@
-"""What lets the organisers' table filter and search among a million signatures at once."""
+"""Create indexes, and a search index, so that organizers can filter and search a million signatures quickly."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,11 +15,11 @@ PARTIAL = {
     "removed": ("(state = 'removed') IS TRUE", ["campaign_id", "signed_at", "id"]),
 }
 
-# A signature's campaign, mailbox and mail domain are words of it too. They begin with a private-use character each,
-# which no name holds and no search for names asks for: who may not see addresses can't find out about them.
+# A signature's campaign, mailbox, and mail domain are indexed as words too. Each begins with a private-use character,
+# which no name contains and no search for names uses. So people who may not see email addresses can't search for them.
 CAMPAIGN, MAILBOX, DOMAIN = "\ue000", "\ue001", "\ue002"
 
-# FTS5 would cut an address at its dots, so it gets its hexadecimal form.
+# FTS5 would split an email address at its dots, so it is indexed in hexadecimal.
 SQLITE_WORDS = f"""
     CREATE VIEW signature_search_words AS SELECT id,
         '{CAMPAIGN}' || campaign_id || ' ' || name || ' ' || city || ' ' || region || ' ' || postal_code ||
@@ -27,9 +27,9 @@ SQLITE_WORDS = f"""
     FROM signature
 """  # noqa: S608
 
-# Letters without their accents, in small letters, cut at whatever is neither letter nor digit. Each word begins with
-# its campaign and a block of 16,384 ids, so that search.py can look among the newest first. In PL/pgSQL, for the
-# planner must not look into it: it would think of asking it about every signature.
+# Words are lowercase, without accents, and split at everything that is neither a letter nor a digit. Each begins with
+# its campaign and a block of 16,384 ids, so that search.py can search the newest signatures first. The function is in
+# PL/pgSQL, which the planner can't inline: otherwise it might choose to evaluate it for every signature.
 POSTGRESQL_WORDS = f"""
     CREATE FUNCTION signature_search_words(id bigint, campaign_id integer, name text, city text, region text,
         postal_code text, email_key text)
@@ -70,10 +70,11 @@ def upgrade() -> None:
 
 
 def search_in_sqlite() -> None:
-    # No copy of the text, no positions, no lengths: it tells which signatures have a word, and nothing else; and how
-    # words begin, for else it would look through all that have such a word first. To put one in takes a twentieth of
-    # the time of signing, so signers don't: search.py does it for many at once, and the number says how far it has
-    # come. A migration that makes the table of signatures anew must make all of this anew too.
+    # The index has no copy of the text, no positions, and no lengths: it only finds the signatures with a word. It also
+    # has prefixes, because a search for the beginning of a word would otherwise go through all such words first.
+    # Indexing a signature takes a twentieth of the time of signing. So signing doesn't do it: search.py indexes many
+    # signatures at once, and the table signature_search_done has the last indexed id. A migration that rebuilds the
+    # table of signatures must also rebuild all of this.
     op.execute(
         "CREATE VIRTUAL TABLE signature_search USING fts5(words, content='', detail=none, columnsize=0, "
         "prefix='1 2 3 4 5 6 7 8 9 10', tokenize=\"unicode61 remove_diacritics 2 categories 'L* N* M* Co'\")"
@@ -86,7 +87,7 @@ def search_in_sqlite() -> None:
     is_in = "WHEN old.id <= (SELECT id FROM signature_search_done)"
     take_out = f"INSERT INTO signature_search (signature_search, rowid, words) SELECT 'delete', id, words FROM {words};"  # noqa: S608
     put_in = f"INSERT INTO signature_search (rowid, words) SELECT id, words FROM {words};"  # noqa: S608
-    # SQLite gives the highest id again once it is free.
+    # SQLite reuses the highest id once its row is deleted.
     come_back = "UPDATE signature_search_done SET id = min(id, (SELECT coalesce(max(id), 0) FROM signature));"
     changed = "UPDATE OF campaign_id, name, city, region, postal_code, email_key"
     for name, when, then in (
@@ -100,7 +101,8 @@ def search_in_sqlite() -> None:
 
 def search_in_postgresql() -> None:
     op.execute(POSTGRESQL_WORDS)
-    # What is new waits in a list that is looked through; a short one, because a signer waits while it is put in order.
+    # New entries wait in a pending list, which each search scans. It is short, because a signer waits while PostgreSQL
+    # merges it into the index.
     op.execute(
         "CREATE INDEX signature_search ON signature USING gin (signature_search_words(id, campaign_id, name, city, "
         "region, postal_code, email_key)) WITH (gin_pending_list_limit = 64)"

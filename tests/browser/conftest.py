@@ -1,8 +1,12 @@
-"""A real Chromium in front of a real gunicorn. Only the CDN is ours: its one file comes from .cache/, hash and all."""
+"""Fixtures for tests with a real Chromium and a real gunicorn.
+
+No request leaves the machine: htmx, which pages load from a CDN, is served from .cache/ and its hash is checked.
+"""
 
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -17,7 +21,7 @@ OpenPage = Callable[..., Page]
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    # Chromium's sandbox does not run as root, as which containers and CI run.
+    # Chromium's sandbox doesn't work for root, and containers and CI often run as root.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
@@ -27,63 +31,71 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def server(serve: Serve, request: pytest.FixtureRequest) -> Server:
-    """One that serves by a single worker, with the settings of the test's mark `settings`: browsers take the cores."""
+    """Start a gunicorn with the settings of the test's mark `settings`.
+
+    It has one worker, because browsers need the cores.
+    """
     mark = request.node.get_closest_marker("settings")
     return serve(**{"WEB_CONCURRENCY": "1"} | (mark.kwargs if mark else {}))
 
 
 @pytest.fixture
 def open_page(browser: Browser, server: Server) -> Iterator[OpenPage]:
-    """Open an address of the server in a context of its own.
+    """Return a function that opens a URL of the server in a new browser context.
 
-    After the test: no page has broken our policy or thrown, none has asked any other host for anything, and none but
-    the `desk` has left a cookie.
+    After the test, check that no page violated the content security policy, threw an error, or sent a request to
+    another host, and that only pages opened with `desk=True` have set a cookie.
     """
     contexts: list[tuple[BrowserContext, set[str]]] = []
     complaints: list[str] = []
 
-    def fetch(route: Route) -> None:
+    def answer_or_block(route: Route) -> None:
         if route.request.url == HTMX_URL:
             file = ROOT / ".cache" / "htmx.min.js"
             route.fulfill(path=file, content_type="text/javascript", headers={"Access-Control-Allow-Origin": "*"})
         elif route.request.url.startswith(server.url):
             route.continue_()
         else:
-            complaints.append(f"asked for {route.request.url}")
+            complaints.append(f"request to {route.request.url}")
             route.abort()
 
-    def listen(message: ConsoleMessage) -> None:
-        # Chromium writes every 422 and 503 as an error, htmx every network that fails; what becomes of those is tested.
+    def collect_error(message: ConsoleMessage) -> None:
+        # Chromium logs every 422 and 503 as an error, and htmx every failed request. Tests check how pages handle them.
         harmless = "Failed to load resource" in message.text or "TypeError: Failed to fetch" in message.text
         if message.type == "error" and not harmless:
             complaints.append(message.text)
 
     def open_page(
-        path: str = "", *, width: int = 1280, script: bool = True, scheme: str = "light", desk: bool = False
+        path: str = "",
+        *,
+        width: int = 1280,
+        script: bool = True,
+        desk: bool = False,
+        scheme: Literal["light", "dark"] = "light",
     ) -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": 800},
             java_script_enabled=script,
-            color_scheme="dark" if scheme == "dark" else "light",
+            color_scheme=scheme,
             reduced_motion="reduce",
         )
         contexts.append((context, {"desk"} if desk else set()))
         page = context.new_page()
-        page.route("**/*", fetch)
-        page.on("console", listen)
+        page.route("**/*", answer_or_block)
+        page.on("console", collect_error)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(path if path.startswith("http") else server.page + path)
         return page
 
     yield open_page
-    for context, may_have in contexts:
-        assert {cookie["name"] for cookie in context.cookies()} <= may_have
+    for context, allowed in contexts:
+        assert {cookie["name"] for cookie in context.cookies()} <= allowed
         context.close()
     assert complaints == []
 
 
 def fill(page: Page, **fields: str) -> None:
-    """Fill in the sign form as Ada, but for what is given."""
+    """Fill in the sign form as Ada; `fields` override her data."""
     filled = {"name": "Ada Lovelace", "email": "ada@example.org", **fields}
     for name in ("name", "email", "postal_code", "city", "region"):
         if name in filled:
@@ -91,7 +103,8 @@ def fill(page: Page, **fields: str) -> None:
     page.locator("#country").select_option(fields.get("country", "US"))
 
 
-def violations(page: Page) -> list[str]:
-    """What axe-core finds wrong with the page, by every rule that WCAG 2.2 AA and good practice have."""
-    found = Axe().run(page).response["violations"]
+def violations(page: Page, *, only: list[str] | None = None) -> list[str]:
+    """Return the problems that axe-core finds by its WCAG 2.2 AA and best-practice rules, or by the rules in `only`."""
+    options = {"resultTypes": ["violations"]} | ({"runOnly": only} if only else {})
+    found = Axe().run(page, options=options).response["violations"]
     return [f"{v['id']}: {n['target']} {n['failureSummary']}" for v in found for n in v["nodes"]]

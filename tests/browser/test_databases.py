@@ -1,4 +1,4 @@
-"""What test_sign.py proves in detail on SQLite, once through on both databases."""
+"""Signing in a real browser on both databases; test_sign.py covers the details on SQLite."""
 
 from playwright.sync_api import expect
 
@@ -6,7 +6,7 @@ from tests.browser.conftest import OpenPage, fill
 from tests.conftest import stored
 
 
-def test_one_signs_is_thanked_and_appears_in_another_tab_and_without_script(open_page: OpenPage) -> None:
+def test_signature_appears_for_the_signer_and_in_another_tab(open_page: OpenPage) -> None:
     watching = open_page()
     for script, name in ((True, "Ada Lovelace"), (False, "Grace Hopper")):
         page = open_page(script=script)

@@ -1,98 +1,80 @@
-"""Getting in at the desk in a real browser: by keyboard, without JavaScript, and with a passkey."""
+"""Signing in at the desk in a real browser: by keyboard, without JavaScript, and with a passkey."""
+
+import re
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 from sqlalchemy import select
 from webauthn.helpers import bytes_to_base64url
 
-from campaign.desk_models import Passkey
-from campaign.extensions import db
+from campaign.models.account import Passkey
+from campaign.storage.database import db
 from tests.browser.conftest import OpenPage, violations
+from tests.browser.desk import (
+    accept,
+    begin_app_setup,
+    button,
+    enter_password,
+    field,
+    join,
+    link,
+    make_recovery_codes,
+    sign_out,
+    submit,
+)
 from tests.conftest import Server, only_sqlite
-from tests.desk.people import PASSWORD, Person, invitation
+from tests.desk.people import Person, invitation
 
 pytestmark = only_sqlite
 
 
-def accept(page: Page) -> None:
-    page.get_by_label("Your name").fill("Grace Hopper")
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_label("The same password again").fill(PASSWORD)
-    page.get_by_role("button", name="Accept").click()
-
-
-def enter_password(page: Page, person: Person) -> None:
-    page.get_by_label("Email").fill(person.email)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-
-
-def set_up_app(page: Page, person: Person) -> None:
-    page.get_by_role("button", name="Set up an app").click()
-    person.key = page.locator("#key").inner_text().replace("-", "")
-    page.get_by_label("Code").fill(person.code())
-    page.get_by_role("button", name="Finish").click()
-
-
-def arrive(page: Page, app: Flask, server: Server, email: str = "grace@example.org", role: str = "admin") -> Person:
-    """Accept an invitation and sign in, to the page of recovery codes."""
-    person = Person(email)
-    page.goto(server.url + invitation(app, person.email, role))
-    accept(page)
-    enter_password(page, person)
-    set_up_app(page, person)
-    expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
-    return person
-
-
 @pytest.mark.parametrize("script", [True, False])
-def test_one_is_invited_signs_in_and_out_and_in_again_and_no_page_shuts_anybody_out(
+def test_every_page_from_the_invitation_to_the_second_sign_in_is_accessible(
     app: Flask, server: Server, open_page: OpenPage, script: bool
 ) -> None:
     page = open_page(f"{server.url}/desk/sign-in", script=script, desk=True, width=360)
     person = Person("grace@example.org")
 
-    def looks_right() -> None:
+    def check_accessible() -> None:
         page.wait_for_load_state()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page.url
         if script:
             assert violations(page) == [], page.url
 
     page.goto(server.url + invitation(app, person.email, "admin"))
-    looks_right()
+    check_accessible()
     accept(page)
-    looks_right()
-    page.get_by_label("Email").fill(person.email)
-    page.get_by_label("Password").fill("not my password")
+    check_accessible()
+    field(page, "email").fill(person.email)
+    field(page, "password").fill("not my password")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_be_focused()
-    looks_right()
+    check_accessible()
     enter_password(page, person)
-    looks_right()
-    page.get_by_role("button", name="Set up an app").click()
-    looks_right()
-    person.key = page.locator("#key").inner_text().replace("-", "")
-    page.get_by_label("Code").fill(person.code())
+    check_accessible()
+    begin_app_setup(page, person)
+    check_accessible()
+    field(page, "code").fill(person.code())
     page.keyboard.press("Enter")
-    page.get_by_role("button", name="Make recovery codes").click()
-    expect(page.locator(".codes li")).to_have_count(10)
-    looks_right()
+    make_recovery_codes(page)
+    check_accessible()
     for path in ("nothing", "accounts", "accounts/1", "account", "account/password", "account/app", "account/passkeys"):
         page.goto(f"{server.url}/desk/{path}")
-        looks_right()
-    page.get_by_role("button", name="Sign out").click()
+        check_accessible()
+    sign_out(page)
     enter_password(page, person)
-    looks_right()
-    page.get_by_label("Code").fill(person.code())
-    page.get_by_role("button", name="Sign in").click()
+    check_accessible()
+    field(page, "code").fill(person.code())
+    submit(page, "code")
     page.goto(f"{server.url}/desk/account")
-    expect(page.get_by_text("Chrome on Linux (here)")).to_be_visible()
+    this_session = page.locator("main ul.rows").first.get_by_role("listitem").filter(has_text="Chrome on Linux")
+    expect(this_session.locator("strong")).to_be_visible()
 
 
 def with_passkeys(server: Server, open_page: OpenPage) -> Page:
-    """A browser that has passkeys, and says yes to every question about them."""
-    # A passkey belongs to a name, and an address of numbers is none.
+    """Open a browser with a virtual authenticator that confirms every passkey request."""
+    # A passkey belongs to a domain name, and an IP address isn't one.
     server.name = "localhost"
     page = open_page(f"{server.url}/desk/sign-in", desk=True)
     cdp = page.context.new_cdp_session(page)
@@ -106,72 +88,83 @@ def with_passkeys(server: Server, open_page: OpenPage) -> Page:
 def add_passkey(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/desk/account/passkeys")
     name_passkey(page)
-    expect(page.get_by_text("Your passkey is added.")).to_be_visible()
+    expect(page.locator("#notice .done")).to_be_visible()
 
 
 def name_passkey(page: Page) -> None:
-    page.get_by_label("Name of the new passkey").fill("my phone")
-    page.get_by_role("button", name="Add a passkey").click()
+    field(page, "name").fill("my phone")
+    submit(page, "name")
+
+
+def remove_passkey_button(page: Page) -> Locator:
+    """Return the button that removes the passkey `my phone`; its accessible name has the passkey's name."""
+    return page.locator("form[action$='/account/passkeys/remove']").get_by_role("button", name="my phone")
 
 
 def sign_out_and_enter_password(page: Page, person: Person) -> None:
-    page.get_by_role("button", name="Sign out").click()
+    sign_out(page)
     enter_password(page, person)
 
 
-def ask_for_passkey(page: Page, person: Person) -> None:
+def choose_passkey(page: Page, person: Person) -> None:
+    """Sign in as far as the second factor, and choose the passkey there."""
     sign_out_and_enter_password(page, person)
-    page.get_by_label("My passkey").check()
-    page.get_by_role("button", name="Go on").click()
+    page.locator("input[name=which][value=webauthn]").check()
+    submit(page, "which")
 
 
-def test_one_signs_in_with_a_passkey_in_place_of_the_code(app: Flask, server: Server, open_page: OpenPage) -> None:
+def use_passkey(page: Page) -> None:
+    page.locator("form[action*='/sign-in/passkey']").get_by_role("button").click()
+
+
+def test_passkey_replaces_the_code_at_sign_in(app: Flask, server: Server, open_page: OpenPage) -> None:
     page = with_passkeys(server, open_page)
-    person = arrive(page, app, server)
+    person = join(page, app, server)
     add_passkey(page, server)
     assert violations(page) == []
-    ask_for_passkey(page, person)
+    choose_passkey(page, person)
     assert violations(page) == []
-    page.get_by_role("button", name="Use my passkey").click()
+    use_passkey(page)
     page.wait_for_url("**/desk/account/recovery-codes")
     page.goto(f"{server.url}/desk/account/passkeys")
-    page.get_by_role("button", name="Remove my phone").click()
-    expect(page.get_by_text("Your passkey is removed.")).to_be_visible()
+    remove_passkey_button(page).click()
+    expect(page.locator("#notice .done")).to_be_visible()
+    expect(remove_passkey_button(page)).to_have_count(0)
 
 
-def test_a_passkey_can_be_the_only_second_factor(app: Flask, server: Server, open_page: OpenPage) -> None:
+def test_passkey_can_be_the_only_second_factor(app: Flask, server: Server, open_page: OpenPage) -> None:
     page, person = with_passkeys(server, open_page), Person("grace@example.org")
-    page.goto(server.url + invitation(app, person.email, "organiser"))
+    page.goto(server.url + invitation(app, person.email, "organizer"))
     accept(page)
     enter_password(page, person)
-    page.get_by_role("button", name="Use a passkey instead").click()
+    button(page, "/account/first-passkey").click()
     assert violations(page) == []
-    # Nothing else is open yet, by that password alone.
+    # The password alone opens no other page.
     for path in ("", "account", "account/recovery-codes", "account/password", "account/app"):
         assert page.request.get(f"{server.url}/desk/{path}").url.startswith(f"{server.url}/desk/sign-in"), path
     name_passkey(page)
-    page.get_by_role("button", name="Make recovery codes").click()
+    make_recovery_codes(page)
     code = page.locator(".codes li").first.inner_text()
     sign_out_and_enter_password(page, person)
-    page.get_by_role("button", name="Use my passkey").click()
+    use_passkey(page)
     page.wait_for_url("**/desk/")
     page.goto(f"{server.url}/desk/account/passkeys")
-    page.get_by_role("button", name="Remove my phone").click()
-    expect(page.get_by_text("That is your only second factor.")).to_be_visible()
-    expect(page.get_by_role("button", name="Remove my phone")).to_be_visible()
+    remove_passkey_button(page).click()
+    expect(page.locator("#notice .wrong")).to_be_visible()
+    expect(remove_passkey_button(page)).to_be_visible()
     sign_out_and_enter_password(page, person)
-    page.get_by_role("link", name="Use a recovery code").click()
-    page.get_by_label("Recovery code").fill(code)
+    page.locator("main a[href*='/sign-in/recovery-code']").click()
+    field(page, "code").fill(code)
     page.keyboard.press("Enter")
     page.wait_for_url("**/desk/")
 
 
-def test_a_passkey_lets_in_only_whose_password_was_right(app: Flask, server: Server, open_page: OpenPage) -> None:
+def test_passkey_of_another_account_does_not_sign_in(app: Flask, server: Server, open_page: OpenPage) -> None:
     page = with_passkeys(server, open_page)
-    owner = arrive(page, app, server)
+    owner = join(page, app, server)
     add_passkey(page, server)
-    page.get_by_role("button", name="Sign out").click()
-    other = arrive(page, app, server, email="other@example.org")
+    sign_out(page)
+    other = join(page, app, server, email="other@example.org")
     add_passkey(page, server)
     keys = {key.user_id: bytes_to_base64url(key.credential_id) for key in db.session.scalars(select(Passkey))}
 
@@ -180,9 +173,12 @@ def test_a_passkey_lets_in_only_whose_password_was_right(app: Flask, server: Ser
         route.fulfill(response=answer, body=answer.text().replace(keys[2], keys[1]))
 
     page.route("**/desk/sign-in/passkey*", swap)
-    ask_for_passkey(page, other)
-    page.get_by_role("button", name="Use my passkey").click()
-    expect(page.get_by_role("heading", name="You may not do that")).to_be_visible()
+    choose_passkey(page, other)
+    with page.expect_response(re.compile("/desk/sign-in/passkey/")) as response:
+        use_passkey(page)
+    assert response.value.status == 403
+    expect(link(page, "/desk/")).to_be_visible()
     page.goto(f"{server.url}/desk/account")
-    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(field(page, "password")).to_be_visible()
+    assert "/desk/sign-in" in page.url
     assert owner.email not in page.content()

@@ -1,16 +1,17 @@
-"""Looking through signatures and hiding some in a real browser, with JavaScript and without."""
+"""Searching and moderating signatures at the desk in a real browser, with and without JavaScript."""
 
 import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
 
-from campaign.desk_models import Role
-from campaign.models import Campaign
+from campaign.models.account import Role
+from campaign.models.campaign import Campaign
 from tests.browser.conftest import OpenPage, violations
+from tests.browser.desk import button, field, open_signed_in
 from tests.conftest import Server, only_sqlite
 from tests.desk.conftest import at_desk, invited  # noqa: F401 (fixtures)
 from tests.desk.people import AtDesk
-from tests.test_signature_table import put
+from tests.moderation.signatures import put
 
 pytestmark = only_sqlite
 
@@ -23,17 +24,15 @@ def moderator(at_desk: object, campaign: Campaign) -> AtDesk:  # noqa: F811
     return client
 
 
-def open_table(open_page: OpenPage, server: Server, client: AtDesk, **how: object) -> Page:
-    page = open_page(f"{server.url}/desk/sign-in", desk=True, **how)
-    cookie = client.get_cookie("desk", path="/desk")
-    assert cookie
-    page.context.add_cookies([{"name": "desk", "value": cookie.value, "url": f"{server.url}/desk/"}])
+def open_table(open_page: OpenPage, server: Server, client: AtDesk, **options: object) -> Page:
+    """Open the table of signatures in a browser that is signed in."""
+    page = open_signed_in(open_page, server, client, **options)
     page.goto(server.page.replace("/campaigns", "/desk/campaigns") + "/signatures")
     return page
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_typing_finds_ticking_hides_and_undo_puts_back(
+def test_signature_is_found_hidden_and_restored_by_undo(
     app: Flask, server: Server, open_page: OpenPage, moderator: AtDesk, width: int
 ) -> None:
     page = open_table(open_page, server, moderator, width=width)
@@ -41,59 +40,57 @@ def test_typing_finds_ticking_hides_and_undo_puts_back(
     expect(rows).to_have_count(50)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert violations(page) == []
-    page.get_by_role("button", name="Older ones").click()
+    page.locator("button[name=next]").click()
     expect(rows).to_have_count(11)
-    page.get_by_label("Name or place").press_sequentially("lovel")
+    field(page, "words").press_sequentially("lovel")
     expect(rows).to_have_count(1)
-    expect(page.get_by_label("Name or place")).to_be_focused()
+    expect(field(page, "words")).to_be_focused()
     assert "lovel" not in page.url
-    page.get_by_label("Tick all on this page").check()
+    page.locator(".every").check()
     expect(page.get_by_label("Ada Lovelace")).to_be_checked()
-    page.get_by_role("button", name="Hide from the list").click()
-    expect(page.get_by_role("alert")).to_contain_text("Give a reason")
+    button(page, "/hide").click()
+    expect(page.get_by_role("alert").get_by_role("link")).to_have_attribute("href", "#reason")
     expect(page.get_by_label("Ada Lovelace")).to_be_checked()
-    page.get_by_label("Reason").fill("spam")
-    page.get_by_role("button", name="Hide from the list").click()
+    field(page, "reason").fill("spam")
+    button(page, "/hide").click()
     expect(page.locator("tbody")).to_contain_text("hidden")
     expect(page.locator("#table .notice.done")).to_be_focused()
     assert violations(page) == []
-    page.get_by_role("button", name="Undo").click()
+    button(page, "/undo").click()
     expect(page.locator("tbody")).to_contain_text("listed")
-    page.get_by_label("Name or place").fill("")
-    page.get_by_text("Filter", exact=True).click()
-    page.get_by_label("Country").select_option("GB")
+    field(page, "words").fill("")
+    page.get_by_role("search").locator("summary").click()
+    field(page, "country").select_option("GB")
     expect(rows).to_have_count(1)
     page.wait_for_url("**/signatures?country=GB")
-    page.get_by_role("button", name="Show email addresses").click()
+    button(page, "/addresses").click()
     expect(page.locator("tbody")).to_contain_text("ada@example.org")
 
 
-def test_a_filter_that_is_half_typed_is_left_to_who_types_it(
+def test_error_in_a_filter_does_not_interrupt_typing(
     app: Flask, server: Server, open_page: OpenPage, moderator: AtDesk
 ) -> None:
     page = open_table(open_page, server, moderator)
-    page.get_by_text("Filter", exact=True).click()
-    source = page.get_by_label("Source")
+    page.get_by_role("search").locator("summary").click()
+    source = field(page, "source")
     source.press_sequentially("fl")
-    expect(page.locator("#table .notice.wrong")).to_contain_text("Fewer than five came by that word")
+    expect(page.locator("#table .notice.wrong").get_by_role("link")).to_have_attribute("href", "#source")
     expect(source).to_be_focused()
     page.keyboard.type("yer")
     expect(source).to_have_value("flyer")
     assert violations(page) == []
 
 
-def test_without_javascript_all_of_it_works_by_buttons(
-    app: Flask, server: Server, open_page: OpenPage, moderator: AtDesk
-) -> None:
+def test_table_works_without_javascript(app: Flask, server: Server, open_page: OpenPage, moderator: AtDesk) -> None:
     page = open_table(open_page, server, moderator, script=False)
-    page.get_by_role("button", name="Older ones").click()
+    page.locator("button[name=next]").click()
     expect(page.locator("tbody tr")).to_have_count(11)
-    page.get_by_label("Name or place").fill("lovel")
-    page.get_by_role("button", name="Search").click()
+    field(page, "words").fill("lovel")
+    page.get_by_role("search").get_by_role("button").click()
     expect(page.locator("tbody tr")).to_have_count(1)
     page.get_by_label("Ada Lovelace").check()
-    page.get_by_label("Reason").fill("spam")
-    page.get_by_role("button", name="Hide from the list").click()
+    field(page, "reason").fill("spam")
+    button(page, "/hide").click()
     expect(page.locator("tbody")).to_contain_text("hidden")
-    page.get_by_role("button", name="Undo").click()
+    button(page, "/undo").click()
     expect(page.locator("tbody")).to_contain_text("listed")

@@ -1,4 +1,4 @@
-"""Who is at the desk: `at_desk(Role.ADMIN)` is a browser in which one of that role has signed in."""
+"""Fixtures for users of the desk: `at_desk(Role.ADMIN)` returns a browser in which an admin has signed in."""
 
 import secrets
 from collections import Counter
@@ -9,12 +9,17 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaign.desk_models import Account, CampaignOrganiser, DeskSession, Record, Role
-from campaign.extensions import Base, db, write_transaction
-from campaign.models import Campaign
+from campaign.models.account import Account, CampaignOrganizer, DeskSession, Role
+from campaign.models.audit_log import Record
+from campaign.models.campaign import Campaign, CampaignState
+from campaign.storage.database import Base, db
+from campaign.storage.transactions import write_transaction
+from tests.conftest import Publish
+from tests.desk.passkeys import EMAIL
 from tests.desk.people import AtDesk, Person, accept, browser, enter_password, invitation, set_up_app
 
 AtDeskAs = Callable[..., AtDesk]
@@ -22,7 +27,7 @@ AtDeskAs = Callable[..., AtDesk]
 
 @pytest.fixture
 def invited(app: Flask) -> Callable[[Role], Person]:
-    """Invite somebody who accepts and sets up their app; they can sign in then."""
+    """Return a function that creates a user of a role, with a password and an authenticator app."""
 
     def invited(role: Role) -> Person:
         return _newcomer(app, role)[1]
@@ -32,32 +37,44 @@ def invited(app: Flask) -> Callable[[Role], Person]:
 
 @pytest.fixture
 def at_desk(app: Flask) -> AtDeskAs:
-    """Somebody new in a browser in which they have signed in; `own` are the campaigns of theirs.
+    """Return a function that creates a user and a browser in which they have signed in; `own` lists their campaigns.
 
-    They do so, really, by password and second factor, once for all tests of a process: the next test gets what that has
-    left in the database and in the browser.
+    The real sign-in, with password and second factor, happens once per role in a test process. Later tests restore the
+    rows and the cookie that it left.
     """
     used: Counter[Role] = Counter()
 
     def at_desk(role: Role, own: Sequence[Campaign] = ()) -> AtDesk:
-        which = role, used[role]
+        key = role, used[role]
         used[role] += 1
-        client = _come_back(app, _signed_in[which]) if which in _signed_in else _newcomer(app, role)[0]
+        client = _restore(app, _signed_in[key]) if key in _signed_in else _newcomer(app, role)[0]
         with write_transaction() as session:
             account = session.scalars(select(Account).order_by(Account.id.desc()).limit(1)).one()
-            if which not in _signed_in:
-                _signed_in[which] = _left_by(client, session, account)
+            if key not in _signed_in:
+                _signed_in[key] = _state_of(client, session, account)
             for campaign in own:
-                session.add(CampaignOrganiser(campaign_id=campaign.id, account_id=account.id))
+                session.add(CampaignOrganizer(campaign_id=campaign.id, account_id=account.id))
         db.session.rollback()
         return client
 
     return at_desk
 
 
+@pytest.fixture
+def organizer(at_desk: AtDeskAs, campaign: Campaign) -> AtDesk:
+    """Return a browser in which the campaign's organizer has signed in."""
+    return at_desk(Role.ORGANIZER, own=[campaign])
+
+
+@pytest.fixture
+def draft(publish: Publish) -> Campaign:
+    """Return a campaign that is still a draft."""
+    return publish(state=CampaignState.DRAFT)
+
+
 @dataclass(frozen=True)
 class SignedIn:
-    """What signing in has left."""
+    """The rows and the cookie that a sign-in has left."""
 
     account: dict[str, Any]
     session: dict[str, Any]
@@ -68,20 +85,24 @@ class SignedIn:
 _signed_in: dict[tuple[Role, int], SignedIn] = {}
 
 
-def _left_by(client: AtDesk, session: Session, account: Account) -> SignedIn:
-    def row(of: Base) -> dict[str, Any]:
-        return {column.key: getattr(of, column.key) for column in of.__table__.columns if column.key != "id"}
+def _state_of(client: AtDesk, session: Session, account: Account) -> SignedIn:
+    def values(row: Base) -> dict[str, Any]:
+        return {column.key: getattr(row, column.key) for column in row.__table__.columns if column.key != "id"}
 
     cookie = client.get_cookie("desk", path="/desk")
     assert cookie
-    browsers = session.scalars(select(DeskSession).where(DeskSession.account_id == account.id)).one()
+    desk_session = session.scalars(select(DeskSession).where(DeskSession.account_id == account.id)).one()
     records = session.scalars(select(Record).where(Record.account_id == account.id))
-    return SignedIn(row(account), row(browsers), [row(each) for each in records], cookie.value)
+    return SignedIn(values(account), values(desk_session), [values(record) for record in records], cookie.value)
 
 
-def _come_back(app: Flask, left: SignedIn) -> AtDesk:
+def _restore(app: Flask, left: SignedIn) -> AtDesk:
     client, now = browser(app), datetime.now(UTC)
-    client.set_cookie("desk", left.cookie, path="/desk", secure=True)
+    cookies = SecureCookieSessionInterface().get_signing_serializer(app.extensions["desk"].app)
+    assert cookies
+    # Set the time of the password to now: the tests of a process may run longer than a password counts as recent.
+    cookie = cookies.dumps(cookies.loads(left.cookie) | {"fs_paa": now.timestamp()})
+    client.set_cookie("desk", cookie, path="/desk", secure=True)
     with write_transaction() as session:
         account = Account(**left.account)
         session.add(account)
@@ -99,3 +120,10 @@ def _newcomer(app: Flask, role: Role) -> tuple[AtDesk, Person]:
     answer = set_up_app(client, person)
     assert answer.location.endswith("/desk/arrive"), answer.text
     return client, person
+
+
+@pytest.fixture
+def newcomer(app: Flask) -> str:
+    """Return the email address of a user who has accepted an invitation and has no second factor yet."""
+    accept(browser(app), invitation(app, EMAIL, "admin"))
+    return EMAIL

@@ -1,4 +1,4 @@
-"""Somebody at the desk, as tests play them: invited by the command, signed in by the forms, with an app for codes."""
+"""Helpers for users of the desk: invited by the command, signed in by the forms, with an authenticator app."""
 
 import re
 import time
@@ -8,27 +8,28 @@ from html import unescape
 from typing import Any
 
 from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
 from flask.testing import FlaskClient
 from passlib.totp import TOTP
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from campaign.desk_models import DeskSession
-from campaign.extensions import write_transaction
+from campaign.models.account import DeskSession
+from campaign.storage.transactions import write_transaction
 from tests.conftest import Visitor
 
-PASSWORD = "correct horse battery"  # noqa: S105 (nobody has it)
+PASSWORD = "correct horse battery"  # noqa: S105 (used only in tests)
 
 
 class AtDesk(Visitor):
-    """A browser at the desk, whose forms carry the token of the page that they stand on."""
+    """A browser at the desk that sends the page's CSRF token with each form."""
 
     def token(self) -> str:
-        """The CSRF token of a page."""
+        """Return a CSRF token from the account page."""
         return token_of(self.get("/desk/account").text)
 
     def post(self, *args: Any, **kwargs: Any) -> TestResponse:
-        """Send a form, with the token in it, unless the test says otherwise by `csrf_token`."""
+        """Send a form with a CSRF token, unless `csrf_token` is among its data."""
         data = kwargs.get("data") or {}
         if isinstance(data, dict) and "csrf_token" not in data:
             kwargs["data"] = {"csrf_token": self.token(), **data}
@@ -36,7 +37,7 @@ class AtDesk(Visitor):
 
 
 def token_of(page: str) -> str:
-    """The CSRF token in a page."""
+    """Return the CSRF token in a page."""
     found = re.search(r'name="csrf_token" value="([^"]+)"', page)
     assert found, page
     return found[1]
@@ -44,18 +45,18 @@ def token_of(page: str) -> str:
 
 @dataclass
 class Person:
-    """Who has an account."""
+    """A user with an account and an authenticator app."""
 
     email: str
     key: str = ""
-    """What their authenticator app knows, in base32."""
+    """The secret in their authenticator app, in base32."""
     used: set[str] = field(default_factory=set)
 
     def code(self) -> str:
-        """What the app shows: first the one before, then this one, then the next, for each is taken once."""
+        """Return an unused code: the previous one, the current one, or the next one. Each code works once."""
         totp = TOTP(key=self.key, format="base32")
         if (left := 30 - time.time() % 30) < 3:
-            # It must still be good when it arrives.
+            # Wait for the next half minute, because this one's codes could expire before they arrive.
             time.sleep(left)
         for ahead in (-30, 0, 30):
             code = str(totp.generate(time=int(time.time()) + ahead).token)
@@ -66,21 +67,21 @@ class Person:
 
 
 def invitation(app: Flask, email: str, role: str) -> str:
-    """The path of an invitation's link, as the command prints it."""
-    said = app.test_cli_runner().invoke(args=["organisers", "invite", email, "--role", str(role)])
-    assert said.exit_code == 0, said.output
-    return "/" + said.output.strip().split("/", 3)[3]
+    """Return the path of the invitation link that the command prints."""
+    result = app.test_cli_runner().invoke(args=["organizers", "invite", email, "--role", str(role)])
+    assert result.exit_code == 0, result.output
+    return "/" + result.output.strip().split("/", 3)[3]
 
 
 def browser(app: Flask) -> AtDesk:
-    """A browser that nobody has signed in with."""
+    """Return a new browser without cookies."""
     return AtDesk(app, app.response_class, use_cookies=True)
 
 
-def accept(client: FlaskClient, link: str, password: str = PASSWORD) -> TestResponse:
-    """Accept an invitation."""
+def accept(client: FlaskClient, link: str, password: str = PASSWORD, again: str | None = None) -> TestResponse:
+    """Accept an invitation. `again` confirms the password, by default in the same spelling."""
     token = token_of(client.get(link).text)
-    form = {"csrf_token": token, "name": "Grace Hopper", "password": password, "again": password}
+    form = {"csrf_token": token, "name": "Grace Hopper", "password": password, "again": again or password}
     return FlaskClient.post(client, link, data=form)
 
 
@@ -92,7 +93,7 @@ def enter_password(client: FlaskClient, email: str, password: str = PASSWORD, **
 
 
 def set_up_app(client: FlaskClient, person: Person) -> TestResponse:
-    """After the first password: let the authenticator app read the key, and type its first code."""
+    """Set up an authenticator app with its first code, after the first password."""
     token = token_of(client.get("/desk/account/app").text)
     page = FlaskClient.post(client, "/desk/account/app", data={"csrf_token": token, "setup": "authenticator"}).text
     found = re.search(r'<code id="key">([^<]+)</code>', page)
@@ -102,13 +103,13 @@ def set_up_app(client: FlaskClient, person: Person) -> TestResponse:
 
 
 def enter_code(client: FlaskClient, code: str, token: str = "") -> TestResponse:
-    """Type the six digits."""
+    """Enter a code from the authenticator app."""
     token = token or token_of(client.get("/desk/sign-in/code").text)
     return FlaskClient.post(client, "/desk/sign-in/code", data={"csrf_token": token, "code": code})
 
 
 def sign_in(client: FlaskClient, person: Person) -> None:
-    """The whole way in."""
+    """Sign in with password and code."""
     answer = enter_password(client, person.email)
     assert answer.status_code == 302, answer.text
     answer = enter_code(client, person.code())
@@ -116,13 +117,34 @@ def sign_in(client: FlaskClient, person: Person) -> None:
 
 
 def is_in(client: AtDesk) -> bool:
-    """Whether somebody is signed in there."""
+    """Return whether this browser is signed in."""
     return client.get("/desk/account").status_code == 200
 
 
 def later(by: timedelta) -> None:
-    """As if that much time had gone by since everybody last did something."""
+    """Move the start and last use of all sessions into the past, as if time had passed."""
     with write_transaction() as session:
         for each in session.scalars(select(DeskSession)):
             each.seen_at -= by
             each.began_at -= by
+
+
+def copy_browser(app: Flask, client: AtDesk) -> AtDesk:
+    """Return another browser with a copy of this one's cookie."""
+    other, cookie = browser(app), client.get_cookie("desk", path="/desk")
+    assert cookie
+    other.set_cookie("desk", cookie.value, path="/desk", secure=True)
+    return other
+
+
+def make_password_stale(app: Flask, client: AtDesk) -> None:
+    """Change the cookie as if the password was entered an hour ago."""
+    desk: Flask = app.extensions["desk"].app
+    cookies = SecureCookieSessionInterface().get_signing_serializer(desk)
+    cookie = client.get_cookie("desk", path="/desk")
+    assert cookies
+    assert cookie
+    session = cookies.loads(cookie.value)
+    session["fs_paa"] -= 3600
+    session.pop("fs_gexp", None)
+    client.set_cookie("desk", cookies.dumps(session), path="/desk", secure=True)

@@ -1,4 +1,4 @@
-"""Deliveries: what an organiser gets to hand over and for themselves, and how they watch it being made."""
+"""The deliveries page: requesting files, following their progress, and downloading them."""
 
 import os
 import re
@@ -9,15 +9,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask.testing import FlaskClient
+from markupsafe import escape
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
-from campaign.delivery import COLUMNS, Purpose
-from campaign.desk_models import Export, ExportState, Record, Role
-from campaign.exports import LAST_FETCH
-from campaign.extensions import db, write_transaction
-from campaign.models import Campaign
+from campaign.deliveries.contents import COLUMNS, Purpose
+from campaign.models.account import Role
+from campaign.models.audit_log import Record
+from campaign.models.campaign import Campaign
+from campaign.models.export import Export, ExportState
 from campaign.settings import ROOT, Settings
+from campaign.storage.database import db
+from campaign.storage.transactions import write_transaction
 from tests.conftest import Publish, Sign
 from tests.desk.conftest import AtDeskAs
 from tests.desk.people import AtDesk
@@ -26,12 +29,8 @@ PATH = "/desk/campaigns/save-the-park/deliveries"
 CSV = {"purpose": "hand-over", "columns": ["name", "country"], "kind": "csv"}
 
 
-@pytest.fixture
-def organiser(at_desk: AtDeskAs, campaign: Campaign) -> AtDesk:
-    return at_desk(Role.ORGANISER, own=[campaign])
-
-
 def newest() -> Export:
+    """Return the newest export."""
     db.session.rollback()
     return db.session.scalars(select(Export).order_by(Export.id.desc())).one()
 
@@ -42,7 +41,7 @@ def set_export(**values: object) -> None:
 
 
 def ready(client: AtDesk) -> str:
-    """The page's partial once it is ready."""
+    """Poll the progress of the newest file, and return the partial once the file is ready."""
     deadline = time.monotonic() + 60
     while True:
         answer = client.get(f"{PATH}/{newest().id}")
@@ -54,55 +53,81 @@ def ready(client: AtDesk) -> str:
         time.sleep(0.05)
 
 
-def fetch(client: AtDesk) -> TestResponse:
+def download(client: AtDesk) -> TestResponse:
     return client.post(f"{PATH}/{newest().id}/file")
 
 
-def test_an_organiser_asks_for_a_file_watches_it_and_fetches_it(organiser: AtDesk, sign: Sign) -> None:
+@pytest.mark.slow
+def test_organizer_requests_follows_and_downloads_a_file(organizer: AtDesk, sign: Sign) -> None:
     sign()
-    assert "Made in the last day" not in organiser.get(PATH).text
-    answer = organiser.post(PATH, data=CSV)
+    assert 'id="made"' not in organizer.get(PATH).text
+    answer = organizer.post(PATH, data=CSV)
     assert (answer.status_code, answer.location) == (303, PATH)
-    assert "Ready: 1 signature," in ready(organiser)
-    assert "Made in the last day" in organiser.get(PATH).text
-    answer = fetch(organiser)
-    assert answer.data == b"name,country\r\nAda Lovelace,US\r\n"
+    assert "Ready: 1 signature," in ready(organizer)
+    assert 'id="made"' in organizer.get(PATH).text
+    answer = download(organizer)
+    assert answer.data == "\ufeffname,country\r\nAda Lovelace,US\r\n".encode()
     assert answer.content_type == "text/csv; charset=utf-8"
     assert answer.content_length == len(answer.data)
     assert re.fullmatch(
-        r'attachment; filename="save-the-park-\d{4}-\d\d-\d\d\.csv"', answer.headers["Content-Disposition"]
+        r'attachment; filename="save-the-park-for-delivery-\d{4}-\d\d-\d\d\.csv"', answer.headers["Content-Disposition"]
     )
     assert answer.headers["Cache-Control"] == "no-store"
-    record = organiser.get("/desk/campaigns/save-the-park/record").text
-    assert "had a file made" in record
-    assert "fetched a file" in record
+    record = organizer.get("/desk/campaigns/save-the-park/record").text
+    assert "requested a file" in record
+    assert "downloaded a file" in record
 
 
 @pytest.mark.parametrize(("kind", "begins"), [("pdf", b"%PDF-"), ("xlsx", b"PK")])
-def test_a_book_and_a_spreadsheet_come_as_what_they_are(
-    organiser: AtDesk, sign: Sign, kind: str, begins: bytes
-) -> None:
+@pytest.mark.slow
+def test_book_and_spreadsheet_have_their_file_types(organizer: AtDesk, sign: Sign, kind: str, begins: bytes) -> None:
     sign()
-    assert organiser.post(PATH, data=CSV | {"kind": kind}).status_code == 303
-    assert "Ready" in ready(organiser)
-    answer = fetch(organiser)
+    assert organizer.post(PATH, data=CSV | {"kind": kind}).status_code == 303
+    assert "Ready" in ready(organizer)
+    answer = download(organizer)
     assert answer.data.startswith(begins)
     assert answer.headers["Content-Disposition"].endswith(f'.{kind}"')
     assert ("pdf" if kind == "pdf" else "spreadsheetml") in answer.content_type
 
 
-def test_a_book_needs_no_columns(organiser: AtDesk) -> None:
-    assert organiser.post(PATH, data={"purpose": "hand-over", "kind": "pdf"}).status_code == 303
+@pytest.mark.parametrize(
+    ("purpose", "named", "said"),
+    [("hand-over", "for-delivery", "for delivery"), ("ours", "internal-use-only", "for internal use")],
+)
+@pytest.mark.slow
+def test_purpose_of_a_file_is_in_its_name_and_on_the_page(
+    organizer: AtDesk, sign: Sign, purpose: str, named: str, said: str
+) -> None:
+    sign()
+    organizer.post(PATH, data=CSV | {"purpose": purpose})
+    assert f"A CSV file {said} is being created." in organizer.get(PATH).text
+    partial = ready(organizer)
+    assert f"CSV file, {said}" in partial
+    assert f"save-the-park-{named}-" in partial
+    assert ("never hand this file over" in partial) == (purpose == "ours")
+    assert f'filename="save-the-park-{named}-' in download(organizer).headers["Content-Disposition"]
+    record = organizer.get("/desk/campaigns/save-the-park/record").text
+    assert f"<dd><bdi>{'internal use' if purpose == 'ours' else 'delivery'}</bdi></dd>" in record
 
 
-def test_addresses_and_postal_codes_are_not_offered_to_hand_over(organiser: AtDesk) -> None:
-    page = organiser.get(PATH).text
-    hand_over, ours = page.split('<h2 id="ours">')
+def test_page_recommends_the_spreadsheet_for_excel(organizer: AtDesk) -> None:
+    for_delivery, internal = organizer.get(PATH).text.split('<h2 id="ours">')
+    assert "For Excel, create a spreadsheet." in for_delivery
+    assert "leading zeros, such as in the postal code 02134" in internal
+
+
+def test_book_needs_no_columns(organizer: AtDesk) -> None:
+    assert organizer.post(PATH, data={"purpose": "hand-over", "kind": "pdf"}).status_code == 303
+
+
+def test_delivery_form_offers_no_email_or_postal_code(organizer: AtDesk) -> None:
+    page = organizer.get(PATH).text
+    for_delivery, internal = page.split('<h2 id="ours">')
     for column in ("email", "postal_code", "wants_updates"):
-        assert f'value="{column}"' not in hand_over
-        assert f'value="{column}"' in ours
+        assert f'value="{column}"' not in for_delivery
+        assert f'value="{column}"' in internal
     for column in COLUMNS[Purpose.HAND_OVER]:
-        assert f'value="{column}" checked' in hand_over
+        assert f'value="{column}" checked' in for_delivery
 
 
 @pytest.mark.parametrize(
@@ -117,79 +142,88 @@ def test_addresses_and_postal_codes_are_not_offered_to_hand_over(organiser: AtDe
     ],
     ids=str,
 )
-def test_what_is_not_offered_is_refused_and_nothing_is_made(organiser: AtDesk, wrong: dict[str, object]) -> None:
-    answer = organiser.post(PATH, data=CSV | wrong)
+@pytest.mark.slow
+def test_invalid_request_creates_no_file(organizer: AtDesk, wrong: dict[str, object]) -> None:
+    answer = organizer.post(PATH, data=CSV | wrong)
     assert answer.status_code == 422
-    assert "Not made yet" in answer.text
+    assert 'id="summary-title"' in answer.text
     assert db.session.scalars(select(Export)).all() == []
 
 
-def test_without_a_column_one_is_told_and_the_rest_stays_as_it_was(organiser: AtDesk) -> None:
-    answer = organiser.post(PATH, data={"purpose": "ours", "kind": "csv", "only_updates": "y"})
+def test_missing_column_error_keeps_the_other_input(organizer: AtDesk) -> None:
+    answer = organizer.post(PATH, data={"purpose": "ours", "kind": "csv", "only_updates": "y"})
     assert '<a href="#columns-ours">Choose at least one column</a>' in answer.text
     assert re.search(r'id="only-updates-ours"[^>]* checked', answer.text)
 
 
-def test_the_page_says_what_happens_to_the_anonymous(organiser: AtDesk, campaign: Campaign) -> None:
-    assert "only the country." in organiser.get(PATH).text
+@pytest.mark.slow
+def test_download_page_explains_what_files_say_about_anonymous_signers(organizer: AtDesk, campaign: Campaign) -> None:
+    assert "only the country." in organizer.get(PATH).text
     with write_transaction() as session:
         session.execute(update(Campaign).values(deliver_anonymous=True))
-    assert "marked as anonymous" in organiser.get(PATH).text
+    assert "marked as anonymous" in organizer.get(PATH).text
 
 
-def test_asking_while_one_is_made_gives_that_one(organiser: AtDesk, campaign: Campaign) -> None:
+def test_second_request_reuses_the_file_in_progress(organizer: AtDesk, campaign: Campaign) -> None:
     with write_transaction() as session:
         now, by = datetime.now(UTC), {"campaign_id": campaign.id, "account_id": 1}
         options = {"purpose": "hand-over", "columns": ["name"], "only_updates": False}
         times = {"asked_at": now, "touched_at": now, "expires_at": now + timedelta(days=1)}
         session.add(Export(kind="csv", options=options, state=ExportState.MAKING, done=30, total=100, **by, **times))
-    organiser.post(PATH, data=CSV)
-    page = organiser.get(PATH).text
-    assert "is being made already" in page
+    organizer.post(PATH, data=CSV)
+    page = organizer.get(PATH).text
+    assert "is already being created" in page
     assert 'max="100" value="30"' in page
     assert newest().done == 30
     set_export(touched_at=datetime.now(UTC) - timedelta(minutes=2))
-    partial = organiser.get(f"{PATH}/{newest().id}").text
-    assert "It could not be made" in partial
+    partial = organizer.get(f"{PATH}/{newest().id}").text
+    assert "couldn’t be created" in partial
     assert "hx-get" not in partial
-    assert '<button class="plain" name="kind" value="csv">Make it again' in partial
-    assert "It could not be made. It stopped in the middle" in organiser.get(PATH).text
+    assert '<button class="plain" name="kind" value="csv">Create again' in partial
+    page = organizer.get(PATH).text
+    fault = newest().fault
+    assert fault
+    assert f"couldn’t be created. {escape(fault)}" in page
 
 
-def test_names_that_need_a_font_are_told_of(organiser: AtDesk, sign: Sign) -> None:
+@pytest.mark.slow
+def test_characters_without_a_font_are_reported(organizer: AtDesk, sign: Sign) -> None:
     sign()
-    organiser.post(PATH, data=CSV)
-    ready(organiser)
+    organizer.post(PATH, data=CSV)
+    ready(organizer)
     set_export(spelled_out=312)
-    assert "312 entries have characters that no font" in organiser.get(PATH).text
+    assert "312 entries have characters that no font" in organizer.get(PATH).text
 
 
-def test_after_a_day_it_can_not_be_fetched_and_is_not_shown(organiser: AtDesk, sign: Sign) -> None:
+@pytest.mark.slow
+def test_expired_file_cannot_be_downloaded_and_is_deleted(organizer: AtDesk, sign: Sign) -> None:
     sign()
-    organiser.post(PATH, data=CSV)
-    ready(organiser)
+    organizer.post(PATH, data=CSV)
+    ready(organizer)
     export_id = newest().id
     set_export(expires_at=datetime.now(UTC))
-    assert organiser.post(f"{PATH}/{export_id}/file").status_code == 404
-    assert organiser.get(f"{PATH}/{export_id}").status_code == 404
-    assert "Made in the last day" not in organiser.get(PATH).text
-    set_export(expires_at=datetime.now(UTC) - LAST_FETCH)
-    organiser.get(PATH)
+    assert organizer.post(f"{PATH}/{export_id}/file").status_code == 404
+    assert organizer.get(f"{PATH}/{export_id}").status_code == 404
+    assert 'id="made"' not in organizer.get(PATH).text
+    set_export(expires_at=datetime.now(UTC) - timedelta(minutes=10))
+    organizer.get(PATH)
     assert db.session.scalars(select(Export)).all() == []
 
 
-def test_what_makes_files_is_never_loaded_where_visitors_are_answered(settings: Settings) -> None:
-    look = (
+@pytest.mark.slow
+def test_web_process_never_imports_the_file_libraries(settings: Settings) -> None:
+    script = (
         "import sys, wsgi; wsgi.app.extensions['desk'].app; print(*{'pikepdf', 'typst', 'xlsxwriter'} & {*sys.modules})"
     )
     environ = os.environ | {"DATABASE_URL": settings.database_url, "SECRET_KEY": settings.secret_key}
-    said = subprocess.run(
-        [sys.executable, "-c", look], cwd=ROOT, env=environ, check=True, capture_output=True, text=True
+    result = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=environ, check=True, capture_output=True, text=True
     )
-    assert said.stdout.splitlines()[-1] == ""
+    assert result.stdout.splitlines()[-1] == ""
 
 
-def test_a_file_is_its_campaigns_alone_and_is_not_fetched_by_looking(
+@pytest.mark.slow
+def test_file_belongs_to_one_campaign_and_downloads_only_by_post(
     at_desk: AtDeskAs, campaign: Campaign, publish: Publish, sign: Sign
 ) -> None:
     sign()
@@ -202,7 +236,7 @@ def test_a_file_is_its_campaigns_alone_and_is_not_fetched_by_looking(
     assert admin.post(f"{elsewhere}/file").status_code == 404
     assert admin.get(f"{PATH}/{export_id}/file").status_code == 405
     assert FlaskClient.post(admin, f"{PATH}/{export_id}/file").status_code == 400
-    organiser = at_desk(Role.ORGANISER, own=[other])
-    assert organiser.post(f"{PATH}/{export_id}/file").status_code == 403
+    organizer = at_desk(Role.ORGANIZER, own=[other])
+    assert organizer.post(f"{PATH}/{export_id}/file").status_code == 404
     downloads = select(Record).where(Record.action == "export.download")
     assert db.session.scalars(downloads).all() == []

@@ -1,8 +1,8 @@
-"""Sessions at the desk: kept in one browser, seen and ended by their owner, over after a while."""
+"""Sessions at the desk: cookies, timeouts, and how they end."""
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html import unescape
 from typing import Any
 
@@ -10,11 +10,13 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from campaign.desk_models import DeskSession, Record, Role
-from campaign.extensions import db
-from campaign.models import Campaign
+from campaign.models.account import DeskSession, Role
+from campaign.models.audit_log import Record
+from campaign.models.campaign import Campaign
+from campaign.storage.database import db
 from tests.conftest import HTMX, PATH
 from tests.desk.conftest import AtDeskAs
+from tests.desk.editor import typed
 from tests.desk.people import (
     PASSWORD,
     Person,
@@ -28,14 +30,14 @@ from tests.desk.people import (
     set_up_app,
     sign_in,
 )
-from tests.desk.test_campaigns import typed
 
 Invited = Callable[[Role], Person]
 
-_KEPT = r'<textarea name="([^"]+)" hidden>\n(.*?)</textarea>'
+_KEPT_FIELD = r'<textarea name="([^"]+)" hidden>\n(.*?)</textarea>'
 
 
-def test_a_copy_of_the_first_sign_ins_cookie_sets_up_no_other_app(app: Flask) -> None:
+@pytest.mark.slow
+def test_copied_cookie_of_first_sign_in_cannot_set_up_another_app(app: Flask) -> None:
     person, client, thief = Person("grace@example.org"), browser(app), browser(app)
     accept(client, invitation(app, person.email, "admin"))
     enter_password(client, person.email)
@@ -46,7 +48,7 @@ def test_a_copy_of_the_first_sign_ins_cookie_sets_up_no_other_app(app: Flask) ->
     assert thief.get("/desk/account/app").location == "/desk/sign-in"
 
 
-def test_a_cookie_that_was_copied_is_worth_nothing_after_signing_out(app: Flask, at_desk: AtDeskAs) -> None:
+def test_copied_cookie_is_useless_after_sign_out(app: Flask, at_desk: AtDeskAs) -> None:
     client, thief = at_desk(Role.ADMIN), browser(app)
     cookie = client.get_cookie("desk", path="/desk")
     assert cookie
@@ -57,40 +59,57 @@ def test_a_cookie_that_was_copied_is_worth_nothing_after_signing_out(app: Flask,
     assert not is_in(thief)
 
 
-def test_the_cookie_is_for_the_desk_alone_and_for_no_script(app: Flask, campaign: Campaign) -> None:
+def test_cookie_is_limited_to_the_desk_and_hidden_from_scripts(app: Flask, campaign: Campaign) -> None:
     cookie = browser(app).get("/desk/sign-in").headers["Set-Cookie"]
-    for words in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/desk"):
-        assert words in cookie
-    for words in ("Domain", "Expires", "Max-Age"):
-        assert words not in cookie
+    for attribute in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/desk"):
+        assert attribute in cookie
+    for attribute in ("Domain", "Expires", "Max-Age"):
+        assert attribute not in cookie
 
 
-def test_the_public_site_sets_no_cookie_and_takes_none(app: Flask, at_desk: AtDeskAs, campaign: Campaign) -> None:
+def test_public_site_neither_sets_nor_reads_cookies(app: Flask, at_desk: AtDeskAs, campaign: Campaign) -> None:
     client = at_desk(Role.ADMIN)
     answer = client.get(PATH)
     assert "Set-Cookie" not in answer.headers
     assert answer.data == browser(app).get(PATH).data
 
 
-def test_nobody_can_ask_to_be_remembered(app: Flask, invited: Invited) -> None:
+@pytest.mark.slow
+def test_remember_me_is_unavailable(app: Flask, invited: Invited) -> None:
     client, person = browser(app), invited(Role.ADMIN)
     enter_password(client, person.email, remember="y")
     answer = enter_code(client, person.code())
     assert [cookie.split("=")[0] for cookie in answer.headers.getlist("Set-Cookie")] == ["desk"]
 
 
-def test_an_admin_is_signed_out_after_half_an_hour_of_doing_nothing(at_desk: AtDeskAs) -> None:
-    admin, organiser = at_desk(Role.ADMIN), at_desk(Role.ORGANISER)
+def test_idle_admin_is_signed_out_after_30_minutes(at_desk: AtDeskAs) -> None:
+    admin, organizer = at_desk(Role.ADMIN), at_desk(Role.ORGANIZER)
     later(timedelta(minutes=29))
     assert is_in(admin)
     later(timedelta(minutes=29))
     assert is_in(admin)
     later(timedelta(minutes=31))
     assert not is_in(admin)
-    assert is_in(organiser)
+    assert is_in(organizer)
 
 
-def test_everybody_is_signed_out_after_twelve_hours(at_desk: AtDeskAs) -> None:
+def test_idle_timeout_starts_at_the_last_request_within_a_minute(at_desk: AtDeskAs) -> None:
+    def seen_at() -> datetime:
+        db.session.rollback()
+        return db.session.scalars(select(DeskSession.seen_at)).one()
+
+    admin = at_desk(Role.ADMIN)
+    later(timedelta(seconds=30))
+    before = seen_at()
+    assert is_in(admin)
+    assert seen_at() == before, "a request within a minute writes nothing"
+    later(timedelta(seconds=31))
+    assert is_in(admin)
+    later(timedelta(minutes=29, seconds=30))
+    assert is_in(admin)
+
+
+def test_every_session_ends_after_12_hours(at_desk: AtDeskAs) -> None:
     client = at_desk(Role.OBSERVER)
     later(timedelta(hours=11, minutes=59))
     assert is_in(client)
@@ -98,29 +117,31 @@ def test_everybody_is_signed_out_after_twelve_hours(at_desk: AtDeskAs) -> None:
     assert not is_in(client)
 
 
-def test_one_sees_where_one_is_signed_in_and_can_end_it(app: Flask, invited: Invited) -> None:
-    person, here, there = invited(Role.ORGANISER), browser(app), browser(app)
+@pytest.mark.slow
+def test_user_sees_and_ends_their_own_sessions(app: Flask, invited: Invited) -> None:
+    person, here, there = invited(Role.ORGANIZER), browser(app), browser(app)
     there.environ_base["HTTP_USER_AGENT"] = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
     for client in (here, there):
         sign_in(client, person)
     page = here.get("/desk/account").text
     assert "Firefox on Linux" in page
     ended = re.findall(r'name="session" value="([0-9a-f]{64})"', page)
-    assert len(ended) == 2  # Of the test's own set-up, and the one there.
+    assert len(ended) == 2  # The session of the setup, and the other one of this test.
     here.post("/desk/account/sessions")
     assert is_in(here)
     assert not is_in(there)
 
 
-def test_nobody_can_end_somebody_elses_session(at_desk: AtDeskAs) -> None:
-    victim = at_desk(Role.ORGANISER)
+def test_another_users_session_cannot_be_ended(at_desk: AtDeskAs) -> None:
+    victim = at_desk(Role.ORGANIZER)
     digest = db.session.scalars(select(DeskSession.digest)).one()
     at_desk(Role.ADMIN).post("/desk/account/sessions", data={"session": digest})
     assert is_in(victim)
 
 
-def test_a_changed_password_ends_the_other_sessions(app: Flask, invited: Invited) -> None:
-    person, here, there = invited(Role.ORGANISER), browser(app), browser(app)
+@pytest.mark.slow
+def test_password_change_ends_other_sessions(app: Flask, invited: Invited) -> None:
+    person, here, there = invited(Role.ORGANIZER), browser(app), browser(app)
     for client in (here, there):
         sign_in(client, person)
     form = {
@@ -137,25 +158,27 @@ def test_a_changed_password_ends_the_other_sessions(app: Flask, invited: Invited
     assert "account.password" in db.session.scalars(select(Record.action)).all()
 
 
-def test_a_changed_role_ends_the_sessions(at_desk: AtDeskAs) -> None:
-    client = at_desk(Role.ORGANISER)
+def test_role_change_ends_sessions(at_desk: AtDeskAs) -> None:
+    client = at_desk(Role.ORGANIZER)
     admin = at_desk(Role.ADMIN)
     admin.post("/desk/accounts/1", data={"role": "observer", "active": "y"})
     assert not is_in(client)
     assert is_in(admin)
 
 
-def test_a_closed_account_is_out_and_stays_out(app: Flask, invited: Invited, at_desk: AtDeskAs) -> None:
-    person, client = invited(Role.ORGANISER), browser(app)
+@pytest.mark.slow
+def test_closed_account_is_signed_out_and_cannot_sign_in(app: Flask, invited: Invited, at_desk: AtDeskAs) -> None:
+    person, client = invited(Role.ORGANIZER), browser(app)
     sign_in(client, person)
-    at_desk(Role.ADMIN).post("/desk/accounts/1", data={"role": "organiser"})
+    at_desk(Role.ADMIN).post("/desk/accounts/1", data={"role": "organizer"})
     assert not is_in(client)
     answer = enter_password(browser(app), person.email)
     assert answer.status_code == 422
-    assert "don’t belong together" in answer.text
+    assert "is incorrect" in answer.text
 
 
-def test_who_is_signed_out_while_they_write_loses_nothing(app: Flask, invited: Invited, campaign: Campaign) -> None:
+@pytest.mark.slow
+def test_form_sent_after_sign_out_is_kept(app: Flask, invited: Invited, campaign: Campaign) -> None:
     person, client = invited(Role.ADMIN), browser(app)
     sign_in(client, person)
     token = client.token()
@@ -170,34 +193,31 @@ def test_who_is_signed_out_while_they_write_loses_nothing(app: Flask, invited: I
 
 
 @pytest.mark.parametrize("where", ["edit", "new"])
-def test_who_has_signed_in_again_while_they_write_loses_nothing(
-    app: Flask, invited: Invited, campaign: Campaign, where: str
-) -> None:
+@pytest.mark.slow
+def test_form_from_an_earlier_session_is_kept(app: Flask, invited: Invited, campaign: Campaign, where: str) -> None:
     person, client = invited(Role.ADMIN), browser(app)
     sign_in(client, person)
     path = {"edit": "/desk/campaigns/save-the-park/edit", "new": "/desk/campaigns/new"}[where]
-    form = typed(client.get(path).text) | {"letter": "\r\nAll of it,\r\n<b>written</b> anew"}
+    form = typed(client.get(path).text) | {"letter": "\r\nAll of it,\r\n<b>written</b> again"}
     client.post("/desk/sign-out")
     sign_in(client, person)
     answer = client.post(path, data=form)
     assert answer.status_code == 400
-    kept = {name: unescape(value) for name, value in re.findall(_KEPT, answer.text, re.S)}
+    kept = {name: unescape(value) for name, value in re.findall(_KEPT_FIELD, answer.text, re.S)}
     assert kept == form | {"csrf_token": kept["csrf_token"]}
     assert kept["csrf_token"] != form["csrf_token"]
     assert "written" in client.post(path, data=kept).text
 
 
-def test_a_preview_that_can_not_come_says_what_becomes_of_what_was_typed(
-    app: Flask, at_desk: AtDeskAs, campaign: Campaign
-) -> None:
+def test_refused_preview_says_that_the_text_is_kept(app: Flask, at_desk: AtDeskAs, campaign: Campaign) -> None:
     form = {"csrf_token": "another session’s", "letter": "Typed"}
     answer = at_desk(Role.ADMIN).post("/desk/campaigns/save-the-park/preview", data=form, headers=HTMX)
     assert answer.status_code == 400
     assert "still here" in answer.text
 
 
-def test_an_open_page_that_asks_by_itself_keeps_nobody_signed_in(app: Flask, at_desk: AtDeskAs) -> None:
-    # What is live says so at the door; the pages of a campaign that do have tests of their own.
+def test_polling_does_not_extend_a_session(app: Flask, at_desk: AtDeskAs) -> None:
+    # Views that pages poll are marked as live. Other tests cover the pages of a campaign that poll.
     desk: Flask = app.extensions["desk"].app
     client = at_desk(Role.ADMIN)
     view: Any = desk.view_functions["accounts.own"]
@@ -208,9 +228,7 @@ def test_an_open_page_that_asks_by_itself_keeps_nobody_signed_in(app: Flask, at_
     assert not is_in(client)
 
 
-def test_an_open_page_is_told_that_its_person_is_signed_out_and_stays_as_it_is(
-    app: Flask, at_desk: AtDeskAs, campaign: Campaign
-) -> None:
+def test_polling_page_shows_a_notice_after_sign_out(app: Flask, at_desk: AtDeskAs, campaign: Campaign) -> None:
     client = at_desk(Role.ADMIN)
     later(timedelta(minutes=31))
     answer = client.get("/desk/campaigns/save-the-park/figures/live", headers=HTMX)

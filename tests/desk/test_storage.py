@@ -1,4 +1,4 @@
-"""A database that can't be used while somebody is at the desk: they are told so, and go on when it is back."""
+"""The desk reports an unavailable database, keeps input and sessions, and works again when the database returns."""
 
 import fcntl
 import os
@@ -15,21 +15,28 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, event, func, select, update
 from werkzeug.test import TestResponse
 
-from campaign import delivery, exports, extensions, moderation, record, search
-from campaign.delivery import Purpose
-from campaign.desk_models import Account, Export, ExportState, Role
-from campaign.exports import LAST_FETCH, Kind
-from campaign.extensions import db, write_transaction
-from campaign.models import Campaign
+from campaign.accounts import audit_log
+from campaign.deliveries import contents, exports
+from campaign.deliveries.contents import Purpose
+from campaign.deliveries.exports import Kind
+from campaign.models.account import Account, Role
+from campaign.models.campaign import Campaign
+from campaign.models.export import Export, ExportState
+from campaign.moderation import actions, search
 from campaign.settings import Settings
+from campaign.storage import database
+from campaign.storage.database import db
+from campaign.storage.transactions import write_transaction
+from campaign.web import health
+from campaign.web.errors import NOT_STORED, WORDS
 from tests.conftest import HTMX, SLUG, dispose, only_sqlite
 from tests.desk.conftest import AtDeskAs
+from tests.desk.editor import EDIT, typed
 from tests.desk.people import PASSWORD, is_in, later
-from tests.desk.test_campaigns import EDIT, typed
-from tests.desk.test_door import knock, routes
+from tests.desk.test_permissions import request_status, routes
 from tests.desk.test_signatures import names, standings, undo
-from tests.test_signature_table import put
-from tests.test_storage import Break, trouble
+from tests.moderation.signatures import put
+from tests.storage.test_storage import Break, trouble
 
 __all__ = ["trouble"]
 
@@ -41,7 +48,7 @@ UNWRITABLE = pytest.mark.parametrize("trouble", ["full", "locked", "read-only"],
 
 @pytest.fixture
 def broken(app: Flask, at_desk: AtDeskAs, trouble: tuple[Break, Break]) -> Callable[[], AbstractContextManager[None]]:
-    """Break the database for a while, for the desk as well, which has connections of its own."""
+    """Return a context manager that breaks the database for the site and the desk, each with its own connections."""
 
     @contextmanager
     def broken() -> Iterator[None]:
@@ -61,7 +68,8 @@ Broken = Callable[[], AbstractContextManager[None]]
 
 @only_sqlite
 @UNWRITABLE
-def test_while_nothing_can_be_written_the_search_finds_who_was_there_at_the_search_before(
+@pytest.mark.slow
+def test_search_uses_the_last_index_while_the_database_is_not_writable(
     app: Flask, at_desk: AtDeskAs, campaign: Campaign, broken: Broken
 ) -> None:
     client = at_desk(Role.MODERATOR)
@@ -76,18 +84,19 @@ def test_while_nothing_can_be_written_the_search_finds_who_was_there_at_the_sear
             assert names(answer) == ["Ada Lovelace"]
             assert "the newest signatures can’t be found" in answer.text
     answer = client.post(f"{PAGE}/search", data={"words": "ada"})
-    assert "At least 500 match" in answer.text
+    assert "At least 500 signatures match" in answer.text
     assert "can’t be found" not in answer.text
 
 
 @only_sqlite
-def test_a_process_that_stops_while_it_writes_makes_nobody_at_the_desk_wait_for_ever(
+@pytest.mark.slow
+def test_requests_fail_instead_of_waiting_for_a_stuck_writer(
     app: Flask, at_desk: AtDeskAs, campaign: Campaign, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = at_desk(Role.MODERATOR)
     (one,) = put(campaign, {"name": "Ada"})
     form = {"csrf_token": client.token(), "id": [one], "reason": "spam"}
-    monkeypatch.setattr(extensions, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(database, "WAIT_SECONDS", 0.2)
     turn = os.open(f"{settings.instance}/campaign.sqlite-turn", os.O_CREAT | os.O_RDWR)
     fcntl.flock(turn, fcntl.LOCK_EX)
     with ThreadPoolExecutor(4) as crowd:
@@ -103,54 +112,57 @@ def test_a_process_that_stops_while_it_writes_makes_nobody_at_the_desk_wait_for_
 
 @only_sqlite
 @pytest.mark.parametrize("trouble", ["locked"], indirect=True)
-def test_who_only_reads_waits_once_for_a_locked_database_and_not_at_each_page(
+def test_pages_wait_only_once_for_a_locked_database(
     app: Flask, at_desk: AtDeskAs, campaign: Campaign, broken: Broken
 ) -> None:
     client = at_desk(Role.MODERATOR)
     assert is_in(client)
     later(timedelta(minutes=2))
-    tried = []
+    attempts = []
 
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+    def record(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         if statement == "BEGIN IMMEDIATE":
-            tried.append(statement)
+            attempts.append(statement)
 
     with broken():
-        event.listen(Engine, "before_cursor_execute", note)
+        event.listen(Engine, "before_cursor_execute", record)
         assert [client.get(PAGE).status_code for _ in range(3)] == [200] * 3
-        event.remove(Engine, "before_cursor_execute", note)
-    assert len(tried) == 1
+        event.remove(Engine, "before_cursor_execute", record)
+    assert len(attempts) == 1
     assert is_in(client)
 
 
-def recorded() -> int:
+def log_entries() -> int:
+    """Return the number of entries in the audit log."""
     db.session.rollback()
-    number = len(list(record.everything(db.session())))
+    number = len(list(audit_log.everything(db.session())))
     db.session.rollback()
     return number
 
 
 @pytest.mark.parametrize(
-    ("database", "trouble", "why"),
+    ("database", "trouble", "fault"),
     [
-        ("sqlite", "full", "The disk under our records is full"),
-        ("sqlite", "locked", "Something else is busy with our records"),
-        ("sqlite", "read-only", "Our records can only be read"),
-        ("postgresql", "read-only", "Our records can only be read"),
+        ("sqlite", "full", health.FULL),
+        ("sqlite", "locked", health.LOCKED),
+        ("sqlite", "read-only", health.READ_ONLY),
+        ("postgresql", "read-only", health.READ_ONLY),
     ],
     indirect=["database", "trouble"],
 )
-def test_what_could_not_be_stored_is_said_so_and_why_and_changes_nothing(
-    app: Flask, at_desk: AtDeskAs, campaign: Campaign, broken: Broken, why: str
+@pytest.mark.slow
+def test_failed_write_is_explained_keeps_the_form_and_changes_nothing(
+    app: Flask, at_desk: AtDeskAs, campaign: Campaign, broken: Broken, fault: str
 ) -> None:
+    why = NOT_STORED[fault].text
     client = at_desk(Role.ADMIN)
     (one,) = put(campaign, {"name": "Ada", "email": "ada@example.org"})
     token, editor = client.token(), typed(client.get(EDIT).text)
     with broken():
-        # On a full disk some pages have room for a little more.
+        # On a full disk, some database pages still have room for a few rows. Fill them first.
         while FlaskClient.post(client, f"{PAGE}/addresses", data={"csrf_token": token}).status_code == 200:
             pass
-        known = recorded()
+        entries_before = log_entries()
         page = client.post(EDIT, data=editor | {"reason": "mend", "letter": "Much anew. " * 2000})
         seen = re.search(r'name="seen" value="([^"]+)"', page.text)
         assert seen, page.text
@@ -163,7 +175,7 @@ def test_what_could_not_be_stored_is_said_so_and_why_and_changes_nothing(
             sent = form | {"csrf_token": token}
             page = FlaskClient.post(client, path, data=sent)
             assert (page.status_code, why in page.text) == (503, True), f"{path} {page.status} {page.text}"
-            assert "Nothing has changed in our records" in page.text
+            assert NOT_STORED[fault].title in page.text
             kept = re.findall(r'<textarea name="([^"]+)" hidden>\n(.*?)</textarea>', page.text, re.S)
             assert {name: unescape(value) for name, value in kept} == sent
             notice = FlaskClient.post(client, path, data=sent, headers=HTMX)
@@ -171,23 +183,23 @@ def test_what_could_not_be_stored_is_said_so_and_why_and_changes_nothing(
             assert notice.headers["HX-Retarget"] == "#notice"
         assert client.get(EDIT).status_code == 200
     assert standings()[0] == "listed"
-    assert recorded() == known
+    assert log_entries() == entries_before
     assert client.post(f"{PAGE}/hide", data={"id": one, "reason": "spam"}).status_code == 200
     assert standings()[0] == "hidden"
 
 
 @only_sqlite
 @pytest.mark.parametrize("trouble", ["locked", "read-only"], indirect=True)
-def test_files_are_listed_also_while_old_ones_cant_be_deleted_and_none_is_asked_for(
+def test_files_are_listed_while_the_database_is_not_writable(
     app: Flask, at_desk: AtDeskAs, campaign: Campaign, broken: Broken
 ) -> None:
     client, now = at_desk(Role.ADMIN), datetime.now(UTC)
     with write_transaction() as session:
-        grace = record.actor(session.scalars(select(Account)).one())
-        order = delivery.order(Purpose.HAND_OVER, ["name"])
+        grace = audit_log.actor(session.scalars(select(Account)).one())
+        order = contents.order(Purpose.HAND_OVER, ["name"])
         for kind in (Kind.CSV, Kind.SPREADSHEET):
             exports.ask(session, grace, campaign, kind, order, now)[0].state = ExportState.READY
-        session.execute(update(Export).where(Export.kind == "csv").values(expires_at=now - LAST_FETCH))
+        session.execute(update(Export).where(Export.kind == "csv").values(expires_at=now - timedelta(minutes=10)))
     token = client.token()
     with broken():
         page = client.get(DELIVERIES)
@@ -196,29 +208,29 @@ def test_files_are_listed_also_while_old_ones_cant_be_deleted_and_none_is_asked_
         form = {"csrf_token": token, "purpose": "hand-over", "columns": "name", "kind": "csv"}
         asked = FlaskClient.post(client, DELIVERIES, data=form)
         assert asked.status_code == 503
-        assert "Nothing has changed in our records" in asked.text
+        assert NOT_STORED[health.LOCKED].title in asked.text
     assert db.session.scalar(select(func.count()).select_from(Export)) == 2
     assert client.get(DELIVERIES).status_code == 200
     db.session.rollback()
     assert db.session.scalar(select(func.count()).select_from(Export)) == 1
 
 
-def test_where_the_database_stops_in_the_middle_it_is_said_how_much_is_done_and_can_be_undone(
+def test_partial_change_after_a_storage_error_is_reported_and_can_be_undone(
     app: Flask, at_desk: AtDeskAs, campaign: Campaign, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(moderation, "BATCH", 2)
+    monkeypatch.setattr(actions, "BATCH", 2)
     client = at_desk(Role.MODERATOR)
     ids = put(campaign, *({"name": f"Ada {number}", "email": f"ada{number}@example.org"} for number in range(6)))
 
     def hide_all() -> TestResponse:
         return client.post(f"{PAGE}/hide", data={"everyone": "y", "reason": "spam"})
 
-    # From the newest on, two at a time; the third batch can't be stored.
+    # The newest signatures come first, two per batch. The third batch can't be stored.
     mend = _stop_at(settings, ids[0])
     answer = hide_all()
     assert answer.status_code == 503
-    assert "4 signatures hidden. The rest could not be stored" in answer.text
-    assert 'value="spam"' in answer.text, "to do it again"
+    assert "4 signatures hidden. The rest couldn’t be saved" in answer.text
+    assert 'value="spam"' in answer.text, "the form keeps the reason for another try"
     assert standings() == ["listed"] * 2 + ["hidden"] * 4
     assert undo(client, answer).status_code == 200
     assert standings() == ["listed"] * 6
@@ -228,7 +240,7 @@ def test_where_the_database_stops_in_the_middle_it_is_said_how_much_is_done_and_
     mend = _stop_at(settings, ids[3])
     answer = undo(client, answer)
     assert answer.status_code == 503
-    assert "2 signatures put back. The rest could not be stored" in answer.text
+    assert "2 signatures reverted. The rest couldn’t be saved" in answer.text
     assert standings() == ["listed"] * 2 + ["hidden"] * 4
     mend()
     assert undo(client, answer).status_code == 200
@@ -236,7 +248,7 @@ def test_where_the_database_stops_in_the_middle_it_is_said_how_much_is_done_and_
 
 
 def _stop_at(settings: Settings, one: int) -> Callable[[], None]:
-    """Let nobody change a signature; gives back what lets them again."""
+    """Prevent changes to one signature, and return a function that allows them again."""
     if settings.database_url.startswith("sqlite"):
         when = f"BEFORE UPDATE ON signature WHEN OLD.id = {one}"
         do = [f"CREATE TRIGGER stop {when} BEGIN SELECT RAISE(ABORT, 'as on a full disk'); END"]
@@ -259,44 +271,45 @@ def _stop_at(settings: Settings, one: int) -> Callable[[], None]:
     return lambda: run(undo)
 
 
-def _leave(app: Flask, leave: Break) -> None:
-    # The desk has connections of its own, which would go on reading a file that was moved.
+def _take_away(app: Flask, leave: Break) -> None:
+    # The desk's own connections would still read a database file that was moved.
     with app.extensions["desk"].app.app_context():
         dispose()
     leave()
 
 
 @pytest.mark.parametrize("trouble", ["away"], indirect=True)
-def test_every_page_says_in_words_that_the_database_is_away_and_nobody_is_signed_out(
+@pytest.mark.slow
+def test_every_page_reports_an_unavailable_database_and_keeps_the_session(
     app: Flask, at_desk: AtDeskAs, campaign: Campaign, trouble: tuple[Break, Break]
 ) -> None:
     client, (leave, come_back) = at_desk(Role.ADMIN), trouble
     token = client.token()
-    _leave(app, leave)
+    _take_away(app, leave)
     try:
-        for method, address, _ in routes(app):
+        for method, address in routes(app):
             data = {"csrf_token": token} if method == "POST" else None
             page = FlaskClient.open(client, address, method=method, data=data)
             assert page.status_code == 503, f"{method} {address}"
-            assert method == "HEAD" or "We can’t reach our records" in page.text, f"{method} {address}"
+            assert method == "HEAD" or WORDS[503].title in page.text, f"{method} {address}"
             partial = FlaskClient.open(client, address, method=method, data=data, headers=HTMX)
             assert partial.status_code == 503, f"{method} {address}"
-            assert "We can’t reach our records" in partial.text or method == "HEAD", f"{method} {address}"
-            # A preview comes while somebody types, whom it must leave at it.
+            assert WORDS[503].title in partial.text or method == "HEAD", f"{method} {address}"
+            # A preview refreshes while the user types, so its error must not move the focus to a notice.
             where = None if address.endswith("/preview") else "#notice"
             assert partial.headers.get("HX-Retarget") == where, f"{method} {address}"
     finally:
         come_back()
-    assert knock(client, "GET", "/desk/account") == 200
+    assert request_status(client, "GET", "/desk/account") == 200
 
 
 @pytest.mark.parametrize("trouble", ["away"], indirect=True)
-def test_what_was_typed_can_be_sent_again_when_the_database_is_back(
+def test_input_can_be_sent_again_after_the_database_returns(
     app: Flask, at_desk: AtDeskAs, campaign: Campaign, trouble: tuple[Break, Break]
 ) -> None:
     client, (leave, come_back) = at_desk(Role.ADMIN), trouble
     form = typed(client.get(EDIT).text) | {"letter": "\r\nAll of it,\r\n<b>written</b> anew"}
-    _leave(app, leave)
+    _take_away(app, leave)
     try:
         page = FlaskClient.post(client, EDIT, data=form)
     finally:
@@ -309,10 +322,10 @@ def test_what_was_typed_can_be_sent_again_when_the_database_is_back(
 
 
 @pytest.mark.parametrize("trouble", ["away"], indirect=True)
-def test_a_password_is_never_on_a_page(app: Flask, at_desk: AtDeskAs, trouble: tuple[Break, Break]) -> None:
+def test_error_page_never_contains_a_password(app: Flask, at_desk: AtDeskAs, trouble: tuple[Break, Break]) -> None:
     client, (leave, come_back) = at_desk(Role.ADMIN), trouble
     token = client.token()
-    _leave(app, leave)
+    _take_away(app, leave)
     try:
         form = {"csrf_token": token, "password": PASSWORD, "new_password": PASSWORD, "new_password_confirm": PASSWORD}
         page = FlaskClient.post(client, "/desk/account/password", data=form)

@@ -1,1 +1,1 @@
-"""Broken on purpose, under a steady load of signers: what each was told is true, and the site comes back by itself."""
+"""Faults under a steady load of signers: every response must tell the truth, and the site must recover by itself."""

@@ -1,4 +1,4 @@
-"""A visitor's connection, kept alive as a browser keeps it, and the truth about an answer that does not come."""
+"""A browser with a keep-alive connection. It can tell whether the server has read a request without a response."""
 
 import socket
 from contextlib import suppress
@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from email.message import Message
 from http.client import HTTPException, HTTPResponse
 
-PATIENCE = 30
-"""Seconds until somebody who gets no answer gives up; no fault here may last that long."""
+RESPONSE_TIMEOUT = 30
+"""Seconds to wait for a response. Every fault in these tests must be over sooner."""
 
 
 class UnreadError(Exception):
-    """The request reached nobody: not one byte of it was read."""
+    """The server has not read any byte of the request."""
 
 
 class UnansweredError(Exception):
-    """The request was read, and then the connection ended without a whole answer."""
+    """The server has read the request, and the connection ended without a complete response."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a visitor gets."""
+class Response:
+    """A response."""
 
     status: int
     headers: Message
@@ -28,38 +28,39 @@ class Answer:
 
 
 class Browser:
-    """One connection, used again and again, and opened anew when the site has closed it."""
+    """A client with one connection, which is reused, and reopened after the site closes it."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address
-        self._kept: socket.socket | None = None
+        self._connection: socket.socket | None = None
 
-    def ask(self, method: str, path: str, body: str = "") -> Answer:
-        """Send a request as htmx does.
+    def send(self, method: str, path: str, body: str = "") -> Response:
+        """Send a request with htmx's header, and return the response.
 
         Raises:
-            UnreadError, UnansweredError: there is no answer.
-            TimeoutError: there is none, and the connection is still open.
+            UnreadError: The server has not read the request.
+            UnansweredError: The server has read the request, but sent no complete response.
+            TimeoutError: There is no response, and the connection is still open.
         """
         sent = body.encode()
         form = f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(sent)}\r\n" if sent else ""
         head = (
             f"{method} {path} HTTP/1.1\r\nHost: {':'.join(map(str, self._address))}\r\nHX-Request: true\r\n{form}\r\n"
         )
-        kept, self._kept = self._kept, None
-        if kept and _is_open(kept):
-            # A server may close an idle connection at any moment, also while the next request is on its way. Browsers
-            # send that one again by themselves, on a new connection, and so may we: once, on a connection that was
-            # used before, and only where _answer() proves that nothing of it was read, so that nothing is done twice.
+        connection, self._connection = self._connection, None
+        if connection and _is_open(connection):
+            # A server may close an idle connection at any moment, even while the next request is on its way. Browsers
+            # then send the request again on a new connection, and so do we. This is safe only once, on a reused
+            # connection, and if _exchange() proves that the request was not read: otherwise it could be handled twice.
             with suppress(UnreadError):
-                return self._answer(kept, method, head.encode() + sent)
+                return self._exchange(connection, method, head.encode() + sent)
         try:
-            opened = socket.create_connection(self._address, timeout=PATIENCE)
+            opened = socket.create_connection(self._address, timeout=RESPONSE_TIMEOUT)
         except ConnectionError as error:
             raise UnreadError(repr(error)) from error
-        return self._answer(opened, method, head.encode() + sent)
+        return self._exchange(opened, method, head.encode() + sent)
 
-    def _answer(self, connection: socket.socket, method: str, request: bytes) -> Answer:
+    def _exchange(self, connection: socket.socket, method: str, request: bytes) -> Response:
         done = False
         try:
             _send_and_wait(connection, request)
@@ -68,20 +69,20 @@ class Browser:
                     response.begin()
                     text = response.read().decode()
             except (HTTPException, ConnectionError) as error:
-                raise UnansweredError(f"broke off: {error!r}") from error
+                raise UnansweredError(f"incomplete: {error!r}") from error
             done = not response.will_close
-            return Answer(response.status, response.headers, text)
+            return Response(response.status, response.headers, text)
         finally:
             if done:
-                self._kept = connection
+                self._connection = connection
             else:
                 connection.close()
 
     def close(self) -> None:
-        """Leave."""
-        if self._kept:
-            self._kept.close()
-            self._kept = None
+        """Close the connection."""
+        if self._connection:
+            self._connection.close()
+            self._connection = None
 
 
 def _is_open(connection: socket.socket) -> bool:
@@ -89,21 +90,25 @@ def _is_open(connection: socket.socket) -> bool:
     try:
         connection.recv(1, socket.MSG_PEEK)
     except BlockingIOError:
-        connection.settimeout(PATIENCE)
+        connection.settimeout(RESPONSE_TIMEOUT)
         return True
     except OSError:
         pass
-    # At an end, or with bytes that nobody asked for.
+    # The connection has ended, or has bytes that belong to no response.
     connection.close()
     return False
 
 
 def _send_and_wait(connection: socket.socket, request: bytes) -> None:
-    """Send a request in one piece, and wait for the first byte of the answer.
+    """Send a request in one piece, and wait for the first byte of the response.
 
-    Linux resets a connection that is closed with bytes in it that nobody has read, and one that gets bytes after it was
-    closed; one whose bytes were all read just ends. So a reset before the first byte of an answer says that the request
-    was not read, since one piece is read at once; an end without a reset says that it was.
+    Linux resets a connection if the server closes it with unread bytes, or if bytes arrive after it was closed. If all
+    bytes were read, the connection ends without a reset. A request sent in one piece is read in one piece. So a reset
+    before the first byte of the response means that the request was not read. An end without a reset means that it was.
+
+    Raises:
+        UnreadError: The server has not read the request.
+        UnansweredError: The server has read the request, and closed the connection.
     """
     try:
         connection.sendall(request)
@@ -112,7 +117,7 @@ def _send_and_wait(connection: socket.socket, request: bytes) -> None:
         raise UnreadError(repr(error)) from error
     if first:
         return
-    # The end may have come before our bytes left; the reset that they met stands here then.
+    # The connection may have ended before our bytes were sent. The reset that answered them is then in SO_ERROR.
     if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
         raise UnreadError("closed before")
     raise UnansweredError("ended")

@@ -1,4 +1,4 @@
-"""A small disk that a test may fill, empty and protect: a tmpfs."""
+"""A small disk (tmpfs) that a test can fill up or make read-only."""
 
 import os
 import shutil
@@ -12,18 +12,21 @@ import pytest
 
 
 class Disk:
-    """A tmpfs, mounted where only those see it who are `inside`: everybody, if root mounted it."""
+    """A tmpfs.
+
+    If root mounted it, every process sees it. Otherwise only commands that begin with `inside` do.
+    """
 
     def __init__(self, path: Path, outside: Path, inside: Sequence[str]) -> None:
         self.path = path
-        """Its folder, for those inside."""
+        """Its folder, as commands inside see it."""
         self.outside = outside
-        """The same for the test itself."""
+        """Its folder, as the test sees it."""
         self.inside = inside
-        """The beginning of a command that runs the rest of it inside."""
+        """Prefix of a command that must see the disk."""
 
     def fill(self) -> None:
-        """Take all the room that is left."""
+        """Write a file that takes all free space."""
         with (self.outside / "ballast").open("ab", buffering=0) as ballast:
             for size in (1 << 20, 1 << 12):
                 try:
@@ -33,25 +36,25 @@ class Disk:
                     continue
 
     def make_room(self) -> None:
-        """Give it back."""
+        """Delete the file that `fill` wrote."""
         (self.outside / "ballast").unlink()
 
     def protect(self) -> None:
-        """Make it read-only; nobody may have a file open for writing."""
+        """Make the disk read-only. No process may have a file open for writing."""
         self._remount("ro")
 
     def unprotect(self) -> None:
-        """Make it writable again."""
+        """Make the disk writable again."""
         self._remount("rw")
 
-    def _remount(self, how: str) -> None:
-        # "bind": the mount and not the file system, which only the machine's root may.
-        subprocess.run([*self.inside, "mount", "-o", f"remount,bind,{how}", str(self.path)], check=True)
+    def _remount(self, mode: str) -> None:
+        # "bind" changes only the mount. Only the machine's root may change the file system itself.
+        subprocess.run([*self.inside, "mount", "-o", f"remount,bind,{mode}", str(self.path)], check=True)
 
 
 @contextmanager
 def small_disk(kilobytes: int) -> Iterator[Disk]:
-    """A disk of that size. Root mounts it; anybody else does so in a mount namespace of their own."""
+    """Mount a disk of this size. Users other than root mount it in a mount namespace of their own."""
     folder = Path(tempfile.mkdtemp(prefix="campaign-disk-"))
     mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k,mode=1777", "tmpfs", str(folder)]
     try:
@@ -65,11 +68,11 @@ def small_disk(kilobytes: int) -> Iterator[Disk]:
 
 def _mounted_by_root(folder: Path, mount: Sequence[str]) -> Iterator[Disk]:
     if subprocess.run(mount, check=False).returncode:
-        pytest.fail("this test fills a small disk of its own, and root may mount none here (a container?)")
+        pytest.fail("this test needs a small disk, and root may not mount one here (perhaps in a container)")
     try:
         yield Disk(folder, folder, [])
     finally:
-        # Lazily, because a test that has failed may have left something open.
+        # Unmount lazily, because a failed test may have left files open.
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
@@ -79,9 +82,9 @@ def _mounted_in_a_namespace(folder: Path, mount: Sequence[str]) -> Iterator[Disk
         try:
             assert keeper.stdout
             if keeper.stdout.readline() != b"ready\n":
-                pytest.fail("this test fills a small disk of its own: run it as root, or where `unshare -rm` may mount")
+                pytest.fail("this test needs a small disk: run it as root, or where `unshare -rm` may mount one")
             enter = ["nsenter", "-t", str(keeper.pid), "-U", "-m", "--preserve-credentials"]
-            # Who enters a mount namespace stands at its root.
+            # A process that enters a mount namespace starts in its root folder, so change back to ours.
             stay = ["sh", "-c", 'cd "$0" && exec "$@"', os.getcwd()]
             yield Disk(folder, Path(f"/proc/{keeper.pid}/root{folder}"), [*enter, *stay])
         finally:

@@ -1,4 +1,4 @@
-"""A steady load of signers and readers, and the proof that what they were told was true."""
+"""A steady load of signers and readers, and the check that the site told them the truth."""
 
 import time
 from collections import Counter
@@ -6,154 +6,165 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from campaign import tally
-from campaign.extensions import db
+from campaign.signatures import tally
+from campaign.storage.database import db
 from tests.conftest import stored
-from tests.faults.people import Person, Reader, Signer, Told, Word
+from tests.faults.people import Client, Outcome, Reader, Report, Signer
 
 SIGNERS = 8
-BACK_SECONDS = 5
-"""How long after the end of a fault's cause the site may take to be itself again."""
+RECOVERY_SECONDS = 5
+"""How long the site may take to recover after the cause of a fault has ended."""
 IN_A_ROW = 5
-"""Good answers one after the other by which somebody knows that the site is itself again: no luck."""
+"""Successful requests in a row that show that the site has recovered, and not by chance."""
 
 
 class Load:
-    """Signers and readers at work, from start to finish."""
+    """Signers and readers who send requests from `start` to `finish`."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address
         self._signers = [Signer(address, number) for number in range(SIGNERS)]
-        self._everyone: list[Person] = [*self._signers, *(Reader(address, number) for number in range(2))]
-        self.others: list[Word] = []
-        """What others were told who signed once."""
-        self._allowed: set[Told] = set()
+        self._clients: list[Client] = [*self._signers, *(Reader(address, number) for number in range(2))]
+        self.more_reports: list[Report] = []
+        """Reports of further signers, who each sign once."""
+        self._allowed: set[Outcome] = set()
         self._from = self._until = 0.0
 
     def start(self) -> None:
-        """Begin, and come back when everybody is served."""
-        for person in self._everyone:
-            person.start()
+        """Start all clients, and return when all are served."""
+        for client in self._clients:
+            client.start()
         self.await_thanks(30)
 
     def await_thanks(self, seconds: float) -> None:
-        """Come back when everybody has been served some times in a row, by what they ask from now on."""
+        """Return when every client has been served several times in a row, counting requests sent from now on."""
         since = time.monotonic()
-        good = [Told.THANKED] * IN_A_ROW
+        served = [Outcome.THANKED] * IN_A_ROW
 
-        def served(person: Person) -> bool:
-            last = person.words[-IN_A_ROW:]
-            return [word.told for word in last] == good and last[0].sent >= since
+        def is_served(client: Client) -> bool:
+            last = client.reports[-IN_A_ROW:]
+            return [report.outcome for report in last] == served and last[0].sent >= since
 
-        self._await(served, self._everyone, seconds, "not everybody is served again")
+        self._await(is_served, self._clients, seconds, "not every client is served again")
 
-    def await_newcomers(self, seconds: float) -> None:
-        """Let some people sign who have just come, one after the other; all are thanked, in so many seconds."""
+    def sign_newcomers(self, seconds: float) -> None:
+        """Sign as several new clients in turn, and check that all together are thanked within this many seconds."""
         begun = time.monotonic()
         for _ in range(IN_A_ROW):
-            word = self._newcomer()
-            assert word.told is Told.THANKED, word
+            report = self._newcomer()
+            assert report.outcome is Outcome.THANKED, report
         took = time.monotonic() - begun
-        assert took <= seconds, f"newcomers wait {took:.1f} seconds"
+        assert took <= seconds, f"new clients waited {took:.1f} seconds"
 
-    def _newcomer(self) -> Word:
+    def _newcomer(self) -> Report:
         newcomer = Signer(self._address, 0)
         try:
-            word = newcomer.sign(f"newcomer{len(self.others)}@example.org")
+            report = newcomer.sign(f"newcomer{len(self.more_reports)}@example.org")
         except TimeoutError:
-            raise AssertionError("a newcomer gets no answer") from None
+            raise AssertionError("a new client got no response") from None
         newcomer.browser.close()
-        self.others.append(word)
-        return word
+        self.more_reports.append(report)
+        return report
 
-    def await_word(self, *told: Told) -> None:
-        """Come back when each signer was told so since the trouble began: it has reached them."""
+    def await_outcome(self, *outcomes: Outcome) -> None:
+        """Return when each signer has had one of these outcomes since the fault began."""
 
-        def heard(person: Person) -> bool:
-            return any(word.told in told and word.sent >= self._from for word in person.words)
+        def is_affected(client: Client) -> bool:
+            return any(report.outcome in outcomes and report.sent >= self._from for report in client.reports)
 
-        self._await(heard, self._signers, 40, f"the trouble reaches not everybody: {told}")
+        self._await(is_affected, self._signers, 40, f"the fault does not affect every signer: {outcomes}")
 
-    def _await(self, come: Callable[[Person], bool], people: Sequence[Person], seconds: float, otherwise: str) -> None:
+    def _await(
+        self, condition: Callable[[Client], bool], clients: Sequence[Client], seconds: float, failure: str
+    ) -> None:
         deadline = time.monotonic() + seconds
-        while not all(come(person) for person in people):
+        while not all(condition(client) for client in clients):
             self._check_failures()
             if time.monotonic() > deadline:
-                last = {f"{type(p).__name__} {p.number}": [w.told.name for w in p.words[-IN_A_ROW:]] for p in people}
-                raise AssertionError(f"{otherwise}, {seconds} seconds later: {last}")
+                last = {
+                    f"{type(client).__name__} {client.number}": [r.outcome.name for r in client.reports[-IN_A_ROW:]]
+                    for client in clients
+                }
+                raise AssertionError(f"{failure} after {seconds} seconds: {last}")
             time.sleep(0.02)
 
     def _check_failures(self) -> None:
-        failures = [person.failure for person in self._everyone if person.failure]
+        failures = [client.failure for client in self._clients if client.failure]
         assert not failures, "\n".join(failures)
 
     @contextmanager
-    def trouble(self, *allowed: Told) -> Iterator[None]:
-        """Break something: until five seconds after the end of the block people may be told what is allowed.
+    def fault(self, *allowed: Outcome) -> Iterator[None]:
+        """Allow these outcomes during the block, which causes a fault, and for RECOVERY_SECONDS after it.
 
-        Comes back when everybody is served again.
+        Returns when all clients are served again.
 
         Raises:
-            AssertionError: after five seconds a newcomer can't sign, or later somebody else can't.
+            AssertionError: A new client can't sign after the recovery time, or another client can't sign later.
         """
         self._allowed, self._from = set(allowed), time.monotonic()
         yield
-        self._until = time.monotonic() + BACK_SECONDS
-        while (word := self._newcomer()).told is not Told.THANKED:
-            assert word.sent < self._until, f"{BACK_SECONDS} seconds later nobody can sign: {word}"
+        self._until = time.monotonic() + RECOVERY_SECONDS
+        while (report := self._newcomer()).outcome is not Outcome.THANKED:
+            assert report.sent < self._until, f"nobody can sign {RECOVERY_SECONDS} seconds later: {report}"
             time.sleep(0.1)
-        assert word.at < self._until, f"back after {word.at - self._until + BACK_SECONDS:.1f} seconds"
-        # It stays so, and for everybody; finish() looks whether anybody was told otherwise after those seconds.
+        took = report.at - self._until + RECOVERY_SECONDS
+        assert report.at < self._until, f"recovery took {took:.1f} seconds"
+        # The site must stay available for all clients. finish() checks the outcomes after the recovery time.
         self.await_thanks(30)
-        self.await_newcomers(BACK_SECONDS)
+        self.sign_newcomers(RECOVERY_SECONDS)
 
     def stop(self) -> None:
-        """Let everybody finish what they do, and leave."""
-        for person in self._everyone:
-            person.leaving.set()
-        for person in self._everyone:
-            person.join(timeout=60)
-            assert not person.is_alive(), "somebody still waits for an answer"
+        """Let all clients finish their current request and stop."""
+        for client in self._clients:
+            client.leaving.set()
+        for client in self._clients:
+            client.join(timeout=60)
+            assert not client.is_alive(), "a client still waits for a response"
 
-    def finish(self, campaign_id: int, look: Callable[[], None] = lambda: None, in_doubt: int = 0) -> None:
-        """Stop, prove that everybody was told the truth, and let sign again who was not thanked.
+    def finish(self, campaign_id: int, copy: Callable[[], None] = lambda: None, in_doubt: int = 0) -> None:
+        """Stop, check every outcome against the database, and sign again for everyone who was not thanked.
 
-        `look` makes the test's own database the one that the site wrote into. Of those who were told that they have not
-        signed, `in_doubt` may have: a server that dies between its commit and its word about it tells nobody.
+        `copy` copies the site's database to where the test reads it. `in_doubt` is how many signatures may be stored
+        although the site told their signers that they are not: a database server that dies after a commit can't
+        confirm the commit.
         """
         self.stop()
         self._check_failures()
-        words = [word for person in self._everyone for word in person.words] + self.others
-        bad = [word for word in words if word.told is not Told.THANKED]
-        unfit = [word for word in bad if word.told not in self._allowed or not self._from <= word.at]
-        late = [word for word in bad if word.sent > self._until]
-        assert (unfit, late) == ([], [])
+        reports = [report for client in self._clients for report in client.reports] + self.more_reports
+        bad = [report for report in reports if report.outcome is not Outcome.THANKED]
+        unexpected = [report for report in bad if report.outcome not in self._allowed or not self._from <= report.at]
+        late = [report for report in bad if report.sent > self._until]
+        assert (unexpected, late) == ([], [])
 
-        said = {told: {word.about for word in words if word.told is told and "@" in word.about} for told in Told}
-        look()
-        there = _mailboxes()
-        assert said[Told.THANKED] <= there, "a thanked signature is lost"
-        surplus = there - said[Told.THANKED] - said[Told.UNANSWERED]
-        assert len(surplus) <= in_doubt, f"told that they have not signed, and they have: {surplus}"
-        assert surplus <= said[Told.REFUSED], surplus
-        everyone = set().union(*said.values())
-        self._sign_again(sorted(everyone - said[Told.THANKED]))
-        look()
+        mailboxes = {
+            outcome: {report.about for report in reports if report.outcome is outcome and "@" in report.about}
+            for outcome in Outcome
+        }
+        copy()
+        in_database = _mailboxes()
+        assert mailboxes[Outcome.THANKED] <= in_database, "a thanked signature is lost"
+        surplus = in_database - mailboxes[Outcome.THANKED] - mailboxes[Outcome.UNANSWERED]
+        assert len(surplus) <= in_doubt, f"stored, but the signers were told that they were not: {surplus}"
+        assert surplus <= mailboxes[Outcome.REFUSED], surplus
+        everyone = set().union(*mailboxes.values())
+        self._sign_again(sorted(everyone - mailboxes[Outcome.THANKED]))
+        copy()
         assert _mailboxes() == everyone
         assert tally.check(db.session(), campaign_id) == tally.Check(len(everyone), len(everyone))
 
     def _sign_again(self, mailboxes: list[str]) -> None:
-        again = [Signer(self._address, number) for number in range(4)]
-        with ThreadPoolExecutor(len(again)) as crowd:
-            shares = [mailboxes[number :: len(again)] for number in range(len(again))]
-            answers = crowd.map(lambda s, share: [s.sign(mailbox).told for mailbox in share], again, shares)
-            assert {told for answer in answers for told in answer} <= {Told.THANKED}
-        for signer in again:
+        signers = [Signer(self._address, number) for number in range(4)]
+        with ThreadPoolExecutor(len(signers)) as crowd:
+            shares = [mailboxes[number :: len(signers)] for number in range(len(signers))]
+            results = crowd.map(lambda s, share: [s.sign(mailbox).outcome for mailbox in share], signers, shares)
+            assert {outcome for result in results for outcome in result} <= {Outcome.THANKED}
+        for signer in signers:
             signer.browser.close()
 
 
 def _mailboxes() -> set[str]:
+    """Return the email addresses of all stored signatures, after checking that none is stored twice."""
     counted = Counter(signature.email for signature in stored())
     db.session.rollback()
-    assert set(counted.values()) <= {1}, "somebody is there twice"
+    assert set(counted.values()) <= {1}, "a mailbox is stored twice"
     return set(counted)

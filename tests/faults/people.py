@@ -1,4 +1,4 @@
-"""Signers and readers, each of whom remembers what they were told, and what of it is honest."""
+"""Signers and readers that record the outcome of each request, and the checks of each response."""
 
 import threading
 import time
@@ -7,123 +7,135 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urlencode
 
-from campaign.errors import WORDS
+from campaign.web.errors import WORDS
 from tests.conftest import ADA, FILE, PATH
-from tests.faults.browser import Answer, Browser, UnansweredError, UnreadError
+from tests.faults.browser import Browser, Response, UnansweredError, UnreadError
 
 SIGNATURES = f"{PATH}/signatures"
 
 
-class Told(Enum):
-    """What somebody was told who signed or read."""
+class Outcome(Enum):
+    """The outcome of a request, as the signer or reader sees it."""
 
-    THANKED = "thanked, or shown what they asked for"
-    REFUSED = "told honestly that it did not work"
+    THANKED = "thanked, or shown the page"
+    REFUSED = "told by the site that it did not work"
     UNREAD = "told by their browser that the site can't be reached"
-    UNANSWERED = "told by their browser that the site does not answer"
+    UNANSWERED = "told by their browser that the site does not respond"
 
 
 @dataclass(frozen=True)
-class Word:
-    """What somebody was told, and when; the times are those of time.monotonic()."""
+class Report:
+    """The outcome of a request, with the times when it was sent and when it ended, in seconds of time.monotonic()."""
 
     about: str
-    """The mailbox, or the path."""
-    told: Told
+    """The email address of a signer, or the path of a reader."""
+    outcome: Outcome
     sent: float
     at: float
 
 
-class Person(threading.Thread):
-    """Somebody who does the same again and again, at their own pace."""
+class Client(threading.Thread):
+    """A client that sends one request after another until it is told to leave.
+
+    After a failed request, it waits a little longer.
+    """
 
     pace = 0.03
+    """Seconds between two requests."""
 
     def __init__(self, address: tuple[str, int], number: int) -> None:
         super().__init__(daemon=True)
         self.browser = Browser(address)
         self.number = number
-        self.words: list[Word] = []
+        self.reports: list[Report] = []
         self.failure: str | None = None
         self.leaving = threading.Event()
 
     def run(self) -> None:
         while not self.leaving.is_set():
             try:
-                self.words.append(self.once(len(self.words)))
-            except Exception as error:  # What is wrong is told where the test can see it.
+                self.reports.append(self.send(len(self.reports)))
+            except Exception as error:  # Load raises an error about it in the test's thread.
                 self.failure = f"{time.monotonic():.2f} {error!r}"
                 break
-            # Who was not thanked waits a little.
-            self.leaving.wait(self.pace if self.words[-1].told is Told.THANKED else 0.2)
+            self.leaving.wait(self.pace if self.reports[-1].outcome is Outcome.THANKED else 0.2)
         self.browser.close()
 
-    def once(self, turn: int) -> Word:
+    def send(self, turn: int) -> Report:
         raise NotImplementedError
 
-    def ask(self, about: str, judge: Callable[[Answer], Told], *request: str) -> Word:
+    def report(self, about: str, check: Callable[[Response], Outcome], *request: str) -> Report:
+        """Send a request, check its response, and return the report."""
         sent = time.monotonic()
         try:
-            told = judge(self.browser.ask(*request))
+            outcome = check(self.browser.send(*request))
         except UnreadError:
-            told = Told.UNREAD
+            outcome = Outcome.UNREAD
         except UnansweredError:
-            told = Told.UNANSWERED
-        return Word(about, told, sent, time.monotonic())
+            outcome = Outcome.UNANSWERED
+        return Report(about, outcome, sent, time.monotonic())
 
 
-class Signer(Person):
-    """Signs as Ada, each time with another mailbox."""
+class Signer(Client):
+    """Signs as Ada, each time with a new email address."""
 
-    def once(self, turn: int) -> Word:
+    def send(self, turn: int) -> Report:
         return self.sign(f"ada{self.number}.{turn}@example.org")
 
-    def sign(self, mailbox: str) -> Word:
+    def sign(self, mailbox: str) -> Report:
         body = urlencode(ADA | {"email": mailbox})
-        return self.ask(mailbox, lambda answer: told_to_signer(answer, mailbox), "POST", SIGNATURES, body)
+        return self.report(mailbox, lambda response: outcome_for_signer(response, mailbox), "POST", SIGNATURES, body)
 
 
-class Reader(Person):
-    """Looks at the page, and at what an open tab asks for."""
+class Reader(Client):
+    """Reads the campaign page or its feed."""
 
     pace = 0.1
 
-    def once(self, turn: int) -> Word:
+    def send(self, turn: int) -> Report:
         path = (PATH, f"{PATH}/feed")[self.number % 2]
-        return self.ask(path, told_to_reader, "GET", path)
+        return self.report(path, outcome_for_reader, "GET", path)
 
 
-def told_to_signer(answer: Answer, mailbox: str) -> Told:
-    """What an answer to a signer says; a failure where it says nothing honest."""
-    seen = (answer.status, dict(answer.headers), answer.text[:2000])
-    assert answer.headers["Campaign-Answer"], seen
-    assert "Traceback" not in answer.text, seen
-    if answer.status == 200:
-        assert answer.text.lstrip().startswith('<div class="thanks">'), seen
-        assert FILE.thanks in answer.text, seen
-        return Told.THANKED
-    assert answer.status in (503, 429), seen
-    assert 'class="notice wrong" role="alert"' in answer.text, seen
-    assert "Thank You" not in answer.text, seen
-    if "Not signed yet" in answer.text:
+def outcome_for_signer(response: Response, mailbox: str) -> Outcome:
+    """Return the outcome that a response tells the signer.
+
+    Raises:
+        AssertionError: The response is neither a thank-you nor a clear error that keeps the input.
+    """
+    seen = (response.status, dict(response.headers), response.text[:2000])
+    assert response.headers["Campaign-Answer"], seen
+    assert "Traceback" not in response.text, seen
+    if response.status == 200:
+        assert response.text.lstrip().startswith('<div class="thanks">'), seen
+        assert FILE.thanks in response.text, seen
+        return Outcome.THANKED
+    assert response.status in (503, 429), seen
+    assert 'class="notice wrong" role="alert"' in response.text, seen
+    assert "Thank You" not in response.text, seen
+    if "<form" in response.text:
         typed = {**ADA, "email": mailbox}
         for field in ("name", "email", "postal_code"):
-            assert f'value="{typed[field]}"' in answer.text, seen
-        assert '<option value="US" selected>' in answer.text, seen
+            assert f'value="{typed[field]}"' in response.text, seen
+        assert '<option value="US" selected>' in response.text, seen
     else:
-        # Ours is a notice above the form, which stays as it is.
-        assert answer.headers["HX-Retarget"] == "#notice", seen
-    return Told.REFUSED
+        # The response is a notice above the form, which the page keeps.
+        assert response.headers["HX-Retarget"] == "#notice", seen
+    return Outcome.REFUSED
 
 
-def told_to_reader(answer: Answer) -> Told:
-    """The same for a reader, who asks as htmx does."""
-    seen = (answer.status, dict(answer.headers), answer.text[:2000])
-    assert answer.headers["Campaign-Answer"], seen
-    if answer.status == 200:
-        assert FILE.title in answer.text or '<div id="feed"' in answer.text, seen
-        return Told.THANKED
-    assert answer.status in (503, 429), seen
-    # To htmx an error changes nothing; to a browser it would say so.
-    assert answer.headers["HX-Reswap"] == "none" or WORDS[503].title in answer.text, seen
-    return Told.REFUSED
+def outcome_for_reader(response: Response) -> Outcome:
+    """Return the outcome that a response to an htmx request tells the reader.
+
+    Raises:
+        AssertionError: The response is neither the page nor a proper error.
+    """
+    seen = (response.status, dict(response.headers), response.text[:2000])
+    assert response.headers["Campaign-Answer"], seen
+    if response.status == 200:
+        assert FILE.title in response.text or '<div id="feed"' in response.text, seen
+        return Outcome.THANKED
+    assert response.status in (503, 429), seen
+    # With htmx an error leaves the page unchanged; without htmx the error page says what is wrong.
+    assert response.headers["HX-Reswap"] == "none" or WORDS[503].title in response.text, seen
+    return Outcome.REFUSED

@@ -1,4 +1,4 @@
-"""The site as a machine runs it: gunicorn, under what starts it again."""
+"""A site as an operator runs it: gunicorn, restarted after every exit."""
 
 import os
 import signal
@@ -8,6 +8,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from campaign.settings import ROOT
@@ -15,16 +16,16 @@ from tests.services import free_port
 
 
 class Site:
-    """A gunicorn, started again whenever it is gone: here we play systemd with Restart=always.
+    """A gunicorn that is restarted after every exit, as by systemd with Restart=always.
 
-    When a service's main process is gone, systemd ends what is left of its control group by SIGTERM, waits for it, and
-    starts the service again after RestartSec, 0.1 seconds (systemd.kill(5), systemd.service(5)).
+    After a service's main process has exited, systemd sends SIGTERM to the remaining processes of its control group,
+    waits for them, and restarts the service after RestartSec, 0.1 seconds (systemd.kill(5), systemd.service(5)).
     """
 
     def __init__(self, folder: Path, environ: Mapping[str, str], inside: Sequence[str] = ()) -> None:
         self.address = ("127.0.0.1", free_port())
         self.log = folder / "gunicorn.log"
-        """What it wrote to standard error."""
+        """Gunicorn's standard error."""
         self._environ = {**os.environ, "PORT": str(self.address[1]), "SECRET_KEY": "s" * 32, **environ}
         self._inside = inside
         self._process: subprocess.Popen[bytes]
@@ -32,7 +33,7 @@ class Site:
         self._keeper: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start it, and come back when it answers."""
+        """Start the site, and return when it responds."""
         self._stopping.clear()
         self._launch()
         self._keeper = threading.Thread(target=self._keep, daemon=True)
@@ -43,7 +44,7 @@ class Site:
                 urllib.request.urlopen("http://{}:{}/healthz".format(*self.address), timeout=5).close()
                 return
             except OSError:
-                assert time.monotonic() < deadline, f"no site: {self.log.read_text()}"
+                assert time.monotonic() < deadline, f"the site does not respond: {self.log.read_text()}"
                 time.sleep(0.02)
 
     def _launch(self) -> None:
@@ -65,39 +66,49 @@ class Site:
 
     @property
     def master(self) -> int:
-        """Its process id."""
+        """The process ID of gunicorn's main process."""
         return self._process.pid
 
     def workers(self) -> list[int]:
-        """Their process ids."""
+        """Return the process IDs of gunicorn's workers."""
         return [pid for pid in _group(self.master) if pid != self.master]
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """Stop it and wait until nothing of it is left, as `systemctl stop`; with SIGKILL, as when the power goes."""
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Stop the site, and wait until all of its processes have ended.
+
+        SIGTERM stops it like `systemctl stop`, SIGKILL like a power failure.
+        """
         self._stopping.set()
-        if how is signal.SIGKILL:
-            _signal_all(_group(self.master), how)
+        if number is signal.SIGKILL:
+            _signal_all(_group(self.master), number)
         elif self._process.poll() is None:
-            self._process.send_signal(how)
+            self._process.send_signal(number)
         assert self._keeper
         self._keeper.join(timeout=60)
-        assert not self._keeper.is_alive(), "it does not stop"
+        assert not self._keeper.is_alive(), "the site does not stop"
 
 
 def _group(leader: int) -> list[int]:
-    """The processes of a group of which a thread still lives, and may hold a file.
+    """Return the processes of a process group that have a living thread, which may hold a file open.
 
-    A dead one whose parent is gone may never be collected in a container.
+    Zombies are left out: in a container they may stay forever after their parent has exited.
     """
     members = set()
-    for status in Path("/proc").glob("[0-9]*/task/*/stat"):
-        try:
-            process, rest = int(status.parts[2]), status.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(rest[2]) == leader and rest[0] not in "ZX":
-            members.add(process)
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        for thread in _entries(f"/proc/{process}/task"):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                status = Path(f"/proc/{process}/task/{thread}/stat").read_text().rpartition(")")[2].split()
+                if int(status[2]) == leader and status[0] not in "ZX":
+                    members.add(int(process))
     return sorted(members)
+
+
+def _entries(folder: str) -> list[str]:
+    # Path.glob would raise an error, because processes end while they are listed (until Python 3.13).
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _signal_all(pids: Sequence[int], number: signal.Signals) -> None:

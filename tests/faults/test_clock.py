@@ -1,12 +1,12 @@
-"""The machine's clock is set back, as by an operator or by a time server that knows better."""
+"""Faults of the clock: an operator or a time server sets it back."""
 
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from campaign.extensions import db
-from campaign.models import Campaign
+from campaign.models.campaign import Campaign
+from campaign.storage.database import db
 from tests.conftest import stored
 from tests.faults.load import Load
 from tests.faults.site import Site
@@ -14,7 +14,7 @@ from tests.faults.site import Site
 
 @pytest.fixture
 def offset(tmp_path: Path) -> Path:
-    """The file that says how far the clock of the site is off."""
+    """Return the file with the offset of the site's clock, in seconds."""
     path = tmp_path / "offset"
     path.write_text("+0\n")
     return path
@@ -24,14 +24,15 @@ SLEEP = """
 import select, time
 time.sleep = lambda seconds: select.select([], [], [], seconds) and None
 """
-"""Read by Python at its start (module site). Where it leaves the monotonic clock alone, libfaketime 0.9.10 fails in
-clock_nanosleep(), by which Python sleeps.
+"""Python runs this at startup (module site).
+
+Python sleeps with clock_nanosleep(), which fails in libfaketime 0.9.10 if the monotonic clock is left alone.
 """
 
 
 @pytest.fixture
 def environ(environ: dict[str, str], offset: Path) -> dict[str, str]:
-    """The site's settings, with a clock that can be set while it runs; what has passed since its start stays true."""
+    """Return settings with a clock that can be changed while the site runs; its monotonic clock stays correct."""
     libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     assert libraries, "this test needs faketime; script/test installs it"
     (offset.parent / "sitecustomize.py").write_text(SLEEP)
@@ -44,11 +45,11 @@ def environ(environ: dict[str, str], offset: Path) -> dict[str, str]:
     }
 
 
-def test_when_the_clock_is_set_back_an_hour_nobody_notices(
+def test_setting_the_clock_back_an_hour_affects_no_request(
     site: Site, load: Load, campaign: Campaign, offset: Path
 ) -> None:
-    with load.trouble():
-        # In one piece, so that nobody reads half of it.
+    with load.fault():
+        # Replace the file in one step, so that no process reads half of it.
         new = offset.with_suffix(".new")
         new.write_text("-3600\n")
         new.rename(offset)

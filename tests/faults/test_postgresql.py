@@ -1,4 +1,4 @@
-"""PostgreSQL: killed, read-only, and on a full disk."""
+"""Faults of PostgreSQL: killed, read-only, and on a full disk."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,18 +7,18 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
-from campaign.models import Campaign
+from campaign.models.campaign import Campaign
 from campaign.settings import Settings
 from tests import services
 from tests.conftest import migrate, run_on
 from tests.faults.disk import Disk, small_disk
 from tests.faults.load import SIGNERS, Load
-from tests.faults.people import Told
+from tests.faults.people import Outcome
 
 
 @pytest.fixture
 def server() -> Iterator[services.Service]:
-    """A PostgreSQL of the test's own; all other tests share one."""
+    """Start a PostgreSQL server for this test alone; all other tests share one."""
     with services.postgresql() as server:
         yield server
 
@@ -29,24 +29,22 @@ def database(server: services.Service, tmp_path: Path) -> str:
     return server.url
 
 
-def test_while_postgresql_is_killed_signers_are_told_so_and_can_sign_when_it_is_back(
+def test_killed_postgresql_is_reported_to_signers_until_it_is_back(
     load: Load, campaign: Campaign, server: services.Service
 ) -> None:
-    with load.trouble(Told.REFUSED):
+    with load.fault(Outcome.REFUSED):
         server.kill()
-        load.await_word(Told.REFUSED)
+        load.await_outcome(Outcome.REFUSED)
         server.start()
-    # It may have died between a commit and its word about it, once for each signer at work.
+    # The server may have died between a commit and its confirmation, once for each signer.
     load.finish(campaign.id, in_doubt=SIGNERS)
 
 
-def test_while_postgresql_is_read_only_signers_are_told_so_and_can_sign_afterwards(
-    load: Load, campaign: Campaign, server: services.Service
-) -> None:
-    with load.trouble(Told.REFUSED):
+def test_read_only_postgresql_is_reported_to_signers(load: Load, campaign: Campaign, server: services.Service) -> None:
+    with load.fault(Outcome.REFUSED):
         for statement in ("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"):
             run_on(make_url(server.url), statement)
-        load.await_word(Told.REFUSED)
+        load.await_outcome(Outcome.REFUSED)
         for statement in ("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()"):
             run_on(make_url(server.url), statement)
     load.finish(campaign.id)
@@ -59,11 +57,11 @@ def disk() -> Iterator[Disk]:
 
 
 class TestFullDisk:
-    """PostgreSQL on a small disk that gets full."""
+    """PostgreSQL on a small disk that fills up."""
 
     @pytest.fixture
     def server(self, disk: Disk) -> Iterator[services.Service]:
-        # In a mount namespace of our own we are root, as whom PostgreSQL does not run.
+        # In our own mount namespace we are root, and PostgreSQL refuses to run as root.
         inside = [*disk.inside, "unshare", "--user", "--map-user=1000"] if disk.inside else []
         services.make_postgresql_data(disk.path, "--wal-segsize=1", inside=inside)
         server = services.postgresql_at(disk.path)
@@ -72,23 +70,23 @@ class TestFullDisk:
         yield server
         server.stop()
 
-    def test_while_no_table_can_grow_signers_are_told_so_and_with_room_they_can_sign_again(
+    def test_full_disk_is_reported_to_signers_until_there_is_space(
         self, load: Load, campaign: Campaign, disk: Disk
     ) -> None:
-        with load.trouble(Told.REFUSED):
+        with load.fault(Outcome.REFUSED):
             disk.fill()
-            load.await_word(Told.REFUSED)
+            load.await_outcome(Outcome.REFUSED)
             disk.make_room()
         load.finish(campaign.id, in_doubt=SIGNERS)
 
-    def test_when_its_journal_has_no_room_and_it_ends_signers_are_told_so_and_can_sign_when_it_is_back(
+    def test_shutdown_for_lack_of_wal_space_is_reported_to_signers_until_the_restart(
         self, load: Load, campaign: Campaign, disk: Disk, server: services.Service
     ) -> None:
-        with load.trouble(Told.REFUSED):
+        with load.fault(Outcome.REFUSED):
             disk.fill()
-            _fill_journal(server)
-            load.await_word(Told.REFUSED)
-            # It ends at the next change that it can't write down; who makes room also starts it again.
+            _fill_wal(server)
+            load.await_outcome(Outcome.REFUSED)
+            # PostgreSQL shuts down when it can't write its write-ahead log. An operator who frees space restarts it.
             assert server.process
             server.process.wait(timeout=60)
             disk.make_room()
@@ -96,8 +94,8 @@ class TestFullDisk:
         load.finish(campaign.id, in_doubt=SIGNERS)
 
 
-def _fill_journal(server: services.Service) -> None:
-    """Write much into the server's journal, as another database on it may do."""
-    much = "SELECT pg_logical_emit_message(false, 'test', repeat('x', 1000000)) FROM generate_series(1, 200)"
+def _fill_wal(server: services.Service) -> None:
+    """Fill the server's write-ahead log, as another database on the server may do."""
+    statement = "SELECT pg_logical_emit_message(false, 'test', repeat('x', 1000000)) FROM generate_series(1, 200)"
     with pytest.raises(OperationalError, match=r"No space left|closed the connection"):
-        run_on(make_url(server.url), much)
+        run_on(make_url(server.url), statement)

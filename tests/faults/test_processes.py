@@ -1,37 +1,33 @@
-"""The site's own processes: killed, reloaded, stopped."""
+"""Faults of the site's own processes: killed, reloaded, stopped."""
 
 import os
 import signal
 
-from campaign.models import Campaign
+from campaign.models.campaign import Campaign
 from tests.faults.load import Load
-from tests.faults.people import Told
+from tests.faults.people import Outcome
 from tests.faults.site import Site
 
 
-def test_when_a_worker_is_killed_no_thanked_signature_is_lost_and_everybody_can_sign_again(
-    site: Site, load: Load, campaign: Campaign
-) -> None:
+def test_killed_worker_loses_no_thanked_signature(site: Site, load: Load, campaign: Campaign) -> None:
     killed = site.workers()[0]
-    with load.trouble(Told.UNREAD, Told.UNANSWERED):
+    with load.fault(Outcome.UNREAD, Outcome.UNANSWERED):
         os.kill(killed, signal.SIGKILL)
     assert killed not in site.workers()
     load.finish(campaign.id)
 
 
-def test_when_the_master_is_killed_the_site_is_started_again_and_everybody_can_sign_again(
-    site: Site, load: Load, campaign: Campaign
-) -> None:
+def test_killed_master_is_restarted_and_loses_no_thanked_signature(site: Site, load: Load, campaign: Campaign) -> None:
     killed = site.master
-    with load.trouble(Told.UNREAD, Told.UNANSWERED):
+    with load.fault(Outcome.UNREAD, Outcome.UNANSWERED):
         os.kill(killed, signal.SIGKILL)
     assert site.master != killed
     load.finish(campaign.id)
 
 
-def test_at_a_graceful_reload_everybody_is_thanked(site: Site, load: Load, campaign: Campaign) -> None:
+def test_graceful_reload_interrupts_no_request(site: Site, load: Load, campaign: Campaign) -> None:
     master, before = site.master, set(site.workers())
-    with load.trouble():
+    with load.fault():
         os.kill(master, signal.SIGHUP)
         while before & set(site.workers()):
             load.await_thanks(30)
@@ -39,11 +35,9 @@ def test_at_a_graceful_reload_everybody_is_thanked(site: Site, load: Load, campa
     load.finish(campaign.id)
 
 
-def test_at_a_stop_whoever_was_heard_is_answered_and_the_others_can_sign_after_the_next_start(
-    site: Site, load: Load, campaign: Campaign
-) -> None:
-    with load.trouble(Told.UNREAD):
+def test_stop_answers_every_request_that_was_read(site: Site, load: Load, campaign: Campaign) -> None:
+    with load.fault(Outcome.UNREAD):
         site.stop()
-        load.await_word(Told.UNREAD)
+        load.await_outcome(Outcome.UNREAD)
         site.start()
     load.finish(campaign.id)

@@ -1,4 +1,4 @@
-"""The disk under SQLite: full, and read-only."""
+"""Faults of the disk under SQLite: full, and read-only."""
 
 import shutil
 import signal
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from campaign.extensions import db
-from campaign.models import Campaign
+from campaign.models.campaign import Campaign
+from campaign.storage.database import db
 from tests.conftest import only_sqlite
 from tests.faults.disk import Disk, small_disk
 from tests.faults.load import Load
-from tests.faults.people import Told
+from tests.faults.people import Outcome
 from tests.faults.site import Site
 
 FILE = "campaign.sqlite"
@@ -26,51 +26,51 @@ def disk() -> Iterator[Disk]:
 
 @pytest.fixture
 def site(campaign: Campaign, environ: dict[str, str], tmp_path: Path, disk: Disk) -> Iterator[Site]:
-    """A site whose database stands on the small disk."""
-    # Its last connection brings everything into the one file.
+    """Start a site whose database is on the small disk."""
+    # Closing the last connection moves the write-ahead log into the database file.
     db.session.remove()
     db.engine.dispose()
     shutil.copy(tmp_path / FILE, disk.outside)
     site = Site(tmp_path, {"DATABASE_URL": f"sqlite:///{disk.path / FILE}", **environ}, disk.inside)
     site.start()
     yield site
-    # Nobody is there any more; a graceful stop takes longer, and test_processes.py has one.
+    # All clients have left. A graceful stop takes longer; test_processes.py tests it.
     site.stop(signal.SIGKILL)
 
 
 @pytest.fixture
-def look(disk: Disk, tmp_path: Path) -> Callable[[], None]:
-    """Copy the database to where the test reads it, while nobody writes."""
+def copy(disk: Disk, tmp_path: Path) -> Callable[[], None]:
+    """Return a function that copies the database to where the test reads it. Nothing may write to it meanwhile."""
 
-    def look() -> None:
+    def copy() -> None:
         db.session.remove()
         db.engine.dispose()
         for name in (FILE, f"{FILE}-wal"):
             shutil.copy(disk.outside / name, tmp_path)
 
-    return look
+    return copy
 
 
 @only_sqlite
-def test_while_the_disk_is_full_signers_are_told_so_and_with_room_they_can_sign_again(
-    load: Load, campaign: Campaign, disk: Disk, look: Callable[[], None]
+def test_full_disk_is_reported_to_signers_until_there_is_space(
+    load: Load, campaign: Campaign, disk: Disk, copy: Callable[[], None]
 ) -> None:
-    with load.trouble(Told.REFUSED):
+    with load.fault(Outcome.REFUSED):
         disk.fill()
-        load.await_word(Told.REFUSED)
+        load.await_outcome(Outcome.REFUSED)
         disk.make_room()
-    load.finish(campaign.id, look)
+    load.finish(campaign.id, copy)
 
 
 @only_sqlite
-def test_on_a_disk_that_is_read_only_after_a_power_cut_signers_are_told_so_and_can_sign_when_it_is_mended(
-    site: Site, load: Load, campaign: Campaign, disk: Disk, look: Callable[[], None]
+def test_read_only_disk_after_a_power_failure_is_reported_to_signers(
+    site: Site, load: Load, campaign: Campaign, disk: Disk, copy: Callable[[], None]
 ) -> None:
-    with load.trouble(Told.UNREAD, Told.UNANSWERED, Told.REFUSED):
-        # The kernel protects no disk while somebody may write to it; so it comes about as it does in life.
+    with load.fault(Outcome.UNREAD, Outcome.UNANSWERED, Outcome.REFUSED):
+        # A disk with files open for writing can't be made read-only. So stop the site first, as a power failure would.
         site.stop(signal.SIGKILL)
         disk.protect()
         site.start()
-        load.await_word(Told.REFUSED)
+        load.await_outcome(Outcome.REFUSED)
         disk.unprotect()
-    load.finish(campaign.id, look)
+    load.finish(campaign.id, copy)

@@ -1,0 +1,300 @@
+"""Creating, editing, opening, and closing campaigns. Each change and its audit log entry are in one transaction.
+
+The desk and `flask campaigns` call these functions within their own write transactions. fields.py validates the fields.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from campaign.accounts import audit_log
+from campaign.accounts.audit_log import Actor
+from campaign.campaigns import slugs
+from campaign.campaigns.field_checks import text
+from campaign.campaigns.fields import CampaignFile, InvalidCampaignError
+from campaign.campaigns.letter import changes as letter_changes
+from campaign.campaigns.letter.changes import Compared
+from campaign.campaigns.lookup import find, signed_text
+from campaign.campaigns.pictures import storage as pictures
+from campaign.models.account import CampaignOrganizer
+from campaign.models.audit_log import Record
+from campaign.models.campaign import Campaign, CampaignState
+
+STEPS: dict[str, tuple[frozenset[CampaignState], CampaignState]] = {
+    "publish": (frozenset({CampaignState.DRAFT}), CampaignState.OPEN),
+    "close": (frozenset({CampaignState.OPEN}), CampaignState.CLOSED),
+    "win": (frozenset({CampaignState.OPEN, CampaignState.CLOSED}), CampaignState.WON),
+    "reopen": (frozenset({CampaignState.CLOSED, CampaignState.WON}), CampaignState.OPEN),
+}
+"""Steps that an organizer can take: the states in which a step is allowed, and the state after it."""
+_PAST_TENSE = {"publish": "published", "close": "closed", "win": "declared won", "reopen": "reopened"}
+REASON_LENGTH = 300
+"""The most characters of the public reason for a change to the letter."""
+_TAKEN = "Choose another name for the page’s URL. A different campaign has or had this one"
+
+
+class EditConflictError(Exception):
+    """Another editor has changed the campaign since this editor loaded it. Nothing was stored."""
+
+    def __init__(self, since: Sequence[Record]) -> None:
+        """Store the other editor's audit log entries, oldest first."""
+        super().__init__("another editor has changed the campaign in the meantime")
+        self.since = since
+
+
+class StepNotAllowedError(ValueError):
+    """The step isn't allowed in the campaign's state."""
+
+
+def create(session: Session, by: Actor, file: CampaignFile, now: datetime) -> Campaign:
+    """Create a campaign as a draft, and give its creator access to it.
+
+    Raises:
+        InvalidCampaignError: Another campaign has or had the slug.
+    """
+    if errors := problems(session, None, vars(file)):
+        raise InvalidCampaignError(errors)
+    columns = file.columns()
+    campaign = Campaign(state=CampaignState.DRAFT, created_at=now, updated_at=now, version=1, **columns)
+    session.add(campaign)
+    _store(session, file)
+    if by.account_id is not None:
+        session.add(CampaignOrganizer(campaign_id=campaign.id, account_id=by.account_id))
+    after = {"version": 1} | {name: recorded(value) for name, value in columns.items()}
+    audit_log.write(session, by, "campaign.create", now, campaign_id=campaign.id, after=after)
+    return campaign
+
+
+def edit(
+    session: Session,
+    by: Actor,
+    campaign_id: int,
+    file: CampaignFile,
+    now: datetime,
+    *,
+    version: int | None = None,
+    reason: str = "",
+    compared: Compared | None = None,
+) -> bool:
+    """Update the campaign to match the file.
+
+    Args:
+        session: With the caller's write transaction.
+        by: The editor, for the audit log.
+        campaign_id: The campaign to change.
+        file: The new content of all fields.
+        now: The current time (timezone-aware).
+        version: The version that the editor loaded; None skips the check for conflicts.
+        reason: Shown to the public. Required only if the signed text changes and the campaign has signatures.
+        compared: The result of `compare`, which the caller runs before the transaction begins.
+
+    Returns:
+        Whether anything changed.
+
+    Raises:
+        EditConflictError: The campaign no longer has this version.
+        InvalidCampaignError: The slug is taken, the reason is missing, or a promise to signers would be broken.
+    """
+    campaign = _load_locked(session, campaign_id)
+    check_version(session, campaign, version)
+    columns = file.columns()
+    before = {name: getattr(campaign, name) for name, value in columns.items() if getattr(campaign, name) != value}
+    if not before:
+        return False
+    if errors := problems(session, campaign, vars(file), reason):
+        raise InvalidCampaignError(errors)
+    public_reason = reason.strip() if _is_public(session, campaign, vars(file)) else ""
+    if public_reason:
+        old, new = signed_text(campaign), signed_text(file)
+        letter_changes.record(session, campaign_id, now, public_reason, old, new, compared)
+    if file.slug != campaign.slug:
+        slugs.keep(session, campaign, file.slug)
+    for name in before:
+        setattr(campaign, name, columns[name])
+    _store(session, file)
+    _write(session, by, "edit", campaign, now, before, public_reason)
+    return True
+
+
+def problems(
+    session: Session, campaign: Campaign | None, values: Mapping[str, Any], reason: str = ""
+) -> dict[str, str]:
+    """Return why the values can't be saved, although each is valid in itself: an error message for each key.
+
+    Args:
+        session: For reading only.
+        campaign: The campaign to change; None to create one.
+        values: The valid fields. Others may be missing, so that all errors can be shown at once.
+        reason: The reason to show to the public, as typed. Its errors have the key `reason`.
+    """
+    errors = {}
+    if campaign is None:
+        if "slug" in values and slugs.taken(session, [values["slug"]], None):
+            errors["slug"] = _TAKEN
+        return errors
+    if values.get("slug", campaign.slug) != campaign.slug and slugs.taken(session, [values["slug"]], campaign.id):
+        errors["slug"] = _TAKEN
+    if values.get("deliver_anonymous") and not campaign.deliver_anonymous and campaign.state is not CampaignState.DRAFT:
+        # Refuse this even before the first signature: a visitor may be reading the form right now.
+        errors["deliver_anonymous"] = (
+            "Turn this off. It can only be turned on in a draft, because the sign form has promised otherwise"
+        )
+    if _is_public(session, campaign, values):
+        try:
+            _check_reason(reason)
+        except ValueError as error:
+            errors["reason"] = str(error)
+    return errors
+
+
+_check_reason = text("reason", REASON_LENGTH, "Enter a reason. People who signed the earlier text will see it")
+
+
+def _is_public(session: Session, campaign: Campaign, values: Mapping[str, Any]) -> bool:
+    """Return whether the values change a text that people have signed."""
+    changes = signed_text(campaign) != signed_text(campaign, values)
+    return changes and letter_changes.has_signatures(session, campaign.id)
+
+
+def compare(session: Session, file: CampaignFile, campaign: Campaign | None) -> Compared | None:
+    """Compare the campaign's signed text with the file's; return None if the change isn't public.
+
+    A change is public if the campaign has signatures. Call this before the write transaction begins, so that signers
+    don't wait for it: a comparison can take `comparison.MOST_STEPS` steps.
+    """
+    if campaign is None or not _is_public(session, campaign, vars(file)):
+        return None
+    return letter_changes.compare(signed_text(campaign), signed_text(file))
+
+
+def take_step(
+    session: Session, by: Actor, campaign_id: int, step: str, now: datetime, *, version: int | None = None
+) -> bool:
+    """Publish, close, win, or reopen a campaign; see STEPS.
+
+    Returns:
+        Whether anything changed. Repeating a step changes nothing.
+
+    Raises:
+        EditConflictError: The campaign no longer has this version.
+        StepNotAllowedError: The step isn't allowed in the campaign's state.
+    """
+    from_states, to_state = STEPS[step]
+    campaign = _load_locked(session, campaign_id)
+    if campaign.state is to_state:
+        return False
+    if campaign.state not in from_states:
+        raise StepNotAllowedError(f"{campaign.slug} is {campaign.state}, so it can’t be {_PAST_TENSE[step]}")
+    check_version(session, campaign, version)
+    before = {"state": campaign.state}
+    campaign.state = to_state
+    _write(session, by, step, campaign, now, before)
+    return True
+
+
+@dataclass(frozen=True)
+class Published:
+    """The campaign of a published file; `new` says whether the campaign was created."""
+
+    campaign: Campaign
+    new: bool
+
+
+def publish(
+    session: Session,
+    by: Actor,
+    file: CampaignFile,
+    now: datetime,
+    *,
+    reason: str = "",
+    compared: Compared | None = None,
+) -> Published:
+    """Create the file's campaign, or update the campaign that has its slug.
+
+    A draft is opened. A campaign that is closed or won stays so.
+
+    Raises:
+        InvalidCampaignError: For the same reasons as in `edit`.
+    """
+    campaign = find(session, file.slug)
+    new = campaign is None
+    if campaign is None:
+        campaign = create(session, by, file, now)
+    else:
+        edit(session, by, campaign.id, file, now, reason=reason, compared=compared)
+    if campaign.state is CampaignState.DRAFT:
+        take_step(session, by, campaign.id, "publish", now)
+    return Published(campaign, new)
+
+
+def file_of(session: Session, campaign: Campaign) -> CampaignFile:
+    """Return the campaign's content as a file. Publishing that file changes nothing."""
+    columns = {name: getattr(campaign, name) for name in CampaignFile.__dataclass_fields__}
+    return CampaignFile(**columns | {"picture": pictures.find(session, campaign.picture) if campaign.picture else None})
+
+
+def _load_locked(session: Session, campaign_id: int) -> Campaign:
+    """Load the campaign and lock its row until the transaction ends."""
+    # SQLite has locked the whole database already. On PostgreSQL, FOR NO KEY UPDATE still allows new signatures, whose
+    # foreign key refers to the campaign.
+    locked = select(Campaign).where(Campaign.id == campaign_id).with_for_update(key_share=True)
+    return session.scalars(locked.execution_options(populate_existing=True)).one()
+
+
+def check_version(session: Session, campaign: Campaign, version: int | None) -> None:
+    """Check that the campaign still has the version that an editor loaded; None skips the check.
+
+    Raises:
+        EditConflictError: The campaign has a later version. The error holds the audit log entries since `version`.
+    """
+    if version is None or version == campaign.version:
+        return
+    entries = select(Record).where(Record.campaign_id == campaign.id, Record.action.startswith("campaign."))
+    since: list[Record] = []
+    for entry in session.scalars(entries.order_by(Record.id.desc())):
+        # Entries without a version didn't change the campaign itself, such as giving an account access to it.
+        if "version" not in entry.after:
+            continue
+        if entry.after["version"] <= version:
+            break
+        session.expunge(entry)
+        since.insert(0, entry)
+    raise EditConflictError(since)
+
+
+def _write(
+    session: Session, by: Actor, verb: str, campaign: Campaign, now: datetime, before: dict[str, Any], reason: str = ""
+) -> None:
+    """Increment the campaign's version and add an entry to the audit log."""
+    after = {name: recorded(getattr(campaign, name)) for name in before}
+    old = {name: recorded(value) for name, value in before.items()} | {"version": campaign.version}
+    campaign.version += 1
+    campaign.updated_at = now
+    after["version"] = campaign.version
+    audit_log.write(
+        session, by, f"campaign.{verb}", now, campaign_id=campaign.id, reason=reason, before=old, after=after
+    )
+
+
+def recorded(value: object) -> object:
+    """Return a column's value as the audit log stores it: times as ISO 8601 text."""
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _store(session: Session, file: CampaignFile) -> None:
+    """Send the campaign's changes and its picture to the database.
+
+    Raises:
+        InvalidCampaignError: Another editor took the slug at the same moment.
+    """
+    if file.picture:
+        pictures.store(session, file.picture)
+    try:
+        session.flush()
+    except IntegrityError:
+        raise InvalidCampaignError({"slug": _TAKEN}) from None

@@ -1,0 +1,253 @@
+"""Reading and writing a campaign as a Markdown file with YAML front matter.
+
+front_matter.py parses the YAML, fields.py validates the keys, and editing.py stores the campaign. The README explains
+the keys.
+"""
+
+import base64
+import binascii
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import yaml
+
+from campaign.campaigns import field_checks, fields, front_matter
+from campaign.campaigns.fields import CampaignFile
+from campaign.campaigns.front_matter import Scalar, Value
+from campaign.text.bounded_text import quoted, shortened
+
+MOST_BYTES = 2**20
+"""The most bytes of a campaign file: twice the largest file that the desk writes, with a picture of 200 KB."""
+MOST_PICTURE_BYTES = 25 * 2**20
+"""The most bytes of a picture next to the campaign file. Photos from good cameras can be this large."""
+MOST_UNKNOWN = 5
+"""The most unknown keys that are reported for one file."""
+
+
+class CampaignFileError(ValueError):
+    """Campaign files can't be used. The message has a line for each error, with the file, the key, and the reason."""
+
+
+@dataclass
+class ReadFile:
+    """A campaign file that was read: its valid fields, and what its author should know."""
+
+    path: Path
+    values: dict[str, Any] = field(default_factory=dict)
+    """The valid fields, cleaned."""
+    errors: dict[str, str] = field(default_factory=dict)
+    """What is wrong: a sentence for each key, or for a part of the file, such as "front matter"."""
+    notices: dict[str, str] = field(default_factory=dict)
+    """How values were understood, by key, if not as they are written."""
+
+    @property
+    def campaign(self) -> CampaignFile:
+        """The campaign of a file without errors."""
+        return CampaignFile(**self.values)
+
+    def lines(self, messages: Mapping[str, str]) -> list[str]:
+        """Return errors or notices for the terminal, one line each."""
+        return [f"{self.path}: {shortened(key)}: {shortened(message)}" for key, message in messages.items()]
+
+
+def read(path: Path) -> CampaignFile:
+    """Read and validate a campaign file.
+
+    Raises:
+        CampaignFileError: The file can't be read, or keys are missing, unknown, or invalid.
+    """
+    (file,) = read_all([path])
+    if file.errors:
+        raise CampaignFileError("\n".join(file.lines(file.errors)))
+    return file.campaign
+
+
+def read_all(paths: Iterable[Path]) -> list[ReadFile]:
+    """Read and validate files that are published together. Two files with the same slug are an error."""
+    files: list[ReadFile] = []
+    owners: dict[str, Path] = {}
+    for path in paths:
+        files.append(file := _examined(path))
+        slug = file.values.get("slug")
+        if slug in owners:
+            file.errors["slug"] = f"Choose another slug, because {owners[slug]} has it, too"
+        elif slug:
+            owners[slug] = path
+    return files
+
+
+def _examined(path: Path) -> ReadFile:
+    file = ReadFile(path)
+    try:
+        text = _read_regular(path, MOST_BYTES, follow=True).decode()
+    except OSError as error:
+        file.errors["file"] = f"The file can’t be read: {error.strerror or error}"
+    except UnicodeDecodeError:
+        file.errors["file"] = "The file is not UTF-8 text. Save it in UTF-8"
+    except ValueError as error:
+        file.errors["file"] = str(error)
+    else:
+        _examine(file, re.sub(r"\r\n?", "\n", text))
+    return file
+
+
+def _examine(file: ReadFile, text: str) -> None:
+    """Add the fields, errors, and notices of a file's text."""
+    try:
+        keys, letter = front_matter.split(text)
+    except ValueError as error:
+        file.errors["front matter"] = str(error)
+        return
+    if not keys:
+        file.errors["front matter"] = "Start the file with a line of ---, the keys, and another line of ---"
+        return
+    unknown = [key for key in keys if key not in fields.CHECKS or key == "letter"]
+    file.errors = dict.fromkeys(unknown[:MOST_UNKNOWN], "Correct or remove this key. Campaigns have no such key")
+    if len(unknown) > MOST_UNKNOWN:
+        file.errors["front matter"] = f"Remove {len(unknown) - MOST_UNKNOWN} more keys that campaigns don’t have"
+    if "letter" in unknown:
+        file.errors["letter"] = "Write the letter below the front matter, not as a key"
+    raw: dict[str, object] = {"letter": letter}
+    for key, value in keys.items():
+        if key in unknown:
+            continue
+        raw[key] = _raw(value)
+        try:
+            _check_reading(file, key, value)
+            if key == "picture":
+                raw[key] = _picture(raw[key], file.path.parent)
+        except ValueError as error:
+            file.errors[key] = str(error)
+    file.values, file.errors = fields.check_each(raw, file.errors)
+    if not letter and "letter" not in keys:
+        file.errors["letter"] = "Write the letter below the front matter"
+    for key, value in keys.items():
+        _note_reading(file, key, value)
+
+
+_NULL = re.compile("~|null|Null|NULL")
+
+
+def _raw(value: Value) -> object:
+    """Return a value of the front matter as text, or as a list or mapping of texts; None if YAML has no value there."""
+    if isinstance(value, Scalar):
+        return None if value.is_plain and _NULL.fullmatch(value.text) else value.text
+    if isinstance(value, list):
+        return [_raw(item) for item in value]
+    return {key: _raw(item) for key, item in value.items()}
+
+
+_NEVER_A_HASH = {"slug", "goal", "goal_step", "language", "opens_at", "closes_at", "time_zone", "deliver_anonymous"}
+"""The keys whose values have no #. After them, a comment is surely meant as one."""
+
+
+def _check_reading(file: ReadFile, key: str, value: Value) -> None:
+    """Check that YAML doesn't take the end of a text for a comment.
+
+    Raises:
+        ValueError: There is a comment after the text.
+    """
+    for scalar in value if isinstance(value, list) else [value]:
+        if isinstance(scalar, Scalar) and scalar.comment and key not in _NEVER_A_HASH:
+            raise ValueError(
+                f"Put the text on line {scalar.line} in quotes, or remove {quoted(scalar.comment)}: "
+                "without quotes, YAML ignores everything after a #"
+            )
+
+
+def _note_reading(file: ReadFile, key: str, value: Value) -> None:
+    """Add a notice if the value was understood differently from what is written."""
+    if not isinstance(value, Scalar) or key not in file.values:
+        return
+    understood = file.values[key]
+    if value.is_plain and _NULL.fullmatch(value.text):
+        file.notices[key] = f"Line {value.line} says {value.text}, which was read as no value"
+    elif key in ("goal", "goal_step", "donate_url") and value.text and value.text != str(understood):
+        file.notices[key] = f"Line {value.line} says {quoted(value.text)}, which was read as {understood}"
+
+
+def _read_regular(path: Path, most: int, *, follow: bool) -> bytes:
+    """Return the content of a regular file; `follow` says whether the path may be a symbolic link.
+
+    Raises:
+        OSError: The file can't be read.
+        ValueError: It is not a regular file (a device can be endless), or it has more than `most` bytes.
+    """
+    # Use O_NONBLOCK, because opening a named pipe would otherwise wait until another process writes to it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("Use a regular file, not a folder, pipe, or device")
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(most + 1)
+    finally:
+        os.close(descriptor)
+    if len(data) > most:
+        raise ValueError(f"Use a file of {most // 2**20} MB or less")
+    return data
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts so that people can read them, and so that front_matter.py reads them unchanged."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    # A block shows line breaks as they are. The reader replaces breaks that nobody sees, so they are escaped.
+    style = '"' if front_matter.HIDDEN_BREAKS.search(text) else "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def write(file: CampaignFile) -> str:
+    """Return a campaign as the text of a file, with its picture embedded. Reading it returns the same campaign."""
+    keys: dict[str, Any] = {key: getattr(file, key) for key in fields.CHECKS if key not in ("letter", "picture")}
+    keys["addressees"] = file.addressees.split("\n") if file.addressees else ""
+    for key in ("opens_at", "closes_at"):
+        if keys[key]:
+            keys[key] = keys[key].astimezone(ZoneInfo(file.time_zone))
+    if file.picture:
+        # The picture comes last, because it is long.
+        keys["picture"] = _DATA_URL + base64.b64encode(file.picture.data).decode("ascii")
+    given = {key: value for key, value in keys.items() if value not in (None, "")}
+    front = yaml.dump(given, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=float("inf"))
+    return f"---\n{front}---\n{file.letter}\n"
+
+
+_DATA_URL = "data:image/jpeg;base64,"
+_name = field_checks.text("name of the picture", 255)
+
+
+def _picture(value: object, folder: Path) -> bytes | None:
+    """Return the picture that the key `picture` refers to: a file in the same folder, or a data: URL (RFC 2397).
+
+    Raises:
+        ValueError: There is no such file, it may not be read, or the URL is damaged.
+    """
+    if isinstance(value, str) and value.startswith("data:"):
+        kind, _, data = value.partition(",")
+        if not kind.endswith(";base64"):
+            raise ValueError("Encode the picture in base64, as in data:image/jpeg;base64,…")
+        try:
+            return base64.b64decode(data, validate=True)
+        except binascii.Error:
+            raise ValueError("Copy the picture’s data: URL again, because its base64 text is damaged") from None
+    name = _name(value)
+    if not name:
+        return None
+    if "/" in name or name in (".", ".."):
+        raise ValueError("Enter the name of a file in the same folder, without a path")
+    try:
+        return _read_regular(folder / name, MOST_PICTURE_BYTES, follow=False)
+    except OSError as error:
+        is_link = error.errno == errno.ELOOP
+        reason = "It is a symbolic link. Replace it with the picture" if is_link else error.strerror or str(error)
+        raise ValueError(f"The picture can’t be read: {reason}") from None

@@ -1,0 +1,277 @@
+"""The operator's commands: flask prepare, copy-from, campaigns …, and signatures …; adds all commands to the app."""
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+
+import click
+from flask import Flask, current_app
+from flask.cli import with_appcontext
+from sqlalchemy.orm import Session
+
+from campaign.accounts.audit_log import COMMAND
+from campaign.campaigns import editing, file_format, lookup, stages
+from campaign.campaigns.fields import InvalidCampaignError
+from campaign.campaigns.file_format import ReadFile
+from campaign.campaigns.letter.changes import Compared
+from campaign.campaigns.pictures import storage as pictures
+from campaign.cli import copy_from as copying
+from campaign.cli.groups import Commands, database_error_in_one_line
+from campaign.cli.organizers import organizers_group
+from campaign.deliveries import contents, exports
+from campaign.deliveries.contents import Purpose
+from campaign.models.campaign import Campaign
+from campaign.moderation import search
+from campaign.settings import ROOT
+from campaign.signatures import fake, places, tally
+from campaign.storage.database import db, init_migrations, is_command
+from campaign.storage.transactions import lock_out_other_nodes, write_transaction
+
+campaigns_group = Commands("campaigns", help="Publish, list, close, and check campaigns.")
+signatures_group = Commands("signatures", help="Export signatures, or add fake ones.")
+SAMPLES = ROOT / "campaigns"
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands to the app, and Flask-Migrate's if the flask command loads the app."""
+    if is_command():
+        init_migrations(app)
+    app.cli.add_command(campaigns_group)
+    app.cli.add_command(signatures_group)
+    app.cli.add_command(organizers_group)
+    app.cli.add_command(_alias(organizers_group, "organisers"))
+    app.cli.add_command(prepare)
+    app.cli.add_command(copy_from)
+
+
+def _alias(group: Commands, name: str) -> Commands:
+    """Return the group under its former name, which --help doesn't list."""
+    alias = copy(group)
+    alias.name, alias.hidden = name, True
+    return alias
+
+
+@click.command()
+@with_appcontext
+def prepare() -> None:
+    """Create the database, or update it to this version.
+
+    Also publish the sample campaign if there are no campaigns, build the list of ZIP codes, and bring the search index
+    up to date. Run this command after each update, before you start the site.
+    """
+    with database_error_in_one_line():
+        _migrate()
+        # After a migration that empties SQLite's index, the first search would take too long.
+        search.catch_up()
+        samples = file_format.read_all(sorted(SAMPLES.glob("*.md")))
+        _exit_with([line for file in samples for line in file.lines(file.errors)])
+        with write_transaction() as session:
+            lock_out_other_nodes(session.connection())
+            for line in () if lookup.all_campaigns(session) else _publish(session, samples):
+                click.echo(line)
+    places.load(current_app.config["SETTINGS"].instance)
+
+
+def _migrate() -> None:
+    from flask_migrate import upgrade
+
+    init_migrations(current_app)
+    upgrade()
+
+
+@click.command("copy-from")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@with_appcontext
+def copy_from(file: Path) -> None:
+    """Copy a site from a SQLite file to PostgreSQL.
+
+    Copies all data of FILE to the database of DATABASE_URL, which must not have any campaigns yet.
+    """
+    with database_error_in_one_line():
+        _migrate()
+        with write_transaction() as session:
+            lock_out_other_nodes(session.connection())
+            try:
+                copied = copying.copy_from(file, session)
+            except copying.CopyError as error:
+                raise click.ClickException(str(error)) from None
+    for table, rows in copied.items():
+        click.echo(f"{table}: {rows} rows")
+
+
+@campaigns_group.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
+@click.option("--reason", default="", help="Why a letter with signatures changes. The campaign's page shows it.")
+def publish(files: tuple[Path, ...], reason: str) -> None:
+    """Create or update campaigns from files.
+
+    A file updates the campaign with the same slug. If any file has an error, nothing is published, and all errors are
+    listed. Signatures don't change.
+    """
+    read, compared = file_format.read_all(files), {}
+    for file in read:
+        if slug := file.values.get("slug"):
+            campaign = lookup.find(db.session(), slug)
+            file.errors = editing.problems(db.session(), campaign, file.values, reason) | file.errors
+        if not file.errors:
+            compared[file.path] = editing.compare(db.session(), file.campaign, campaign)
+        for notice in file.lines(file.notices):
+            click.echo(f"Note: {notice}", err=True)
+    _exit_with([line for file in read for line in _error_lines(file)])
+    with write_transaction() as session:
+        done = _publish(session, read, reason, compared)
+    click.echo("\n".join(done))
+
+
+def _error_lines(file: ReadFile) -> list[str]:
+    """Return the errors of a file. The reason is an option of the command, and not a key of the file."""
+    return file.lines({"--reason" if key == "reason" else key: why for key, why in file.errors.items()})
+
+
+def _exit_with(errors: Sequence[str]) -> None:
+    """Print errors, one line each, and exit, if there are any."""
+    for error in errors:
+        click.echo(f"Error: {error}", err=True)
+    if errors:
+        raise click.exceptions.Exit(1)
+
+
+def _publish(
+    session: Session,
+    files: Sequence[ReadFile],
+    reason: str = "",
+    compared: Mapping[Path, Compared | None] = MappingProxyType({}),
+) -> list[str]:
+    done, now = [], datetime.now(UTC)
+    for file in files:
+        compared_now = compared.get(file.path)
+        try:
+            published = editing.publish(session, COMMAND, file.campaign, now, reason=reason, compared=compared_now)
+        except InvalidCampaignError as error:
+            # Another editor has changed the campaign since the files were checked.
+            file.errors = error.errors
+            _exit_with(_error_lines(file))
+            raise
+        done.append(f"{'published' if published.new else 'updated'} {file.campaign.slug}")
+    return done
+
+
+@campaigns_group.command("list")
+def list_campaigns() -> None:
+    """List all campaigns: slug, stage, count, goal, and title."""
+    session, now = db.session(), datetime.now(UTC)
+    for campaign in lookup.all_campaigns(session):
+        count = tally.count(session, campaign.id)
+        stage = stages.stage(campaign, now)
+        goal = stages.progress(campaign, count).goal
+        click.echo(f"{campaign.slug}\t{stage}\t{count} of {goal}\t{campaign.title}")
+
+
+@campaigns_group.command()
+@click.argument("slug")
+def close(slug: str) -> None:
+    """Close a campaign.
+
+    This removes the sign form. The letter and the list of signatories stay.
+    """
+    _take_step(slug, "close")
+
+
+@campaigns_group.command()
+@click.argument("slug")
+def win(slug: str) -> None:
+    """Close a campaign and say on its page that it has won."""
+    _take_step(slug, "win")
+
+
+def _take_step(slug: str, step: str) -> None:
+    campaign_id = _find(slug).id
+    try:
+        with write_transaction() as session:
+            editing.take_step(session, COMMAND, campaign_id, step, datetime.now(UTC))
+    except editing.StepNotAllowedError as error:
+        raise click.ClickException(str(error)) from None
+    _, state = editing.STEPS[step]
+    click.echo(f"{slug} is {state}")
+
+
+@campaigns_group.command()
+@click.argument("slug", required=False)
+@click.option("--repair", is_flag=True, help="Correct a wrong tally.")
+def check(slug: str | None, repair: bool) -> None:
+    """Check the tally of one or all campaigns.
+
+    Compares the tally with the stored signatures. The exit status is 1 if they differ and --repair is not given.
+    """
+    wrong = False
+    for campaign in [_find(slug)] if slug else lookup.all_campaigns(db.session()):
+        if repair:
+            with write_transaction() as session:
+                found = tally.repair(session, campaign.id)
+        else:
+            found = tally.check(db.session(), campaign.id)
+        wrong = wrong or not found.is_correct
+        verdict = "right" if found.is_correct else "repaired" if repair else "WRONG"
+        click.echo(f"{campaign.slug}: tally {found.tallied}, signatures {found.stored}: {verdict}")
+    if wrong and not repair:
+        raise click.exceptions.Exit(1)
+
+
+@signatures_group.command()
+@click.argument("slug")
+@click.option("--bom", is_flag=True, help="Begin with a byte-order mark, for Excel.")
+def export(slug: str, bom: bool) -> None:
+    """Export all signatures of a campaign as CSV.
+
+    Writes all fields, including email addresses, to standard output, in UTF-8.
+    """
+    campaign = _find(slug)
+    everything = contents.order(Purpose.OURS, contents.COLUMNS[Purpose.OURS])
+    of = contents.snapshot(db.session(), campaign.id)
+    rows = contents.rows(db.engine, campaign, everything, of)
+    if bom:
+        click.echo(contents.BOM.encode(), nl=False)
+    for chunk in contents.csv_chunks(contents.header(campaign, everything), rows):
+        # Bytes, so that the output is UTF-8 whatever the terminal's encoding.
+        click.echo(chunk.encode(), nl=False)
+
+
+@signatures_group.command("forget-exports")
+def forget_exports() -> None:
+    """Delete expired exports and unused pictures.
+
+    A picture is unused if it was uploaded more than a day ago and never saved. The desk also deletes exports when an
+    organizer opens “Deliveries” or requests an export, and some pictures when an organizer uploads one.
+    """
+    now = datetime.now(UTC)
+    exports.sweep(now)
+    with write_transaction() as session:
+        deleted = exports.clean(session, now)
+    abandoned = 0
+    while True:
+        with write_transaction() as session:
+            some = pictures.delete_expired(session, now)
+        abandoned += some
+        if some < pictures.DELETE_BATCH:
+            break
+    click.echo(f"Deleted {deleted} expired exports and {abandoned} unused pictures.")
+
+
+@signatures_group.command("fake")
+@click.argument("slug")
+@click.argument("number", type=click.IntRange(min=1))
+def fake_signatures(slug: str, number: int) -> None:
+    """Add fake signatures to a campaign, for development."""
+    campaign = _find(slug)
+    with click.progressbar(length=number, label=f"Adding fake signatures to {slug}") as bar:
+        for stored in fake.sign(campaign.id, number, datetime.now(UTC)):
+            bar.update(stored)
+
+
+def _find(slug: str) -> Campaign:
+    campaign = lookup.find(db.session(), slug)
+    if campaign is None:
+        raise click.ClickException(f"there is no campaign {slug!r}. Run `flask campaigns list` to see all campaigns.")
+    return campaign

@@ -1,0 +1,118 @@
+"""The tables of campaigns: campaigns, their former slugs, changes to their letters, and pictures."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Text,
+)
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from campaign.models.columns import UtcDateTime, words
+from campaign.storage.database import Base
+
+
+class CampaignState(StrEnum):
+    """The state that organizers set. `stages.Stage` also takes the opening and closing times into account."""
+
+    DRAFT = "draft"
+    OPEN = "open"
+    CLOSED = "closed"
+    WON = "won"
+
+
+class Campaign(Base):
+    """A petition: its letter, the texts around the letter, and its state."""
+
+    __tablename__ = "campaign"
+    __table_args__ = (CheckConstraint("goal > 0", name="goal"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slug: Mapped[str] = mapped_column(String(80), unique=True)
+    title: Mapped[str] = mapped_column(String(200))
+    category: Mapped[str] = mapped_column(String(60))
+    summary: Mapped[str] = mapped_column(Text)
+    addressees: Mapped[str] = mapped_column(Text)
+    """Who the letter is addressed to, one per line."""
+    letter: Mapped[str] = mapped_column(Text)
+    """Markdown."""
+    thanks: Mapped[str] = mapped_column(Text)
+    share_text: Mapped[str] = mapped_column(Text)
+    donate_url: Mapped[str] = mapped_column(Text)
+    """Empty if the campaign doesn't ask for donations."""
+    donate_text: Mapped[str] = mapped_column(Text)
+    goal: Mapped[int]
+    """The first goal. The goal on the page is raised each time it's reached (`stages.progress`)."""
+    goal_step: Mapped[int] = mapped_column(default=0)
+    """How far to raise the goal each time it's reached; 0 for the next round number."""
+    language: Mapped[str] = mapped_column(String(20))
+    """BCP 47 tag, such as en or pt-BR."""
+    state: Mapped[CampaignState] = mapped_column(words(CampaignState, "state"))
+    opens_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    closes_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    time_zone: Mapped[str] = mapped_column(String(64), default="UTC")
+    """IANA name of the time zone in which these times are shown and entered, such as Europe/Berlin."""
+    picture: Mapped[str] = mapped_column(String(64), default="")
+    """Digest of the campaign's picture (`Picture`); empty if it has none."""
+    picture_text: Mapped[str] = mapped_column(String(300), default="")
+    """Alternative text of the picture."""
+    deliver_anonymous: Mapped[bool] = mapped_column(default=False)
+    """Whether the addressees also get the names and cities of anonymous signers. If so, the sign form says so."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    version: Mapped[int] = mapped_column(default=1)
+    """The number of the last change, to detect that two people edit the campaign at the same time."""
+    letter_changes: Mapped[list["LetterChange"]] = relationship(
+        order_by="LetterChange.id.desc()", lazy="raise", viewonly=True
+    )
+    """Newest first. Only `lookup.find_by_any_slug` loads them; reading them elsewhere raises an error."""
+
+
+class FormerSlug(Base):
+    """A slug that a campaign had before. URLs with it still work."""
+
+    __tablename__ = "former_slug"
+
+    slug: Mapped[str] = mapped_column(String(80), primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id"))
+
+
+class LetterChange(Base):
+    """A change to a letter that already had signatures. The campaign's page shows it."""
+
+    __tablename__ = "letter_change"
+    __table_args__ = (Index(None, "campaign_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id"))
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    reason: Mapped[str] = mapped_column(Text)
+    """The organizer's public explanation."""
+    before: Mapped[str] = mapped_column(Text)
+    """The text that people signed until then, from `lookup.signed_text`."""
+    after: Mapped[str] = mapped_column(Text)
+    pieces: Mapped[list[list[str]] | None] = mapped_column(JSON(none_as_null=True))
+    """The comparison of both texts: the kind and text of each `comparison.Piece`. None if saving didn't make it."""
+
+
+class Picture(Base):
+    """A picture, scaled down. It is in the database so that every machine and every backup has it."""
+
+    __tablename__ = "picture"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """SHA-256 of `data`, in hexadecimal."""
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+    """A JPEG."""
+    width: Mapped[int]
+    """In pixels."""
+    height: Mapped[int]
+    """In pixels."""
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    """When the picture is deleted; None once a campaign uses it, or has used it."""

@@ -1,0 +1,6 @@
+"""Moderation: finding signatures, and hiding, removing, and restoring them.
+
+Start with `actions.py`; `changes.py` carries its changes out. `mailboxes.py` releases, reclaims, and blocks the
+mailboxes of removed signatures. `table.py` filters and pages the signatures, and `entries.py` reads them. `search.py`
+queries the search index, and `duplicates.py` finds possible duplicates.
+"""

@@ -1,0 +1,139 @@
+"""Change the states of signatures, with everything that depends on them, in one transaction.
+
+`actions.py` has the rules. This module locks the signatures, lets them release or claim their mailboxes, corrects the
+tally, and writes the audit log.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import null, select, update
+from sqlalchemy.orm import Session
+
+from campaign.accounts import audit_log
+from campaign.accounts.audit_log import Actor
+from campaign.models.signature import Signature, SignatureState, Standing, mailbox, standing
+from campaign.moderation import mailboxes
+from campaign.signatures import tally
+
+NOT_COUNTED = {Standing.REMOVED, Standing.BLOCKED}
+"""The states that need the right to remove signatures."""
+_STATES = {
+    Standing.LISTED: SignatureState.PUBLIC,
+    Standing.HIDDEN: SignatureState.PUBLIC,
+    Standing.REMOVED: SignatureState.REMOVED,
+    Standing.BLOCKED: SignatureState.REMOVED,
+}
+
+
+@dataclass(frozen=True)
+class Done:
+    """The result of a change."""
+
+    changed: int
+    """How many signatures were changed."""
+    left: int
+    """How many signatures were left unchanged, because they had that state already or must not be changed."""
+    entries: tuple[int, ...]
+    """The ids of the change's audit log entries, for `undo`."""
+    signed_again: int = 0
+    """How many signatures were left unchanged, because their mailbox has signed again since. `left` excludes them."""
+    fault: Exception | None = None
+    """One of STORAGE_ERRORS if it prevented the rest of the change, otherwise None."""
+
+    def __add__(self, other: "Done") -> "Done":
+        """Return the combined result of two changes."""
+        entries, again = self.entries + other.entries, self.signed_again + other.signed_again
+        return Done(self.changed + other.changed, self.left + other.left, entries, again)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A signature before a change."""
+
+    standing: Standing
+    email_key: str
+
+
+def locked(session: Session, campaign_id: int, ids: Collection[int]) -> dict[int, Found]:
+    """Return each signature's state and `email_key`, and lock its row until the end of the transaction."""
+    # All transactions lock rows in the same order, so that they can't deadlock.
+    s = Signature
+    rows = session.execute(
+        select(s.id, s.campaign_id, s.state, s.listed_at, s.email_key)
+        .where(s.id.in_(ids))
+        .order_by(s.id)
+        .with_for_update()
+    )
+    return {
+        id_: Found(standing(state, listed_at, key), key)
+        for id_, owner, state, listed_at, key in rows
+        if owner == campaign_id
+    }
+
+
+def change(
+    session: Session,
+    by: Actor,
+    campaign_id: int,
+    name: str,
+    found: Mapping[int, Found],
+    after: Mapping[int, Standing],
+    reason: str,
+    now: datetime,
+    **more: int,
+) -> Done:
+    """Give the signatures the states `after`, and record that, except for those whose mailbox has signed again."""
+    claiming = {id_: each.email_key for id_, each in found.items() if each.standing is Standing.REMOVED}
+    again = mailboxes.claim(session, campaign_id, claiming) if claiming else set()
+    before = {id_: each.standing for id_, each in found.items() if id_ not in again}
+    after = {id_: becomes for id_, becomes in after.items() if id_ not in again}
+    if not before:
+        return Done(0, 0, (), len(again))
+    for becomes, ids in _by_standing(after).items():
+        _store(session, Standing(becomes), ids)
+    counted = [sum(state not in NOT_COUNTED for state in states.values()) for states in (before, after)]
+    if counted[0] != counted[1]:
+        tally.add(session.connection(), campaign_id, counted[1] - counted[0])
+    # Signing locks the tally first, and then the rows that count attempts.
+    mailboxes.unblock(session, campaign_id, _mailboxes(found, before, Standing.BLOCKED))
+    mailboxes.block(session, campaign_id, _mailboxes(found, after, Standing.BLOCKED))
+    entry = audit_log.write(
+        session,
+        by,
+        name,
+        now,
+        campaign_id=campaign_id,
+        reason=reason.strip(),
+        before=_by_standing(before),
+        after=_by_standing(after) | more,
+    )
+    return Done(len(before), 0, (entry.id,), len(again))
+
+
+def _store(session: Session, becomes: Standing, ids: Iterable[int]) -> None:
+    # A restored signature returns to its former place on the list.
+    listed_at = Signature.signed_at if becomes is Standing.LISTED else null()
+    values: dict[str, object] = {"state": _STATES[becomes], "listed_at": listed_at}
+    if becomes is Standing.REMOVED:
+        values["email_key"] = mailboxes.released()
+    changed = update(Signature).where(Signature.id.in_(ids)).values(values)
+    session.execute(changed, execution_options={"synchronize_session": False})
+
+
+def _mailboxes(found: Mapping[int, Found], standings: Mapping[int, Standing], wanted: Standing) -> list[str]:
+    """Return the mailboxes of the signatures that have the state `wanted` in `standings`."""
+    return [mailbox(found[id_].email_key) for id_, state in standings.items() if state is wanted]
+
+
+def _by_standing(standings: Mapping[int, Standing]) -> dict[str, list[int]]:
+    ids: dict[str, list[int]] = {}
+    for id_, state in standings.items():
+        ids.setdefault(state.value, []).append(id_)
+    return ids
+
+
+def by_id(logged: Mapping[str, object]) -> dict[int, Standing]:
+    """Return the state of each signature from one side of an audit log entry."""
+    return {id_: Standing(state) for state, ids in logged.items() if isinstance(ids, list) for id_ in ids}

@@ -1,0 +1,90 @@
+"""Signatures as the organizers' table shows them. `table.py` finds them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, select
+from sqlalchemy.orm import Session
+
+from campaign.models.signature import RELEASED, Signature, Standing, mailbox, standing
+from campaign.moderation import mailboxes
+from campaign.moderation.mailboxes import Attempts
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A signature as an organizer sees it."""
+
+    id: int
+    name: str
+    country: str
+    region: str
+    city: str
+    postal_code: str
+    anonymous: bool
+    source: str
+    standing: Standing
+    signed_at: datetime
+    email: str | None
+    """None unless email addresses were requested."""
+    signed_again: bool = False
+    """Whether the mailbox of this removed or withdrawn signature has signed again since. It can't be restored then."""
+    attempts: Attempts | None = None
+    """Attempts to sign with the mailbox; None unless it is blocked."""
+
+    @property
+    def place(self) -> str:
+        """The signer's place, from the city to the country."""
+        return ", ".join(filter(None, (self.city, self.region, self.postal_code, self.country)))
+
+
+def read(session: Session, campaign_id: int, ids: Sequence[int], *, with_addresses: bool) -> list[Entry]:
+    """Return the signatures with these ids, in this order. Signatures that don't exist are left out."""
+    shown: list[Any] = [column for column in _COLUMNS if with_addresses or column is not Signature.email]
+    rows = session.execute(select(*shown).where(Signature.id.in_(ids))).all()
+    marks = _Marks(session, campaign_id, rows)
+    by_id = {row.id: _entry(row, marks) for row in rows}
+    return [by_id[id_] for id_ in ids if id_ in by_id]
+
+
+_COLUMNS = (
+    Signature.id,
+    Signature.name,
+    Signature.email,
+    Signature.email_key,
+    Signature.country,
+    Signature.region,
+    Signature.city,
+    Signature.postal_code,
+    Signature.anonymous,
+    Signature.source,
+    Signature.state,
+    Signature.signed_at,
+    Signature.listed_at,
+)
+
+
+class _Marks:
+    """What the table says about the mailboxes of a page's removed, blocked, and withdrawn signatures."""
+
+    def __init__(self, session: Session, campaign_id: int, rows: Sequence[Row[Any]]) -> None:
+        released = {mailbox(row.email_key) for row in rows if RELEASED in row.email_key}
+        blocked = {row.email_key for row in rows if _standing(row) is Standing.BLOCKED}
+        self._signed_again = mailboxes.signed_again(session, campaign_id, released)
+        self._attempts = mailboxes.attempts(session, campaign_id, blocked)
+
+    def of(self, row: Row[Any]) -> dict[str, Any]:
+        """Return the fields of the signature's entry that concern its mailbox."""
+        again = RELEASED in row.email_key and mailbox(row.email_key) in self._signed_again
+        return {"signed_again": again, "attempts": self._attempts.get(row.email_key)}
+
+
+def _standing(row: Row[Any]) -> Standing:
+    return standing(row.state, row.listed_at, row.email_key)
+
+
+def _entry(row: Row[Any], marks: _Marks) -> Entry:
+    values = {key: row._mapping[key] for key in row._mapping if key not in ("state", "listed_at", "email_key")}
+    return Entry(**{"email": None} | values | marks.of(row), standing=_standing(row))

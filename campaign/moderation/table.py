@@ -1,0 +1,249 @@
+"""The organizers' table of signatures: filters, search, and paging by key, with a limit on the work per page.
+
+`desk/signatures.py` shows the table. `actions.py` uses it to find all matching signatures. `search.py` finds words and
+email addresses.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, Select, TextClause, and_, bindparam, select, tuple_
+from sqlalchemy.orm import Session, aliased
+
+from campaign.models.signature import (
+    HAS_SOURCE,
+    IS_ANONYMOUS,
+    IS_HIDDEN,
+    IS_REMOVED,
+    RELEASED,
+    Signature,
+    SignatureState,
+    Standing,
+)
+from campaign.moderation import entries, search
+from campaign.moderation.entries import Entry
+from campaign.storage import pagination
+
+PAGE = 50
+"""Signatures per page."""
+LOOK = 3_000
+"""The most signatures that are checked for one page. After that, the user can choose to search further back."""
+LOOK_FOUND = 1_000
+"""The same limit for search results, each of which takes longer to check."""
+MOST_COUNTED = 500
+"""The highest number of matches that is counted exactly."""
+FAR = 200
+"""How many of each index's newest entries are compared, to choose the index whose entries reach back furthest."""
+
+Condition = ColumnElement[bool] | TextClause
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Selects signatures of a campaign that meet all given conditions."""
+
+    standing: Standing | None = None
+    """Blocked signatures are among the removed ones, too."""
+    country: str = ""
+    """ISO 3166-1 alpha-2."""
+    since: datetime | None = None
+    until: datetime | None = None
+    """Signed at or after `since`, and before `until`; both are timezone-aware."""
+    anonymous: bool | None = None
+    source: str = ""
+    words: str = ""
+    """Beginnings of words of the name, city, region, or postal code."""
+    address: str = ""
+    """An email address, the beginning of one, or a domain such as @example.org.
+
+    Leave it empty for accounts that may not see email addresses.
+    """
+
+    @property
+    def searches(self) -> bool:
+        """Whether the search index is used. If so, call `search.catch_up` first."""
+        return bool(self.words or self.address)
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many signatures match: exactly `number`, or at least that many."""
+
+    number: int
+    exact: bool
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of matching signatures, newest first."""
+
+    entries: Sequence[Entry]
+    next: str | None
+    """The cursor of the next, older page; None on the last page."""
+    full: bool
+    """Whether the page is full. If it is not and has a `next`, older signatures have not been checked yet."""
+    count: Count | None
+    """How many signatures match in total; only on the first page of a filter."""
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids of the page's signatures."""
+        return [entry.id for entry in self.entries]
+
+
+def day(date: date, zone: str) -> datetime:
+    """Return when a day begins in the time zone with this IANA name."""
+    return datetime.combine(date, time(), ZoneInfo(zone)).astimezone(UTC)
+
+
+def page(
+    session: Session,
+    campaign_id: int,
+    wanted: Filter,
+    before: str | None = None,
+    *,
+    size: int = PAGE,
+    with_addresses: bool = False,
+) -> Page:
+    """Return the newest `size` matching signatures of the campaign.
+
+    Signatures are ordered by time of signing; search results are ordered by id.
+
+    Args:
+        before: The cursor (`next`) of the previous page, or None for the first page.
+
+    Raises:
+        ValueError: `before` is not a cursor.
+    """
+    position = None if before is None else pagination.position(before)
+    find = _search if wanted.searches else _scan_index
+    ids, end, count = find(session, campaign_id, wanted, position, size)
+    shown = entries.read(session, campaign_id, ids[:size], with_addresses=with_addresses)
+    full = len(ids) > size
+    after = pagination.after(shown[-1].signed_at, shown[-1].id) if full else end
+    return Page(shown, after, full, None if position else count)
+
+
+_ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+Position = tuple[datetime, int]
+Found = tuple[Sequence[int], str | None, Count | None]
+"""The result of a query: ids, a cursor if the query stopped early, and the count of matches.
+
+There are more ids than a page has if there is another page.
+"""
+
+
+def _search(session: Session, campaign_id: int, wanted: Filter, position: Position | None, size: int) -> Found:
+    """Query the search index, then apply the other filters to its results."""
+    has_other_filters = replace(wanted, words="", address="") != Filter()
+    most = LOOK_FOUND if has_other_filters else size + 1 if position else max(size, MOST_COUNTED) + 1
+    below = position[1] if position else None
+    matching = search.newest(session, campaign_id, wanted.words, wanted.address, below, most)
+    is_cut = len(matching) == most
+    ids: Sequence[int] = matching
+    if has_other_filters:
+        # The limit keeps the planner from using another index and scanning all of it. The ids are literals in the
+        # statement, because drivers need more time for so many parameters.
+        given: Any = bindparam("matching", matching, expanding=True, literal_execute=True)
+        matches = select(Signature).where(Signature.id.in_(given)).limit(LOOK_FOUND)
+        candidate, conditions = _candidates(matches, wanted)
+        found = select(candidate.id).where(*conditions, *_time(candidate, wanted))
+        ids = session.scalars(found.order_by(candidate.id.desc())).all()
+    return ids, pagination.after(_ANY_TIME, matching[-1]) if is_cut else None, _counted(len(ids), not is_cut)
+
+
+def _scan_index(session: Session, campaign_id: int, wanted: Filter, position: Position | None, size: int) -> Found:
+    """Scan the most selective index, newest first, and apply the other filters to its entries."""
+    index, newest = _most_selective_index(session, campaign_id, wanted)
+    after = newest.where(tuple_(Signature.signed_at, Signature.id) < tuple_(*position)) if position else newest
+    # The first page of a filter shows how many signatures match.
+    counts = position is None and wanted != Filter()
+    enough = max(size, MOST_COUNTED if counts else 0) + 1
+    # A short scan is usually enough. With several filters it isn't, because few signatures match all of them.
+    limits = (2 * enough, LOOK) if len(_indexed_conditions(Signature, wanted)) < 2 else (LOOK,)
+    for most in limits:
+        candidate, conditions = _candidates(after.limit(most), wanted, index)
+        found = select(candidate.id).where(*conditions).order_by(candidate.signed_at.desc(), candidate.id.desc())
+        # Without further conditions, select the id alone: with the subquery, SQLite would read and sort whole rows.
+        found = found if conditions else after.with_only_columns(Signature.id)
+        ids = session.scalars(found.limit(enough)).all()
+        last = None
+        if len(ids) < enough and conditions:
+            key = after.with_only_columns(Signature.signed_at, Signature.id)
+            last = session.execute(key.offset(most - 1).limit(1)).first()
+        if last is None:
+            break
+    return ids, pagination.after(*last) if last else None, _counted(len(ids), not last) if counts else None
+
+
+def _counted(number: int, exact: bool) -> Count:
+    return Count(min(number, MOST_COUNTED), exact and number <= MOST_COUNTED)
+
+
+def _most_selective_index(session: Session, campaign_id: int, wanted: Filter) -> tuple[str, Select[Any]]:
+    """Return the filter whose index has the fewest entries in the time range, and its signatures, newest first.
+
+    The filter is an empty string if none of the filters has an index.
+    """
+    newest = (
+        select(Signature)
+        .where(Signature.campaign_id == campaign_id, *_time(Signature, wanted))
+        .order_by(Signature.signed_at.desc(), Signature.id.desc())
+    )
+    indexed = _indexed_conditions(Signature, wanted)
+    queries = {name: newest.where(condition) for name, condition in indexed.items()} or {"": newest}
+    if len(queries) == 1:
+        return queries.popitem()
+
+    def reaches_back_to(query: Select[Any]) -> datetime:
+        oldest = query.with_only_columns(Signature.signed_at).offset(FAR - 1).limit(1)
+        return session.scalar(oldest) or _ANY_TIME
+
+    return min(queries.items(), key=lambda item: reaches_back_to(item[1]))
+
+
+def _candidates(query: Select[Any], wanted: Filter, index: str = "") -> tuple[type[Signature], list[Condition]]:
+    """Return the query as a table, and the conditions that remain after the index of the filter `index` was used."""
+    candidate = aliased(Signature, query.subquery())
+    left = [condition for name, condition in _indexed_conditions(candidate, wanted).items() if name != index]
+    return candidate, [*left, *_other_conditions(candidate, wanted)]
+
+
+def _indexed_conditions(of: type[Signature], wanted: Filter) -> dict[str, Condition]:
+    """Return the conditions that have an index sorted like the table. `models/signature.py` declares the indexes."""
+    conditions: dict[str, Condition] = {}
+    if wanted.standing is Standing.HIDDEN:
+        conditions["standing"] = IS_HIDDEN
+    if wanted.standing in (Standing.REMOVED, Standing.BLOCKED):
+        conditions["standing"] = IS_REMOVED
+    if wanted.source:
+        conditions["source"] = and_(HAS_SOURCE, of.source == wanted.source)
+    if wanted.country:
+        conditions["country"] = of.country == wanted.country
+    if wanted.anonymous:
+        conditions["anonymous"] = IS_ANONYMOUS
+    return conditions
+
+
+def _other_conditions(of: type[Signature], wanted: Filter) -> list[Condition]:
+    """Return the conditions that have no index."""
+    conditions: list[Condition] = []
+    if wanted.standing is Standing.LISTED:
+        conditions.append(of.listed_at.is_not(None))
+    if wanted.standing is Standing.BLOCKED:
+        conditions.append(~of.email_key.contains(RELEASED))
+    if wanted.standing in (Standing.PENDING, Standing.WITHDRAWN):
+        conditions.append(of.state == SignatureState(wanted.standing.value))
+    if wanted.anonymous is False:
+        conditions.append(of.anonymous.is_(False))
+    return conditions
+
+
+def _time(of: type[Signature], wanted: Filter) -> list[Condition]:
+    """Return the conditions on the time of signing, which every index supports."""
+    since = [of.signed_at >= wanted.since] if wanted.since else []
+    until = [of.signed_at < wanted.until] if wanted.until else []
+    return [*since, *until]

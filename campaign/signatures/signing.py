@@ -1,0 +1,151 @@
+"""Signing: checks whether a campaign accepts signatures, stores them, and counts each mailbox only once.
+
+The site's view calls `sign` with the cleaned input of the sign form. Apart from `flask signatures fake`, nothing else
+adds signatures.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache, lru_cache
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import Engine, Insert
+
+from campaign.campaigns.stages import Stage, stage
+from campaign.models.campaign import Campaign
+from campaign.models.signature import Signature, SignatureState
+from campaign.monitoring import metrics
+from campaign.signatures import equal_work, tally
+from campaign.storage.database import insert_into
+from campaign.storage.group_commit import GroupCommit
+from campaign.storage.transactions import turn_to_write, write_connection
+from campaign.text.bounded_text import normalized
+from campaign.text.email_address import EMAIL_LENGTH, validated
+
+# Google delivers mail to the same mailbox with or without dots, and under both of its domains
+# (support.google.com/mail/answer/7436150 and /10313).
+_IGNORES_DOTS = {"gmail.com", "googlemail.com"}
+_SAME_DOMAIN = {"googlemail.com": "gmail.com"}
+
+
+@dataclass(frozen=True)
+class Details:
+    """A signer's validated input: clean text, no longer than the columns of `models/signature.py`."""
+
+    name: str
+    email: str
+    """A valid email address, as `email_address.deliverable` returns it."""
+    country: str
+    """ISO 3166-1 alpha-2."""
+    postal_code: str = ""
+    city: str = ""
+    region: str = ""
+    anonymous: bool = False
+    wants_updates: bool = False
+    source: str = ""
+    """The word from the shared link, cleaned by `sources.word`."""
+
+
+class NotOpenError(Exception):
+    """The campaign doesn't accept signatures now; `stage` says why."""
+
+    def __init__(self, campaign: Campaign, stage: Stage) -> None:
+        """Store the campaign and its stage."""
+        super().__init__(f"{campaign.slug} is {stage}")
+        self.campaign = campaign
+        self.stage = stage
+
+
+def check_open(campaign: Campaign, now: datetime) -> None:
+    """Check that the campaign accepts signatures at `now` (timezone-aware).
+
+    Raises:
+        NotOpenError: The campaign doesn't accept signatures at `now`.
+    """
+    current = stage(campaign, now)
+    if current is not Stage.OPEN:
+        raise NotOpenError(campaign, current)
+
+
+def sign(engine: Engine, campaign: Campaign, details: Details, now: datetime) -> None:
+    """Store a signature and count it. Each mailbox can sign a campaign once; its first signature stays as it is.
+
+    On return, the signature is on disk and in the tally. For a duplicate, the mailbox's first signature is. If an
+    organizer has blocked the mailbox, nothing is counted. In all cases, the same statements and the same commit run, so
+    the response doesn't reveal who has signed.
+
+    Raises:
+        NotOpenError: The campaign doesn't accept signatures now.
+        STORAGE_ERRORS: The database could not store the signature, and nothing changed. Or the database stopped
+            responding in the middle, and the outcome is unknown.
+    """
+    check_open(campaign, now)
+    row = {
+        **vars(details),
+        "campaign_id": campaign.id,
+        "email_key": email_key(details.email),
+        "state": SignatureState.PUBLIC,
+        "signed_at": now,
+        "listed_at": now,
+    }
+    with metrics.storing():
+        _batches(engine).add(row)
+
+
+def try_storing(engine: Engine) -> None:
+    """Check that signatures can be stored: commit a write that changes nothing, in the same queue as signatures.
+
+    Raises:
+        STORAGE_ERRORS: A signature could not be stored now.
+    """
+    _batches(engine).add(None)
+
+
+@lru_cache(maxsize=1)
+def _batches(engine: Engine) -> GroupCommit[dict[str, Any] | None]:
+    return GroupCommit(lambda: turn_to_write(engine), lambda rows: _store(engine, rows))
+
+
+def _store(engine: Engine, rows: Sequence[dict[str, Any] | None]) -> None:
+    # Every node locks rows in the same order, so that two batches can't deadlock.
+    ordered = sorted((row for row in rows if row), key=itemgetter("campaign_id", "email_key"))
+    by_campaign = [(campaign_id, list(rows)) for campaign_id, rows in groupby(ordered, itemgetter("campaign_id"))]
+    mailboxes = [equal_work.slot_of(row["campaign_id"], row["email_key"]) for row in ordered]
+    with write_connection(engine) as connection:
+        insert = insert_unless_signed(connection.dialect.name)
+        new = {campaign_id: connection.execute(insert, rows).rowcount for campaign_id, rows in by_campaign}
+        if new:
+            tally.add_batch(connection, new, len(ordered) - sum(new.values()), mailboxes)
+        else:
+            tally.touch(connection)
+
+
+@cache
+def insert_unless_signed(dialect: str) -> Insert:
+    """Return an INSERT that skips mailboxes claimed by a signature; its rowcount is the number inserted."""
+    insert = insert_into(dialect, Signature).on_conflict_do_nothing(index_elements=["campaign_id", "email_key"])
+    statement: Insert = insert.execution_options(preserve_rowcount=True)
+    return statement
+
+
+# Cached because each email address is needed twice: when the form validates it, and when the signature is stored.
+@lru_cache(maxsize=64)
+def email_key(email: str) -> str:
+    """Return the canonical form of an email address, which is the same for all spellings of a mailbox.
+
+    The key is lowercase and Unicode-normalized, with the domain in ASCII (IDNA). A `+tag` is dropped. Dots are dropped
+    if the mail provider ignores them.
+
+    Raises:
+        email_validator.EmailNotValidError: The text is not a valid email address.
+    """
+    address = validated(email)
+    domain = address.ascii_domain.lower()
+    local = normalized(address.local_part, EMAIL_LENGTH, "NFKC").lower()
+    local = local.partition("+")[0] or local
+    if domain in _IGNORES_DOTS:
+        local = local.replace(".", "")
+    return f"{local}@{_SAME_DOMAIN.get(domain, domain)}"

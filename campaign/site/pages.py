@@ -1,0 +1,84 @@
+"""Renders a campaign's public page for visitors, for preview links, and for the live preview at the desk.
+
+The templates are in templates/site.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Flask, current_app, render_template, url_for
+from sqlalchemy import Engine, inspect
+from sqlalchemy.orm.attributes import set_committed_value
+
+from campaign.campaigns import stages
+from campaign.campaigns.letter import changes as letter_changes
+from campaign.campaigns.stages import Stage
+from campaign.models.campaign import Campaign, CampaignState
+from campaign.signatures import feed
+from campaign.site.sign_form import SignForm
+from campaign.storage.database import db
+from campaign.storage.single_flight import SingleFlightCache
+
+_counts: SingleFlightCache[tuple[Engine, str, int], str] = SingleFlightCache(most=256)
+"""Count and progress by campaign and count, for the pages of signers. In a crowd, many pages show the same count."""
+
+
+def render(template: str, campaign: Campaign, *, fresh: bool = False, **context: Any) -> str:
+    """Render a page or partial with a campaign's stage, feed, and progress. `fresh` bypasses the cached feed."""
+    now = datetime.now(UTC)
+    current = feed.read(campaign.id, fresh=fresh)
+    return render_template(
+        template,
+        campaign=campaign,
+        slug=campaign.slug,
+        stage=stages.stage(campaign, now),
+        feed=current,
+        progress=stages.progress(campaign, current.count),
+        now=now,
+        **context,
+    )
+
+
+def counts_after_signing(campaign: Campaign, shown: int | None) -> str:
+    """Return count and progress for a signer's page: one more than the page showed, or "" if it sent no count.
+
+    The true count can't be used. It may come from a cache, and then leave the signer out: "Thank You!" next to "0
+    people have signed". Read again, it costs each signature a query, and tells a stranger whether the mailbox had
+    signed before. The page's own count plus one depends on nothing but the request: bytes and work are the same for a
+    duplicate. And no later feed can be lower, unless the mailbox had signed before (site.js) or organizers remove
+    signatures, because the page got its count from a feed without this signature.
+    """
+    if shown is None:
+        return ""
+    count = shown + 1
+    return _counts.get(
+        (db.engine, campaign.slug, count),
+        lambda: render_template(
+            "site/_counts.html",
+            campaign=campaign,
+            slug=campaign.slug,
+            stage=Stage.OPEN,
+            progress=stages.progress(campaign, count),
+        ),
+    )
+
+
+def preview(campaign: Campaign, **changes: Any) -> str:
+    """Render a campaign's page as visitors will see it after these `changes`. A draft looks open. Nobody can sign."""
+    columns = {column.key: getattr(campaign, column.key) for column in inspect(Campaign).column_attrs}
+    shown = Campaign(**columns | changes)
+    set_committed_value(shown, "letter_changes", letter_changes.all_changes(campaign.id) if campaign.id else [])
+    if shown.state is CampaignState.DRAFT:
+        shown.state = CampaignState.OPEN
+    return render("site/campaign.html", shown, form=SignForm(shown.language), preview=True)
+
+
+def preview_of(site: Flask, campaign: Campaign, **changes: Any) -> str:
+    """Render the preview from another app, such as the desk, with the site's templates and URLs."""
+    with site.test_request_context(base_url=site.config["SETTINGS"].site_url):
+        return preview(campaign, **changes)
+
+
+def public_url(campaign: Campaign) -> str:
+    """Return the campaign's public URL, which starts with SITE_URL whichever host a request names."""
+    return f"{current_app.config['SETTINGS'].site_url}{url_for('site.campaign_page', slug=campaign.slug)}"

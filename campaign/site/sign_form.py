@@ -1,0 +1,164 @@
+"""The sign form: fields, validators, and error messages. signatures/cleaning.py cleans the input."""
+
+from email_validator import EmailNotValidError
+from flask_wtf import FlaskForm
+from wtforms import BooleanField, Field, Form, HiddenField, SelectField, StringField
+from wtforms.validators import ValidationError
+
+from campaign.deliveries.contents import FORMULA_SIGNS
+from campaign.models.columns import NAME_LENGTH, PLACE_LENGTH, POSTAL_CODE_LENGTH
+from campaign.signatures import places, sources
+from campaign.signatures.cleaning import clean, is_blank
+from campaign.signatures.countries import countries
+from campaign.signatures.signing import Details, email_key
+from campaign.text.email_address import EMAIL_LENGTH, deliverable
+from campaign.text.links import contains_link
+from campaign.web.form_checks import OneErrorPerField, Validator, text
+
+COUNT_DIGITS = 10
+"""The most digits of a count: there are fewer than ten billion people."""
+
+
+def _no_link(what: str) -> Validator:
+    def check(_form: Form, field: Field) -> None:
+        if contains_link(field.data):
+            raise ValidationError(
+                f"{what} can’t contain a link or an @ sign. If it’s not a link, put a space after each dot"
+            )
+
+    return check
+
+
+def _name(_form: Form, field: Field) -> None:
+    if is_blank(field.data):
+        raise ValidationError("Enter your name")
+    # A spreadsheet would treat the name as a formula.
+    if field.data[0] in FORMULA_SIGNS:
+        raise ValidationError("Your name can’t start with =, +, -, or @")
+
+
+def _email(_form: Form, field: Field) -> None:
+    if not field.data:
+        raise ValidationError("Enter your email address")
+    if field.data.count("@") > 1 or any(mark in field.data for mark in ",; "):
+        raise ValidationError("Enter one email address, without spaces or commas")
+    try:
+        email_key(field.data)
+    except EmailNotValidError:
+        raise ValidationError("Enter an email address, like name@example.org") from None
+
+
+def _country(form: Form, field: Field) -> None:
+    if not field.data:
+        raise ValidationError("Choose your country")
+    if field.data not in countries(form.language):
+        raise ValidationError("Choose your country from the list")
+
+
+def _count(text: str | None) -> int | None:
+    """Return a count that a page of ours sent; None for anything else."""
+    return int(text) if text and len(text) <= COUNT_DIGITS and text.isascii() and text.isdecimal() else None
+
+
+def _honeypot(_form: Form, field: Field) -> None:
+    if field.data:
+        field.data = ""
+        raise ValidationError(
+            "A field that must stay empty was filled in. Some browsers do this automatically. "
+            "We’ve cleared the field. Please press the button again"
+        )
+
+
+class SignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF publishes no types.
+    """The form that signers fill in.
+
+    It needs no CSRF token: the public site has no cookies, and request_checks.py refuses posts from other sites.
+    """
+
+    class Meta(OneErrorPerField):
+        """Settings for WTForms."""
+
+        csrf = False
+
+    name = StringField("Name", [text("Your name", NAME_LENGTH), _name, _no_link("Your name")], filters=[clean])
+    email = StringField("Email", [text("Your email address", EMAIL_LENGTH), _email], filters=[clean, deliverable])
+    country = SelectField("Country", [_country], validate_choice=False)
+    postal_code = StringField(
+        "Postal code", [text("Your postal code", POSTAL_CODE_LENGTH)], filters=[clean, places.postal_code]
+    )
+    city = StringField("City", [text("Your city", PLACE_LENGTH), _no_link("Your city")], filters=[clean])
+    region = StringField(
+        "State or region",
+        [text("Your state or region", PLACE_LENGTH), _no_link("Your state or region")],
+        filters=[clean],
+    )
+    # The ZIP code from which the site filled in city and state.
+    filled_from = HiddenField(filters=[clean])
+    anonymous = BooleanField("Don’t show my name or city; list only my country")
+    updates = BooleanField("Keep me posted")
+    # Only a form that is shown again after an error sends this field, because that page's URL has no source.
+    source = HiddenField(filters=[sources.word])
+    website = StringField("Leave this field empty", [_honeypot])
+    # The count that the signer's page showed (_so_far.html). The response counts on from there.
+    shown = HiddenField(filters=[_count])
+    # Whether deliveries name anonymous signers. With this field, an error page shows the right privacy text without
+    # reading the database.
+    delivered = BooleanField()
+
+    def __init__(self, language: str, page_url: str | None = None, **kwargs: object) -> None:
+        """Create the form.
+
+        Args:
+            language: The language of the country names (BCP 47 tag).
+            page_url: The URL of the page that the signer sent the form from. It may contain the source.
+            **kwargs: Other arguments of FlaskForm.
+        """
+        super().__init__(**kwargs)
+        self.language = language
+        self.source.data = self.source.data or sources.from_link(page_url or "")
+        self.country.choices = countries(language).items()
+
+    def fill_in_place(self) -> bool:
+        """Fill in city and state from the ZIP code if they are empty or were filled in from an earlier ZIP code.
+
+        In a US territory that has a country code of its own, only the city is filled in.
+
+        Returns:
+            Whether city or state changed.
+        """
+        before = self.city.data, self.region.data
+        if before in places.places_of(self.filled_from.data):
+            self.city.data = self.region.data = self.filled_from.data = ""
+        place = places.place_of(self.country.data, self.postal_code.data)
+        if place and not self.city.data and self._region() in ("", place.region):
+            self.city.data, self.region.data = place
+            self.filled_from.data = self.postal_code.data
+        return (self.city.data, self.region.data) != before
+
+    def email_hint(self) -> str | None:
+        """Return what to tell the signer if we changed the spelling of the email address, for a form shown again.
+
+        A signature isn't refused because of a change, because the address leads to the same mailbox.
+        """
+        typed = clean(self.email.raw_data[0]) if self.email.raw_data else ""
+        if typed.casefold() == self.email.data.casefold():
+            return None
+        return "We removed or replaced characters that can’t be part of an email address. Please check it."
+
+    def _region(self) -> str:
+        return places.region_name(self.country.data, self.region.data)
+
+    def details(self) -> Details:
+        """Return the data of a valid form for `signing.sign`."""
+        self.fill_in_place()
+        return Details(
+            name=self.name.data,
+            email=self.email.data,
+            country=self.country.data,
+            postal_code=places.postal_code(self.postal_code.data, self.country.data),
+            city=self.city.data,
+            region=self._region(),
+            anonymous=self.anonymous.data,
+            wants_updates=self.updates.data,
+            source=self.source.data,
+        )

@@ -1,0 +1,1 @@
+"""Statistics for organizers: the numbers (`figures.py`), charts (`charts.py`), and maps (`maps.py`)."""

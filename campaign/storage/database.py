@@ -1,0 +1,107 @@
+"""Database connections: Flask-SQLAlchemy, engine options, and how SQLite's transactions begin."""
+
+import sqlite3
+from typing import Any
+
+from click import get_current_context
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Connection, Engine, MetaData, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import DeclarativeBase
+
+from campaign.settings import ROOT, THREADS
+
+
+class Base(DeclarativeBase):
+    """Base class of all tables."""
+
+    # Constraints need names that don't depend on the database, so that migrations can find them.
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+db = SQLAlchemy(model_class=Base)
+
+
+def is_command() -> bool:
+    """Return whether this process runs a flask command, not a server."""
+    return get_current_context(silent=True) is not None
+
+
+def init_migrations(app: Flask) -> None:
+    """Enable migrations of the app's database. Workers don't call this, because Alembic takes 10 MB of memory."""
+    from flask_migrate import Migrate
+
+    Migrate(app, db, directory=str(ROOT / "migrations"))
+
+
+STORAGE_ERRORS = (DBAPIError, PoolTimeoutError)
+"""SQLAlchemy's errors when the database is unreachable, locked, full, or read-only."""
+WAIT_SECONDS = 5
+"""How long a write waits for its turn. Python's SQLite driver waits equally long for a locked file."""
+STORE_SECONDS = 8
+"""How long a database may take for a statement. With WAIT_SECONDS, it is less than the 15 seconds after which nginx
+gives up (deploy/nginx.conf)."""
+
+
+def engine_options(database_url: str, connections: int = THREADS) -> dict[str, Any]:
+    """Return SQLAlchemy's engine options for a database, with a pool of this many connections."""
+    # Parameters are names and email addresses, which must not get into a log as part of an error message.
+    options: dict[str, Any] = {"hide_parameters": True, "pool_size": connections}
+    if make_url(database_url).get_backend_name() == "postgresql":
+        # pool_pre_ping replaces a connection that a restart of the server has broken. Connecting and waiting for a
+        # locked row have the timeout of a write's turn. A server that stops responding has a slightly longer timeout.
+        keepalive = {
+            "tcp_user_timeout": STORE_SECONDS * 1000,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+        }
+        # A command may count millions of rows, and no browser waits for it.
+        statement_timeout = "" if is_command() else f" -c statement_timeout={STORE_SECONDS}s"
+        timeouts = {"connect_timeout": WAIT_SECONDS, "options": f"-c lock_timeout={WAIT_SECONDS}s{statement_timeout}"}
+        options |= {"pool_pre_ping": True, "connect_args": timeouts | keepalive}
+    return options
+
+
+def replica_binds(database_read_url: str) -> dict[str, dict[str, Any]]:
+    """Return Flask-SQLAlchemy's bind of the replica, or nothing if the site has no replica."""
+    if not database_read_url:
+        return {}
+    # These timeouts are short, because pages can be read from the primary instead.
+    arguments = {"connect_timeout": 2, "options": "-c default_transaction_read_only=on -c statement_timeout=2s"}
+    return {"read": {"url": database_read_url, **engine_options(database_read_url), "connect_args": arguments}}
+
+
+def insert_into(dialect: str, table: type[Base]) -> Any:
+    """Return an INSERT that supports ON CONFLICT, for which SQLAlchemy has a class for each database."""
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    return insert(table.__table__)  # type: ignore[arg-type]
+
+
+@event.listens_for(Engine, "connect")
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    if not isinstance(connection, sqlite3.Connection):
+        return
+    # Stop Python's driver from beginning transactions by its own rules; _begin_sqlite begins them.
+    connection.isolation_level = None
+    # FULL, because a thanked signature must survive a power cut; WAL, because readers must not wait for writers.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+@event.listens_for(Engine, "begin")
+def _begin_sqlite(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

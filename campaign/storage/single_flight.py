@@ -1,0 +1,157 @@
+"""A cache with single flight: once a tick, one thread refreshes a value, and the others reuse it.
+
+A tick is a second of the wall clock. Each process caches campaigns, feeds, and whole responses this way. All caches
+expire at the same tick, so ages don't add up when a cached value is made from another one. `RestingCache` is for values
+that take longer to make.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar, cast
+
+from campaign.storage.database import STORAGE_ERRORS
+
+CACHE_SECONDS = 1.0
+"""The maximum age of what a visitor sees."""
+LAST_TICKS = 3
+"""While one thread refreshes a value, the others get the previous one if it is at most this many ticks old. Otherwise
+they wait."""
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+def tick() -> float:
+    """Return a number that changes every CACHE_SECONDS, at the same time on all machines with synchronized clocks."""
+    return time.time() // CACHE_SECONDS
+
+
+@dataclass(frozen=True)
+class _Outcome(Generic[V]):
+    """The outcome of making a value: the value, or the error that was raised."""
+
+    tick: float
+    at: float
+    """When it was made, by the monotonic clock."""
+    value: V | None = None
+    error: Exception | None = None
+
+    def get(self) -> V:
+        """Return the value, or raise the error."""
+        if self.error:
+            raise self.error
+        return cast(V, self.value)
+
+
+class SingleFlightCache(Generic[K, V]):
+    """Values by key, each made at most once a tick, however many threads need it."""
+
+    def __init__(
+        self, most: int, keep: Callable[[V], bool] = lambda _: True, share: Callable[[V], bool] = lambda _: True
+    ) -> None:
+        """Cache at most `most` values, and only those for which `keep` returns true.
+
+        Threads that waited for a value that isn't cached get it too if `share` returns true.
+        """
+        self._most = most
+        self._keep = keep
+        self._share = share
+        self._cached: dict[K, _Outcome[V]] = {}
+        self._shared: dict[K, _Outcome[V]] = {}
+        """Outcomes that are not cached, for the threads that waited for them."""
+        self._locks = [threading.Lock() for _ in range(64)]
+
+    def get(self, key: K, make: Callable[[], V], *, fresh: bool = False) -> V:
+        """Return the value that was cached in this tick, or make it. With `fresh`, always make it.
+
+        A database error goes to all threads that have waited for the value, and so does a value that is shared, but not
+        cached. If each thread tried an unreachable database in turn, they would hold up all other requests. The next
+        request tries again. Any other error is raised only in the thread that made the value, because its request may
+        have caused the error.
+        """
+        if fresh:
+            return self._make(key, make).get()
+        began, cached, now = time.monotonic(), self._cached.get(key), tick()
+        if cached and cached.tick == now:
+            return cached.get()
+        lock = self._locks[hash(key) % len(self._locks)]
+        # The absolute difference, because the clock may have been set back.
+        if not lock.acquire(blocking=not cached or abs(now - cached.tick) > LAST_TICKS):
+            assert cached  # noqa: S101 (a thread without a cached value waits)
+            return cached.get()
+        try:
+            cached, shared = self._cached.get(key), self._shared.get(key)
+            if cached and cached.tick == tick():
+                return cached.get()
+            if shared and shared.at >= began:
+                return shared.get()
+            return self._make(key, make).get()
+        finally:
+            lock.release()
+
+    def _make(self, key: K, make: Callable[[], V]) -> _Outcome[V]:
+        began = tick()
+        store: dict[K, _Outcome[V]] | None
+        try:
+            value = make()
+            outcome = _Outcome(began, time.monotonic(), value)
+            store = self._cached if self._keep(value) else self._shared if self._share(value) else None
+        except STORAGE_ERRORS as error:
+            outcome, store = _Outcome(began, time.monotonic(), error=error), self._shared
+        for other in (self._cached, self._shared):
+            if other is not store:
+                other.pop(key, None)
+        if store is not None:
+            if len(store) >= self._most and key not in store:
+                store.clear()
+            store[key] = outcome
+        return outcome
+
+
+class RestingCache(Generic[K, V]):
+    """A cache for values that are slow to make. After making a value, a process rests before it refreshes any value.
+
+    So refreshing takes at most 1/REST of a core's time, however many visitors need the values. A value that isn't in
+    the cache is made at once.
+    """
+
+    REST = 20
+    """How long a process rests after making a value, as a multiple of the time that making it took."""
+
+    def __init__(self, most: int, seconds: float) -> None:
+        """Cache at most `most` values, each for at least `seconds`."""
+        self._most = most
+        self._seconds = seconds
+        self._slots: dict[K, _Slot[V]] = {}
+        self._rested = 0.0
+
+    def get(self, key: K, make: Callable[[], V]) -> V:
+        """Return the cached value, or make it. While one thread refreshes it, the others get the previous value."""
+        slot = self._slots.get(key)
+        if slot is None:
+            if len(self._slots) >= self._most:
+                self._slots.clear()
+            slot = self._slots.setdefault(key, _Slot())
+        if not slot.lock.acquire(blocking=slot.value is None):
+            return cast(V, slot.value)
+        try:
+            began = clock()
+            if slot.value is None or began >= max(slot.due, self._rested):
+                slot.value = make()
+                self._rested = clock() + self.REST * (clock() - began)
+                slot.due = clock() + self._seconds
+            return slot.value
+        finally:
+            slot.lock.release()
+
+
+clock = time.monotonic
+
+
+class _Slot(Generic[V]):
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.value: V | None = None
+        self.due = 0.0

@@ -1,0 +1,78 @@
+"""Health of the database: can it store a signature now, and if not, why?
+
+The answer is one of the texts below, never a database driver's own message, which visitors must not see.
+"""
+
+import logging
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from campaign.monitoring.logging_setup import database_code
+from campaign.signatures import signing
+from campaign.storage.database import STORAGE_ERRORS, db
+from campaign.storage.single_flight import SingleFlightCache
+
+AWAY = "away"
+NOT_PREPARED = "not prepared"
+NOT_WRITABLE = "not writable"
+READ_ONLY = f"{NOT_WRITABLE}: read-only"
+FULL = f"{NOT_WRITABLE}: full"
+LOCKED = f"{NOT_WRITABLE}: locked"
+
+_MEANINGS = {
+    # PostgreSQL's SQLSTATE codes and prefixes of them (postgresql.org/docs/current/errcodes-appendix.html).
+    "08": AWAY,
+    "28": AWAY,
+    "3D": AWAY,
+    "533": AWAY,
+    "57P": AWAY,
+    "42P01": NOT_PREPARED,
+    "42703": NOT_PREPARED,
+    "25006": READ_ONLY,
+    "42501": READ_ONLY,
+    "53100": FULL,
+    "55P03": LOCKED,
+    # SQLite's result codes (sqlite.org/rescode.html). Extended codes start with these.
+    "SQLITE_CANTOPEN": AWAY,
+    "SQLITE_NOTADB": AWAY,
+    # A statement that fails to compile, for example because a table is missing.
+    "SQLITE_ERROR": NOT_PREPARED,
+    "SQLITE_READONLY": READ_ONLY,
+    "SQLITE_FULL": FULL,
+    "SQLITE_BUSY": LOCKED,
+    "SQLITE_LOCKED": LOCKED,
+}
+
+
+def database() -> str | None:
+    """Return why the database can't store a signature, or None if a test write has just reached its disk."""
+    # Anyone can request health checks, so the result is cached: they must not slow down signing.
+    return _tried.get(db.engine, _try)
+
+
+_tried: SingleFlightCache[Engine, str | None] = SingleFlightCache(most=4)
+
+
+def _try() -> str | None:
+    try:
+        signing.try_storing(db.engine)
+    except STORAGE_ERRORS as error:
+        _log.exception("a signature could not be stored now")
+        return meaning(error)
+    return None
+
+
+_log = logging.getLogger(__name__)
+
+
+def meaning(error: Exception) -> str:
+    """Return the fault of the database that caused one of the STORAGE_ERRORS."""
+    if isinstance(error, PoolTimeoutError):
+        # All connections are in use, or another thread uses the only connection that may write.
+        return LOCKED
+    code = database_code(error)
+    if code is None:
+        # PostgreSQL's driver has no code for a server that doesn't respond.
+        return AWAY
+    return next((meaning for start, meaning in _MEANINGS.items() if code.startswith(start)), NOT_WRITABLE)

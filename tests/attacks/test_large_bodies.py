@@ -1,0 +1,403 @@
+"""Request bodies that are too large or have too many fields are refused before anything reads or parses them."""
+
+import io
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+from urllib.parse import quote_plus
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug import formparser
+from werkzeug.routing import Rule
+from werkzeug.sansio.multipart import Event, Field, File, MultipartDecoder
+from werkzeug.test import TestResponse
+
+from campaign.accounts import sessions
+from campaign.campaigns.letter.markdown import LETTER_LENGTH
+from campaign.models.account import Role
+from campaign.models.campaign import Campaign
+from campaign.web.response_cache import CACHED_PATHS
+from tests.conftest import DOMAIN, HTMX, PATH, SLUG, Server, only_sqlite
+from tests.desk.conftest import AtDeskAs
+from tests.desk.editor import EDIT, TYPED, shown
+from tests.desk.people import browser, later
+from tests.nginx import DyingNode, nginx
+
+MOST_BYTES, MOST_FIELDS = 64 * 1024, 200
+TEXT_BYTES = 12 * 50_000 + MOST_BYTES
+"""The body limit for a campaign's text, which deploy/nginx.conf rounds up to 650k."""
+UPLOAD_BYTES = 6 * 1024 * 1024
+URLENCODED = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data; boundary=x"
+NEW, PREVIEW, PREVIEW_NEW = "/desk/campaigns/new", f"/desk{PATH}/preview", "/desk/campaigns/preview"
+EDITORS, PREVIEWS = (NEW, EDIT), (PREVIEW, PREVIEW_NEW)
+
+
+class Body(io.BytesIO):
+    """A body that counts how many of its bytes are read."""
+
+    bytes_read = 0
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into a buffer, as Werkzeug does."""
+        number = super().readinto(buffer)
+        self.bytes_read += number
+        return number
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read some or all bytes."""
+        data = super().read(size)
+        self.bytes_read += len(data)
+        return data
+
+
+@dataclass
+class Sent:
+    """The response to a request, and how many bytes of the request's body were read."""
+
+    answer: TestResponse
+    read: int
+
+
+def send(
+    client: FlaskClient,
+    path: str,
+    body: bytes,
+    kind: str,
+    *,
+    method: str = "POST",
+    chunked: bool = False,
+    announced: int | None = None,
+    **how: Any,
+) -> Sent:
+    """Send a body with a Content-Length, which is its length unless `announced` is given.
+
+    With `chunked` there is no Content-Length, as when gunicorn passes on a chunked body.
+    """
+    stream = Body(body)
+    environ: dict[str, Any] = {"wsgi.input_terminated": True}
+    if not chunked:
+        environ = {"CONTENT_LENGTH": str(len(body) if announced is None else announced)}
+    answer = FlaskClient.open(
+        client, path, method=method, input_stream=stream, content_type=kind, environ_overrides=environ, **how
+    )
+    return Sent(answer, stream.bytes_read)
+
+
+def part(name: str, value: bytes, *, file: str = "", header: bytes = b"") -> bytes:
+    """Return a part of a multipart form."""
+    filename = f'; filename="{file}"'.encode() if file else b""
+    named = b'Content-Disposition: form-data; name="%s"%s\r\n%s' % (name.encode(), filename, header)
+    return b"--x\r\n%s\r\n%s\r\n" % (named, value)
+
+
+def editor_form(token: str, picture: bytes, **fields: str) -> bytes:
+    """Return the editor's form with a picture."""
+    texts = {"csrf_token": token} | TYPED | fields
+    parts = [part(name, value.encode()) for name, value in texts.items()]
+    return b"".join([*parts, part("picture", picture, file="p.jpg")]) + b"--x--\r\n"
+
+
+def addresses(app: Flask) -> Iterator[tuple[str, str]]:
+    """Yield every method and path of the site and the desk, and paths that don't exist."""
+    values = {"slug": SLUG, "filename": "site.css", "digest": "0" * 64, "step": "publish", "token": "x"}
+
+    def path(of: Flask, rule: Rule) -> str:
+        given = {name: values.get(name, 1) for name in rule.arguments}
+        return of.url_map.bind("").build(rule.endpoint, given, append_unknown=False)
+
+    for prefix, of in (("", app), ("/desk", app.extensions["desk"].app)):
+        for rule in of.url_map.iter_rules():
+            for method in rule.methods or ():
+                yield method, prefix + path(of, rule)
+        yield from ((method, f"{prefix}/nothing/here") for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS"))
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that collects the names of all form fields that Werkzeug parses."""
+    names: list[str] = []
+    parse, next_event = formparser.parse_qsl, MultipartDecoder.next_event  # type: ignore[attr-defined]
+
+    def urlencoded(*args: Any, **kwargs: Any) -> list[tuple[str, str]]:
+        found = parse(*args, **kwargs)
+        names.extend(name for name, _ in found)
+        return found
+
+    def multipart(decoder: MultipartDecoder) -> Event:
+        event = next_event(decoder)
+        if isinstance(event, (Field, File)):
+            names.append(event.name)
+        return event
+
+    monkeypatch.setattr(formparser, "parse_qsl", urlencoded)
+    monkeypatch.setattr(MultipartDecoder, "next_event", multipart)
+    return names
+
+
+@only_sqlite
+@pytest.mark.slow
+def test_body_longer_than_its_routes_limit_is_not_read(
+    app: Flask, campaign: Campaign, at_desk: AtDeskAs, parsed: list[str]
+) -> None:
+    senders = [(browser(app), URLENCODED), (at_desk(Role.ADMIN), MULTIPART)]
+    parsed.clear()
+    tried = 0
+    for method, path in addresses(app):
+        for client, kind in senders:
+            signed_in = client is not senders[0][0]
+            limit = MOST_BYTES
+            if signed_in and path in (*EDITORS, *PREVIEWS):
+                limit = UPLOAD_BYTES if path in EDITORS else TEXT_BYTES
+            sent = send(client, path, b"a=1&b=2", kind, method=method, announced=limit + 1)
+            assert sent.read == 0, (method, path)
+            # The cache serves the public pages, and no app sees the request.
+            if method != "GET" or not CACHED_PATHS.fullmatch(path):
+                assert sent.answer.status_code == 413, (method, path)
+            tried += 1
+    assert tried > 200
+    assert parsed == []
+
+
+@pytest.mark.parametrize(
+    "path", [f"{PATH}/signatures", "/places", "/desk/sign-in", "/desk/sign-in/code", "/desk/account/password", "/x"]
+)
+@only_sqlite
+def test_chunked_body_is_read_only_up_to_the_limit(
+    client: FlaskClient, campaign: Campaign, parsed: list[str], path: str
+) -> None:
+    for kind in (URLENCODED, MULTIPART, "application/json", "text/plain", ""):
+        sent = send(client, path, b"a=1&" * 50_000, kind, chunked=True)
+        assert sent.read <= MOST_BYTES
+        assert sent.answer.status_code in {400, 404, 413, 415}
+    assert parsed == []
+
+
+@only_sqlite
+def test_strangers_chunked_form_is_limited_on_the_editors_routes(client: FlaskClient, campaign: Campaign) -> None:
+    for path in (*EDITORS, *PREVIEWS):
+        for kind in (URLENCODED, MULTIPART):
+            sent = send(client, path, part("letter", b"a" * UPLOAD_BYTES), kind, chunked=True)
+            assert sent.read <= MOST_BYTES
+            assert sent.answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    "path", [f"{PATH}/signatures", "/places", "/desk/sign-in", "/desk/account/password", EDIT, PREVIEW]
+)
+@only_sqlite
+def test_form_with_too_many_fields_is_not_parsed(
+    client: FlaskClient, campaign: Campaign, parsed: list[str], path: str
+) -> None:
+    # The public site accepts no chunked forms at all.
+    framings = [False, True] if path.startswith("/desk") else [False]
+    for field, number, chunked in product(("a=&", "&", "=&", "a&"), (MOST_FIELDS + 1, 20_000), framings):
+        sent = send(client, path, (field * number).encode()[:MOST_BYTES], URLENCODED, chunked=chunked)
+        assert sent.answer.status_code == 413
+    assert parsed == []
+
+
+@only_sqlite
+def test_form_with_the_maximum_number_of_fields_is_parsed(
+    client: FlaskClient, campaign: Campaign, parsed: list[str]
+) -> None:
+    sent = send(client, f"{PATH}/signatures", b"a=1&" * (MOST_FIELDS - 1) + b"a=1", URLENCODED)
+    assert sent.answer.status_code == 422
+    assert len(parsed) == MOST_FIELDS
+    parsed.clear()
+    one_more = send(client, f"{PATH}/signatures", b"a=1&" * MOST_FIELDS + b"a=1", URLENCODED)
+    assert (one_more.answer.status_code, parsed) == (413, [])
+
+
+# Werkzeug leaves the files of a form that it refuses to the garbage collector.
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@only_sqlite
+@pytest.mark.parametrize("value", [b"", b"\r\n", b"a"])
+def test_parsing_of_many_small_parts_stops_at_the_limit(
+    at_desk: AtDeskAs, campaign: Campaign, parsed: list[str], value: bytes
+) -> None:
+    organizer = at_desk(Role.ADMIN)
+    for file in ("", "p.jpg"):
+        parsed.clear()
+        sent = send(organizer, EDIT, part("a", value, file=file) * 50_000, MULTIPART)
+        assert sent.answer.status_code == 413
+        assert len(parsed) <= MOST_FIELDS + 1
+        assert sent.read <= 2 * MOST_BYTES
+
+
+@only_sqlite
+@pytest.mark.parametrize(
+    "header", [b"X: " + b"a" * 2_000_000 + b"\r\n", b"a:\r\n" * 500_000, b"X: a\r\n b" * 200_000], ids=len
+)
+@pytest.mark.slow
+def test_part_with_a_huge_header_is_refused(at_desk: AtDeskAs, campaign: Campaign, header: bytes) -> None:
+    sent = send(at_desk(Role.ADMIN), EDIT, part("a", b"1", header=header), MULTIPART)
+    assert sent.answer.status_code == 413
+    assert sent.read < 600_000
+
+
+@pytest.mark.parametrize("path", EDITORS)
+@pytest.mark.slow
+def test_organizer_can_upload_a_large_picture(at_desk: AtDeskAs, campaign: Campaign, path: str) -> None:
+    organizer = at_desk(Role.ORGANIZER, own=[campaign])
+    form = editor_form(organizer.token(), b"\xff" * (5 * 1024 * 1024), title="Kept title")
+    for chunked in (False, True):
+        sent = send(organizer, path, form, MULTIPART, chunked=chunked)
+        assert sent.read == len(form)
+        assert sent.answer.status_code == 422
+        assert "The picture must be an undamaged JPEG" in sent.answer.text
+        assert "Kept title" in sent.answer.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", EDITORS)
+def test_large_picture_from_a_stranger_is_not_read(
+    app: Flask, at_desk: AtDeskAs, campaign: Campaign, path: str
+) -> None:
+    form = editor_form("", b"\xff" * (5 * 1024 * 1024))
+    sent = send(browser(app), path, form, MULTIPART)
+    assert (sent.answer.status_code, sent.read) == (413, 0)
+    assert "been signed out" in sent.answer.text
+    assert "sign in again in a new tab" in sent.answer.text
+    for role in (Role.OBSERVER, Role.MODERATOR):
+        sent = send(at_desk(role), path, form, MULTIPART)
+        assert (sent.answer.status_code, sent.read) == (403, 0)
+
+
+@only_sqlite
+def test_organizers_large_form_is_read_only_on_the_editors_routes(at_desk: AtDeskAs, campaign: Campaign) -> None:
+    organizer = at_desk(Role.ADMIN)
+    for path, kind in (
+        (EDIT, URLENCODED),
+        (EDIT, "text/plain"),
+        (PREVIEW, MULTIPART),
+        ("/desk/account/password", MULTIPART),
+    ):
+        sent = send(organizer, path, b"a" * (TEXT_BYTES + 1), kind)
+        assert (sent.answer.status_code, sent.read) == (413, 0)
+        assert "Your form is too large" in sent.answer.text
+
+
+@pytest.mark.parametrize("path", EDITORS)
+@pytest.mark.parametrize("urlencoded", [False, True])
+def test_text_of_an_organizer_whose_session_has_ended_is_kept(
+    at_desk: AtDeskAs, campaign: Campaign, path: str, *, urlencoded: bool
+) -> None:
+    letter = "\U0001f333" * LETTER_LENGTH
+    client = at_desk(Role.ADMIN)
+    token = client.token()
+    later(sessions.LONGEST)
+    body = f"csrf_token={token}&letter={quote_plus(letter)}".encode()
+    form = editor_form(token, b"", letter=letter)
+    sent = send(client, path, *((body, URLENCODED) if urlencoded else (form, MULTIPART)))
+    assert sent.answer.status_code == 401
+    assert letter in sent.answer.text
+
+
+@pytest.mark.slow
+def test_live_preview_accepts_the_longest_letter(at_desk: AtDeskAs, campaign: Campaign) -> None:
+    organizer = at_desk(Role.ORGANIZER, own=[campaign])
+    tree = "\U0001f333"
+    form = TYPED | {"letter": tree * LETTER_LENGTH, "csrf_token": organizer.token()}
+    for path in PREVIEWS:
+        answer = FlaskClient.post(organizer, path, data=form, headers=HTMX)
+        assert answer.status_code == 200
+        assert shown(answer.text).count(tree) >= LETTER_LENGTH
+        sent = send(organizer, path, b"a" * (TEXT_BYTES + 1), URLENCODED, headers=HTMX)
+        assert (sent.answer.status_code, sent.read) == (413, 0)
+        assert "Your form is too large" in sent.answer.text
+        assert "HX-Retarget" not in sent.answer.headers
+
+
+def test_too_large_body_gets_an_error_page(client: FlaskClient, campaign: Campaign) -> None:
+    for path, title in (
+        (f"{PATH}/signatures", "Your form is too large"),
+        ("/desk/sign-in", "Your form is too large"),
+        ("/nothing", "Your form is too large"),
+    ):
+        page = send(client, path, b"a" * (MOST_BYTES + 1), URLENCODED).answer
+        assert page.status_code == 413
+        assert title in page.text
+        assert page.headers["Cache-Control"] == "no-store"
+        assert "Content-Security-Policy" in page.headers
+
+
+@only_sqlite
+@pytest.mark.settings(WEB_CONCURRENCY="1")
+def test_gunicorn_refuses_a_large_body_without_waiting_for_it(server: Server) -> None:
+    framings = "Content-Length: 100000000", "Transfer-Encoding: chunked"
+    for path, framing in product([f"{PATH}/signatures", "/desk/sign-in", EDIT, "/nothing"], framings):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+            head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Type: {URLENCODED}\r\n"
+            connection.sendall(f"{head}{framing}\r\n\r\n".encode())
+            if "chunked" in framing:
+                connection.sendall((b"%x\r\n" % TEXT_BYTES + b"a" * TEXT_BYTES + b"\r\n") * 2)
+            answer = connection.makefile("rb").readline().decode()
+        # gunicorn refuses chunked bodies itself (411).
+        assert answer.split()[1] == ("411" if "chunked" in framing else "413"), answer
+
+
+@contextmanager
+def behind_nginx(folder: Any) -> Iterator[tuple[Any, DyingNode]]:
+    node = DyingNode()
+    folder.mkdir()
+    try:
+        with nginx(folder, node) as proxy:
+            yield proxy, node
+    finally:
+        node.stop()
+
+
+NAMELESS = {
+    "no name": b"form-data",
+    "no name, but semicolons": b"form-data" + b";" * 1000,
+    "a name that does not end": b'form-data; name="' + b'\\"' * 1000,
+    "a file": b'form-data; filename="p.jpg"',
+    "pieces of a name": b"form-data; name*1=a; name*2=b",
+}
+"""Values of a part's Content-Disposition header."""
+
+
+@only_sqlite
+@pytest.mark.parametrize("path", ["/desk/sign-in", NEW, PREVIEW_NEW])
+@pytest.mark.parametrize("kind", NAMELESS)
+@pytest.mark.slow
+def test_part_without_a_name_is_ignored(app: Flask, at_desk: AtDeskAs, path: str, kind: str) -> None:
+    body = b"--x\r\nContent-Disposition: " + NAMELESS[kind] + b"\r\n\r\nvalue\r\n"
+    organizer = at_desk(Role.ORGANIZER)
+    stranger = send(browser(app), path, body + b"--x--\r\n", MULTIPART).answer
+    assert 400 <= stranger.status_code < 500
+    named = part("csrf_token", organizer.token().encode())
+    assert send(organizer, path, body + named + b"--x--\r\n", MULTIPART).answer.status_code < 500
+
+
+@pytest.mark.server
+def test_nginx_refuses_every_body_that_the_site_would_refuse(tmp_path: Any) -> None:
+    def post(proxy: Any, path: str, size: int) -> tuple[int, str]:
+        with proxy.connect() as connection:
+            head = f"POST {path} HTTP/1.1\r\nHost: {DOMAIN}\r\nContent-Type: {MULTIPART}\r\nConnection: close\r\n"
+            connection.sendall(f"{head}Content-Length: {size}\r\n\r\n".encode())
+            if size <= UPLOAD_BYTES:
+                connection.sendall(b"a" * size)
+            answer = connection.makefile("rb").read().decode()
+        return int(answer.split()[1]), answer
+
+    limits: dict[str, int] = dict.fromkeys(
+        (f"{PATH}/signatures", "/desk/sign-in", f"/desk{PATH}/signatures"), MOST_BYTES
+    )
+    limits |= dict.fromkeys(PREVIEWS, TEXT_BYTES) | dict.fromkeys(EDITORS, UPLOAD_BYTES)
+    with behind_nginx(tmp_path / "nginx") as (proxy, node):
+        for path, limit in limits.items():
+            node.got.clear()
+            status, page = post(proxy, path, limit + 1024)
+            assert (status, node.got) == (413, []), path
+            assert "Your form is too large" in page
+            # The node closes the connection, so nginx responds 503; what counts is that the node got the request.
+            assert post(proxy, path, limit)[0] == 503, path
+            assert len(node.got) == 1, path

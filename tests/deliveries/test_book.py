@@ -1,0 +1,261 @@
+"""The PDF book: its pages, their order, languages, and scripts. User input is only ever printed as text."""
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pikepdf
+import pypdf
+import pytest
+import typst
+
+from campaign.deliveries import book, book_words
+from campaign.deliveries.book import Book, Entry
+from campaign.models.campaign import Campaign
+
+NOW = datetime(2027, 3, 1, 12, 30, 0, 123456, tzinfo=UTC)
+LETTER = """Dear Mayor,
+
+please *keep* the **park**, as [we wrote](https://example.org/park).
+
+## Why
+
+> It is ours.
+
+3. trees
+4. birds
+   - owls
+
+---
+
+Last\\
+line
+"""
+EVERYWHERE = [
+    ("Zoë Ångström-Nguyễn", "Łódź"),
+    ("Анна Каренина", "Москва"),
+    ("Ελένη Παπαδοπούλου", "Αθήνα"),
+    ("דוד בן־גוריון", "תל אביב"),
+]
+"""Names in scripts that Typst's own font has."""
+
+Made = Callable[..., pypdf.PdfReader]
+
+
+class Maker:
+    """Makes books of a campaign like Save the Park, and stores the reported progress and the result."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.progress: list[int] = []
+        self.book: Book | None = None
+
+    def __call__(
+        self, entries: Sequence[Entry], *, fonts: typst.Fonts | None = None, **changes: Any
+    ) -> pypdf.PdfReader:
+        words = {"title": "Save the Park", "addressees": "The Mayor\nThe Council", "letter": LETTER, "language": "en"}
+        campaign = Campaign(**{"time_zone": "UTC", **words, **changes})
+        self.progress = []
+        self.book = book.make(
+            campaign,
+            entries,
+            self.file,
+            site_name="Friends of the Park",
+            period=(datetime(2027, 1, 2, tzinfo=UTC), NOW) if entries else None,
+            now=NOW,
+            progress=self.progress.append,
+            fonts=fonts or typst.Fonts(include_system_fonts=False),
+        )
+        return pypdf.PdfReader(self.file)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Maker:
+    """Return a maker of books. By default it uses only Typst's own fonts, as on a machine without fonts."""
+    return Maker(tmp_path / "book.pdf")
+
+
+def text_of(page: pypdf.PageObject) -> str:
+    return re.sub(r"\s+", " ", page.extract_text())
+
+
+def many(number: int) -> list[Entry]:
+    return [(f"Signer No{index}", "Leeds, United Kingdom") for index in range(number)]
+
+
+def test_book_has_cover_letter_count_and_signatories(make: Maker) -> None:
+    cover, letter, count, *lists = (text_of(page) for page in make(many(3)).pages)
+    for words in ("Save the Park", "The Mayor", "The Council", "3 signatures", "March 1, 2027", "Friends of the Park"):
+        assert words in cover
+    for words in ("please keep the park, as we wrote (https://example.org/park).", "Why", "It is ours.", "3. trees"):
+        assert words in letter
+    assert "owls" in letter
+    assert "January 2, 2027 – March 1, 2027" in count
+    assert len(lists) == 1
+    assert lists[0].startswith("Signer No0 Leeds, United Kingdom Signer No1 Leeds")
+
+
+@pytest.mark.slow
+def test_book_has_every_signatory_once_in_order_on_numbered_pages(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(book, "PART", 300)
+    pages = [text_of(page) for page in make(many(2000)).pages]
+    found = [int(number) for page in pages for number in re.findall(r"Signer No(\d+)", page)]
+    assert found == list(range(2000))
+    assert make.book == Book(pages=len(pages), signatories=2000, spelled_out=0)
+    assert make.progress[-1] == 2000
+    assert make.progress == sorted(make.progress)
+    assert not re.search(r"\d / \d", pages[0])
+    for number, page in enumerate(pages[1:], 2):
+        assert page.endswith(f"{number} / {len(pages)}")
+    on_a_page = [len(re.findall("Signer", page)) for page in pages[3:-1]]
+    assert len(set(on_a_page)) == 1, "every page except the last must be full"
+
+
+@pytest.mark.slow
+def test_number_of_parts_does_not_change_the_pages(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = [text_of(page) for page in make(many(900)).pages]
+    monkeypatch.setattr(book, "PART", 250)
+    assert [text_of(page) for page in make(many(900)).pages] == whole
+
+
+def test_campaign_without_signatures_has_a_book(make: Maker) -> None:
+    assert [text_of(page) for page in make([]).pages][2:] == ["0 signatures 3 / 3"]
+
+
+def test_single_signature_is_counted_in_the_singular(make: Maker) -> None:
+    assert "1 signature " in text_of(make(many(1)).pages[0]) + " "
+
+
+def test_book_has_metadata_and_tags_for_screen_readers(make: Maker) -> None:
+    reader = make(many(3), language="pt-BR")
+    assert reader.metadata
+    assert reader.metadata.title == "Save the Park"
+    assert reader.metadata.author == "Friends of the Park"
+    assert reader.metadata.creation_date == NOW.replace(microsecond=0)
+    with pikepdf.open(make.file) as pdf:
+        assert pdf.Root.Lang == "pt-BR"
+        assert pdf.Root.MarkInfo.Marked
+        tags = pdf.Root.StructTreeRoot
+        found = [str(tag.S) for tag in tags.K[0].K]
+        assert {"/H1", "/H3", "/P", "/BlockQuote", "/L"} <= set(found)
+        keys = [int(key) for key in list(tags.ParentTree.Nums)[::2]]
+        assert keys == sorted(set(keys)) == [int(page.obj.StructParents) for page in pdf.pages]
+        last = tags.K[0].K[-1]
+        assert str(last.S) == "/P"
+        assert last.Pg.objgen == pdf.pages[-1].obj.objgen
+        assert not [page for page in pdf.pages if "/Annots" in page]
+
+
+def test_book_uses_the_campaigns_language_and_time_zone(make: Maker) -> None:
+    first, _, count, *_ = make(many(1234), language="de", time_zone="Pacific/Auckland").pages
+    assert "1.234" in text_of(first)
+    assert "2. März 2027" in text_of(first)
+    assert "2. Januar 2027 – 2. März 2027" in text_of(count)
+
+
+def test_right_to_left_book_begins_at_the_right(make: Maker) -> None:
+    def where(page: pypdf.PageObject, words: str) -> float:
+        found: list[float] = []
+
+        def look(text: str, cm: list[float], tm: list[float], *_: object) -> None:
+            if words in text:
+                found.append((tm[4] * cm[0]) + cm[4])
+
+        page.extract_text(visitor_text=look)
+        return found[0]
+
+    entries = [("Ada", "A"), *(("Ben", "B") for _ in range(200)), ("Cem", "C")]
+    ltr = make(entries).pages[3]
+    assert where(ltr, "Ada") < 100
+    rtl = make(entries, language="he").pages[3]
+    assert where(rtl, "Ada") > 400
+
+
+def test_european_scripts_need_no_system_fonts(make: Maker) -> None:
+    text = " ".join(text_of(page) for page in make(EVERYWHERE).pages)
+    assert make.book
+    assert make.book.spelled_out == 0
+    for name in ("Zoë Ångström-Nguyễn", "Анна Каренина", "Ελένη Παπαδοπούλου"):
+        assert name in text
+
+
+def test_characters_without_a_font_are_printed_as_code_points(make: Maker) -> None:
+    reader = make([("สมชาย", "X"), ("Grace 🌸 Hopper", "Y"), ("Ada", "Z")], title="大")
+    text = " ".join(text_of(page) for page in reader.pages)
+    assert "‹U+0E2A U+0E21 U+0E0A U+0E32 U+0E22› X" in text
+    assert "Grace ‹U+1F338› Hopper" in text
+    assert "‹U+5927›" in text
+    assert make.book
+    assert make.book.spelled_out == 2
+
+
+HOSTILE = [
+    '#import "/etc/passwd"',
+    "#panic()",
+    "#strong[x] *x* _x_ `x` $x$ <x> @x \\ // /* x",
+    ") Tj ET BT (forged) Tj",
+    "endstream endobj",
+    "\\u{41} \\n %PDF-1.7",
+    "<script>alert(1)</script>",
+    '"] + read("secret") + ["',
+    "= Heading",
+    "- item",
+]
+
+
+def test_user_input_is_printed_as_plain_text(make: Maker) -> None:
+    reader = make([(words, words) for words in HOSTILE], title=HOSTILE[0], addressees="\n".join(HOSTILE))
+    cover, listed = text_of(reader.pages[0]), text_of(reader.pages[3])
+    for words in HOSTILE:
+        assert words in cover
+        assert (words + words).replace(" ", "") in listed.replace(" ", "")
+    assert reader.metadata
+    assert reader.metadata.title == HOSTILE[0]
+    for page in reader.pages:
+        assert "/Annots" not in page
+    assert not {"/OpenAction", "/AA", "/Names", "/AcroForm"} & set(reader.root_object)
+
+
+def test_html_and_pictures_in_a_letter_are_printed_as_text(make: Maker) -> None:
+    letter = "<b>bold</b> ![a tree](https://example.org/tree.png) `#panic()`\n\n    #panic()\n\n```\n$x$\n```"
+    text = text_of(make(many(1), letter=letter).pages[1])
+    for words in ("<b>bold</b>", "a tree", "#panic()", "$x$"):
+        assert words in text
+
+
+@pytest.mark.slow
+def test_longest_name_is_printed_completely_and_once(make: Maker) -> None:
+    long = ("W" * 100, "M" * 200)
+    entries = [*many(208), long, *many(3)]
+    text = "".join(page.extract_text() for page in make(entries).pages[3:])
+    assert text.replace("\n", "").count("W" * 100) == 1
+
+
+def test_book_leaves_no_temporary_files(make: Maker) -> None:
+    make(many(3))
+    assert [file.name for file in make.file.parent.iterdir()] == ["book.pdf"]
+
+
+@pytest.mark.parametrize(
+    ("language", "number", "words"),
+    [
+        ("de", 1, "1 Unterschrift "),
+        ("de-AT", 2, "2 Unterschriften "),
+        ("pl", 3, "3 podpisy "),
+        ("pl", 5, "5 podpisów "),
+        ("ru", 21, "21 подпись "),
+        ("sw", 2, "2 signatures "),
+    ],
+)
+def test_word_for_signatures_follows_the_campaigns_language(
+    make: Maker, language: str, number: int, words: str
+) -> None:
+    assert text_of(make(many(number), language=language).pages[2]).startswith(words)
+
+
+def test_every_translation_has_a_word_for_every_number() -> None:
+    for language in book_words._WORDS:
+        assert all(book_words.signatures(number, language) for number in range(200))
+        assert book_words.anonymous(language)

@@ -1,0 +1,259 @@
+"""Statistics count signatures by time, place, and source, include only counted ones, and are cached."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from campaign.models.campaign import Campaign
+from campaign.models.signature import SignatureState
+from campaign.signatures import fake, tally
+from campaign.signatures.signing import insert_unless_signed
+from campaign.statistics import figures
+from campaign.statistics.figures import Unit
+from campaign.storage import single_flight
+from campaign.storage.database import db
+from campaign.storage.transactions import write_transaction
+from tests.conftest import Publish, only_sqlite
+
+NOW = datetime(2026, 7, 14, 10, 30, 20, tzinfo=UTC)
+
+SignedAt = Callable[..., None]
+
+
+@pytest.fixture
+def signed(campaign: Campaign) -> SignedAt:
+    """Return a function that stores signatures with these times and values, for a campaign if one is given."""
+    numbers = count()
+
+    def signed(*times: datetime, under: Campaign = campaign, **changes: object) -> None:
+        rows = [fake.signature(under.id, str(next(numbers)), time) | {"source": ""} | changes for time in times]
+        with write_transaction() as session:
+            session.connection().execute(insert_unless_signed(session.connection().dialect.name), rows)
+            tally.add(session.connection(), under.id, len(rows))
+
+    return signed
+
+
+def shown(campaign: Campaign, unit: Unit, now: datetime = NOW) -> dict[str, int]:
+    """Return the number of signatures in each span that has any."""
+    spans = figures.series(db.session(), campaign, unit, now).spans
+    return {span.since.isoformat(timespec="minutes"): span.signatures for span in spans if span.signatures}
+
+
+def test_signatures_are_counted_by_minute_hour_and_day(campaign: Campaign, signed: SignedAt) -> None:
+    ago = [timedelta(), timedelta(seconds=21), timedelta(minutes=59), timedelta(hours=2), timedelta(days=3)]
+    signed(*(NOW - time for time in ago))
+    assert shown(campaign, Unit.MINUTE) == {
+        "2026-07-14T09:31+00:00": 1,
+        "2026-07-14T10:29+00:00": 1,
+        "2026-07-14T10:30+00:00": 1,
+    }
+    assert shown(campaign, Unit.HOUR) == {
+        "2026-07-14T08:00+00:00": 1,
+        "2026-07-14T09:00+00:00": 1,
+        "2026-07-14T10:00+00:00": 2,
+    }
+    assert shown(campaign, Unit.DAY) == {"2026-07-11T00:00+00:00": 1, "2026-07-14T00:00+00:00": 4}
+    lengths = [len(figures.series(db.session(), campaign, unit, NOW).spans) for unit in Unit]
+    assert lengths == [60, 48, 4], "spans without signatures are included"
+
+
+def test_signature_at_a_boundary_belongs_to_the_later_span(campaign: Campaign, signed: SignedAt) -> None:
+    signed(datetime(2026, 7, 14, 10, tzinfo=UTC), datetime(2026, 7, 14, 9, 59, 59, 999999, tzinfo=UTC))
+    assert shown(campaign, Unit.HOUR) == {"2026-07-14T09:00+00:00": 1, "2026-07-14T10:00+00:00": 1}
+
+
+def test_campaign_without_signatures_has_one_empty_day(campaign: Campaign) -> None:
+    (today,) = figures.series(db.session(), campaign, Unit.DAY, NOW).spans
+    assert (today.since.isoformat(), today.signatures) == ("2026-07-14T00:00:00+00:00", 0)
+    nothing = figures.breakdown(db.session(), campaign.id, NOW)
+    assert (nothing.countries, nothing.states, nothing.sources) == ([], [], [])
+
+
+def test_hours_and_days_are_in_the_campaigns_time_zone(publish: Publish, signed: SignedAt) -> None:
+    kolkata = publish(slug="kolkata")
+    kolkata.time_zone = "Asia/Kolkata"
+    signed(datetime(2026, 7, 13, 18, 29, tzinfo=UTC), datetime(2026, 7, 13, 18, 30, tzinfo=UTC), under=kolkata)
+    assert shown(kolkata, Unit.DAY) == {"2026-07-13T00:00+05:30": 1, "2026-07-14T00:00+05:30": 1}
+    assert shown(kolkata, Unit.HOUR) == {"2026-07-13T23:00+05:30": 1, "2026-07-14T00:00+05:30": 1}
+
+
+@pytest.mark.parametrize(
+    ("first_day", "hours"), [("2026-03-28", [24, 23, 24]), ("2026-10-24", [24, 25, 24])], ids=["spring", "autumn"]
+)
+def test_days_have_23_or_25_hours_when_clocks_change(
+    publish: Publish, signed: SignedAt, first_day: str, hours: list[int]
+) -> None:
+    berlin = publish(slug="berlin")
+    berlin.time_zone = "Europe/Berlin"
+    first = datetime.fromisoformat(f"{first_day}T12:00+00:00")
+    signed(*(first + timedelta(minutes=30 + 60 * hour) for hour in range(-24, 96)), under=berlin)
+    spans = figures.series(db.session(), berlin, Unit.DAY, first + timedelta(days=3)).spans
+    assert [span.signatures for span in spans[1:4]] == hours
+    assert all(span.since.hour == 0 for span in spans)
+    by_hour = figures.series(db.session(), berlin, Unit.HOUR, first + timedelta(days=1)).spans
+    assert [span.signatures for span in by_hour[-36:]] == [1] * 36, "an hour that occurs twice is two spans"
+
+
+@pytest.mark.parametrize("state", [state for state in SignatureState if state is not SignatureState.PUBLIC])
+def test_only_counted_signatures_are_included(campaign: Campaign, signed: SignedAt, state: SignatureState) -> None:
+    signed(NOW, NOW - timedelta(minutes=5))
+    signed(NOW, listed_at=None)
+    signed(NOW - timedelta(days=9), NOW, NOW - timedelta(minutes=5), state=state, listed_at=None)
+    assert shown(campaign, Unit.MINUTE) == {"2026-07-14T10:25+00:00": 1, "2026-07-14T10:30+00:00": 2}
+    assert sum(shown(campaign, Unit.DAY).values()) == 3
+    assert figures.at_a_glance(db.session(), [campaign], NOW + timedelta(seconds=1))[campaign.id].last_day == 3
+    found = figures.breakdown(db.session(), campaign.id, NOW)
+    assert [sum(n for _, n in part) for part in (found.countries, found.sources)] == [3, 3]
+
+
+def test_other_campaigns_signatures_are_not_included(publish: Publish, campaign: Campaign, signed: SignedAt) -> None:
+    other = publish(slug="other")
+    signed(NOW, NOW, under=other)
+    signed(NOW)
+    assert shown(campaign, Unit.MINUTE) == {"2026-07-14T10:30+00:00": 1}
+    assert figures.breakdown(db.session(), other.id, NOW).sources == [("", 2)]
+
+
+def test_countries_and_states_are_sorted_by_count(campaign: Campaign, signed: SignedAt) -> None:
+    signed(NOW, NOW, country="US", region="California")
+    signed(NOW, country="US", region="Texas")
+    signed(NOW, NOW, NOW, country="US", region="Nowhere, really")
+    signed(NOW, country="US", region="")
+    signed(NOW, country="FR", region="California")
+    signed(NOW, NOW, country="DE", region="")
+    found = figures.breakdown(db.session(), campaign.id, NOW)
+    assert found.countries == [("US", 7), ("DE", 2), ("FR", 1)]
+    assert found.states == [("", 4), ("CA", 2), ("TX", 1)]
+
+
+def test_places_with_equal_counts_are_sorted_by_name(campaign: Campaign, signed: SignedAt) -> None:
+    # By code, the order would be AE, AX, CH, DE, and AK, AL, AR, AZ.
+    for country in ("AE", "AX", "CH", "DE"):
+        signed(NOW, country=country, region="")
+    for state in ("Alaska", "Alabama", "Arkansas", "Arizona", "Puerto Rico", "Oregon"):
+        signed(NOW, country="US", region=state)
+    signed(NOW, country="US", region="Nowhere")
+    found = figures.breakdown(db.session(), campaign.id, NOW)
+    assert [code for code, _ in found.countries] == ["US", "AX", "DE", "CH", "AE"]
+    assert [code for code, _ in found.states] == ["AL", "AK", "AZ", "AR", "OR", "PR", ""]
+
+
+def test_sources_with_few_signers_are_combined(campaign: Campaign, signed: SignedAt) -> None:
+    signed(*[NOW] * 5, source="mail")
+    signed(*[NOW] * 4, source="for-ada")
+    signed(NOW, source="for-ben")
+    signed(NOW, NOW, source="")
+    found = figures.breakdown(db.session(), campaign.id, NOW)
+    assert found.sources == [("mail", 5), ("", 2), (None, 5)]
+
+
+@pytest.mark.parametrize(
+    ("ago", "unit"),
+    [
+        (timedelta(minutes=5), Unit.MINUTE),
+        (timedelta(hours=5), Unit.HOUR),
+        (timedelta(days=5), Unit.DAY),
+    ],
+)
+def test_unit_fits_the_campaigns_age(campaign: Campaign, signed: SignedAt, ago: timedelta, unit: Unit) -> None:
+    signed(NOW - ago)
+    assert figures.read(db.session(), campaign, None, NOW).series.unit is unit
+    assert figures.read(db.session(), campaign, Unit.HOUR, NOW).series.unit is Unit.HOUR
+
+
+def test_page_refreshes_often_while_people_sign(campaign: Campaign, signed: SignedAt) -> None:
+    signed(NOW - timedelta(minutes=4))
+    assert figures.read(db.session(), campaign, None, NOW).interval == 5
+
+
+def test_page_polls_rarely_without_new_signatures(campaign: Campaign, signed: SignedAt) -> None:
+    signed(NOW - timedelta(minutes=6))
+    assert figures.read(db.session(), campaign, None, NOW).interval == 15
+
+
+def test_glance_counts_the_last_hour_and_day_of_each_campaign(
+    publish: Publish, campaign: Campaign, signed: SignedAt
+) -> None:
+    signed(NOW - timedelta(minutes=59), NOW - timedelta(minutes=61), NOW - timedelta(hours=23, minutes=59))
+    signed(NOW - timedelta(hours=24, minutes=1))
+    quiet = publish(slug="quiet")
+    glances = figures.at_a_glance(db.session(), [campaign, quiet], NOW)
+    assert (glances[campaign.id].last_hour, glances[campaign.id].last_day) == (1, 3)
+    assert list(glances[campaign.id].hours) == [1, *[0] * 21, 1, 1]
+    assert (glances[quiet.id].last_hour, glances[quiet.id].last_day) == (0, 0)
+    assert figures.at_a_glance(db.session(), [], NOW) == {}
+
+
+def test_campaign_summaries_need_two_queries_for_any_number_of_campaigns(publish: Publish) -> None:
+    many = [publish(slug=f"campaign-{number}") for number in range(20)]
+    statements: list[str] = []
+    event.listen(db.engine, "before_cursor_execute", lambda _c, _k, statement, *_: statements.append(statement))
+    figures.at_a_glance(db.session(), many, NOW)
+    assert sum("FROM signature" in statement for statement in statements) == 2
+
+
+@only_sqlite
+def test_counting_uses_a_covering_index_and_the_list_index(campaign: Campaign) -> None:
+    asked: list[tuple[str, Any]] = []
+    event.listen(
+        db.engine, "before_cursor_execute", lambda _c, _k, statement, given, *_: asked.append((statement, given))
+    )
+    figures.series(db.session(), campaign, Unit.HOUR, NOW)
+    plans = [
+        str(db.session().connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given).all())
+        for statement, given in asked[-2:]
+    ]
+    assert "COVERING INDEX ix_signature_campaign_id_signed_at_id" in plans[0]
+    assert "INDEX ix_signature_campaign_id_listed_at_id" in plans[1]
+
+
+def test_slow_value_is_refreshed_less_often(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+    time = [1000.0]
+    monkeypatch.setattr(single_flight, "clock", lambda: time[0])
+    made = count()
+
+    def make() -> int:
+        time[0] += 2
+        return next(made)
+
+    cache: single_flight.RestingCache[str, int] = single_flight.RestingCache(most=8, seconds=5)
+    assert cache.get("a", make) == 0
+    time[0] += 39
+    assert cache.get("a", make) == 0, "the cache rests 20 times as long as the computation took"
+    assert cache.get("b", make) == 1, "a value that is not cached yet is computed at once"
+    time[0] += 39
+    assert cache.get("a", make) == 0, "all values of a cache share one rest"
+    time[0] += 2
+    assert cache.get("a", make) == 2
+
+
+def test_failed_value_is_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache: single_flight.RestingCache[str, int] = single_flight.RestingCache(most=8, seconds=5)
+    with pytest.raises(ZeroDivisionError):
+        cache.get("a", lambda: 1 // 0)
+    assert cache.get("a", lambda: 1) == 1
+
+
+def test_cached_statistics_need_no_query(campaign: Campaign, signed: SignedAt) -> None:
+    signed(NOW)
+    figures.read(db.session(), campaign, Unit.DAY, NOW)
+    statements: list[str] = []
+    event.listen(db.engine, "before_cursor_execute", lambda _c, _k, statement, *_: statements.append(statement))
+    for _ in range(5):
+        figures.cached_breakdown(db.session(), campaign.id, NOW)
+        figures.cached_series(db.session(), campaign, Unit.DAY, NOW)
+    assert statements == []
+
+
+def test_count_is_never_stale(campaign: Campaign, signed: SignedAt) -> None:
+    signed(NOW)
+    assert figures.read(db.session(), campaign, None, NOW).progress.count == 1
+    signed(NOW, NOW)
+    db.session.rollback()
+    found = figures.read(db.session(), campaign, None, NOW)
+    assert (found.progress.count, found.progress.goal) == (3, 100)
