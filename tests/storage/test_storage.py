@@ -164,7 +164,9 @@ def test_failed_signature_gets_no_thanks_and_can_be_sent_again(
         assert f'value="{typed}"' in answer.text
     assert '<option value="US" selected>' in answer.text
     assert "Traceback" not in answer.text
-    assert re.search(rf'<form action="{PATH}/signatures" method="post"', answer.text), "the same button sends it again"
+    assert re.search(rf'<form id="sign-form" action="{PATH}/signatures" method="post"', answer.text), (
+        "the same button sends it again"
+    )
 
     mend_it()
     assert client.post(f"{PATH}/signatures", data=ADA, headers=headers).status_code in (200, 303)
