@@ -1,5 +1,7 @@
 """The sign form: fields, validators, and error messages. signatures/cleaning.py cleans the input."""
 
+from contextlib import suppress
+
 from email_validator import EmailNotValidError
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, Field, Form, HiddenField, SelectField, StringField
@@ -11,7 +13,7 @@ from campaign.signatures import places, sources
 from campaign.signatures.cleaning import clean, is_blank
 from campaign.signatures.countries import countries
 from campaign.signatures.signing import Details, email_key
-from campaign.text.email_address import EMAIL_LENGTH, deliverable
+from campaign.text.email_address import EMAIL_LENGTH, deliverable, validated
 from campaign.text.links import contains_link
 from campaign.web.form_checks import OneErrorPerField, Validator, text
 
@@ -141,7 +143,11 @@ class SignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF publishes no types
         A signature isn't refused because of a change, because the address leads to the same mailbox.
         """
         typed = clean(self.email.raw_data[0]) if self.email.raw_data else ""
-        if typed.casefold() == self.email.data.casefold():
+        spellings = {self.email.data}
+        with suppress(EmailNotValidError):
+            # Browsers send the domain of an address in Punycode.
+            spellings.add(validated(self.email.data).ascii_email or "")
+        if typed.casefold() in map(str.casefold, spellings):
             return None
         return "We removed or replaced characters that can’t be part of an email address. Please check it."
 

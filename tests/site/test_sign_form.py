@@ -34,7 +34,9 @@ def test_form_that_is_shown_again_says_what_changed(sign: Sign, typed: str) -> N
 
 
 @only_sqlite
-@pytest.mark.parametrize("typed", ["ada@example.org", " Ada@Example.ORG\n", ""])
+@pytest.mark.parametrize(
+    "typed", ["ada@example.org", " Ada@Example.ORG\n", "", "ada@bücher.example", "ada@xn--bcher-kva.example"]
+)
 def test_form_that_is_shown_again_says_nothing_if_nothing_changed(sign: Sign, typed: str) -> None:
     assert NOTE not in sign(email=typed, name="").text
 
