@@ -25,6 +25,7 @@ def test_defaults_are_a_small_site_on_this_machine(tmp_path: Path) -> None:
     assert settings.bind == "127.0.0.1:8000"
     assert settings.site_url == "http://127.0.0.1:8000"
     assert settings.site_name == "Campaign"
+    assert settings.site_country == ""
     assert settings.web_concurrency == 2
     assert settings.trusted_proxies == 0
     assert settings.ratelimit_enabled
@@ -40,6 +41,7 @@ def test_each_setting_is_read_from_the_environment(tmp_path: Path) -> None:
         DATABASE_URL=f"sqlite:///{tmp_path}/other.sqlite",
         SECRET_KEY="s" * 32,
         SITE_NAME="Fight for the Park",
+        SITE_COUNTRY="us",
         SITE_URL="https://park.example/",
         HOST="::1",
         PORT="8080",
@@ -59,6 +61,7 @@ def test_each_setting_is_read_from_the_environment(tmp_path: Path) -> None:
         database_url=f"sqlite:///{tmp_path}/other.sqlite",
         secret_key="s" * 32,
         site_name="Fight for the Park",
+        site_country="US",
         site_url="https://park.example",
         host="::1",
         port=8080,
@@ -136,6 +139,9 @@ WRONG = [
     ("DATABASE_READ_URL", "postgresql://replica/campaign", "must be the URL of a PostgreSQL replica"),
     ("SECRET_KEY", "s" * 31, "must have at least 32 characters"),
     ("SECRET_KEY", "short", "must have at least 32 characters"),
+    ("SITE_COUNTRY", "United States", "must be the code of a country in two letters, such as US or DE, not 'United"),
+    ("SITE_COUNTRY", "EU", "must be the code of a country in two letters"),
+    ("SITE_COUNTRY", "ß", "must be the code of a country in two letters"),
     ("SITE_URL", "park.example", "must be the site's URL without a path, such as https://example.org, not 'park"),
     ("SITE_URL", "ftp://park.example", "must be the site's URL without a path"),
     ("SITE_URL", f"https://{'a' * 64}.example", "must be the site's URL without a path"),

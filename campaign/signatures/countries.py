@@ -11,13 +11,11 @@ from pathlib import Path
 
 from babel import Locale
 
+from campaign.text import country_codes
+
 ORDER = Path(__file__).with_name("country_order.txt")
 """After a line that names the versions of Babel and ICU, each line has languages, a tab, and their countries in order.
 Languages are separated by spaces. Each country has two letters, and there is nothing between them."""
-
-# CLDR territories that aren't countries: exceptional reservations, groupings, and test codes of ISO 3166-1, and
-# "unknown". Kosovo (XK) has no ISO code yet, but is kept, because people who live there sign.
-_NOT_COUNTRIES = {"AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "ZZ"}
 
 
 @lru_cache(maxsize=32)
@@ -36,8 +34,7 @@ def countries(language: str) -> dict[str, str]:
 def unsorted(locale: Locale) -> dict[str, str]:
     """Return the country names by code, in no particular order."""
     english, names = Locale("en").territories, locale.territories
-    codes = (str(code) for code in english if re.fullmatch("[A-Z]{2}", str(code)))
-    return {code: str(names.get(code) or english[code]) for code in codes if code not in _NOT_COUNTRIES}
+    return {code: str(names.get(code) or english[code]) for code in country_codes.all_codes()}
 
 
 def _order(locale: str) -> list[str]:
