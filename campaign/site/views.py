@@ -91,11 +91,18 @@ def sign(slug: str) -> ResponseReturnValue:
         current_app.logger.exception("a signature could not be stored")
         db.session.rollback()
         return render_refusal(slug, not_stored=True), 503
-    if not is_htmx():
-        return redirect(url_for("site.thanks", slug=campaign.slug), 303)
     # Use only what the signer's page sent, so that a mailbox that has signed before gets exactly the same response.
+    is_corrected = form.email_hint() is not None
+    if not is_htmx():
+        # The URL can't contain the address, because URLs are logged.
+        corrected = "email" if is_corrected else None
+        return redirect(url_for("site.thanks", slug=campaign.slug, corrected=corrected), 303)
     own = feed.own_entry(details.name, details.city, details.region, details.country, details.anonymous, now)
-    panel = _panels.get((db.engine, campaign.slug), lambda: render_template("site/_thanks.html", campaign=campaign))
+    panel = (
+        render_template("site/_thanks.html", campaign=campaign, corrected_email=details.email)
+        if is_corrected
+        else _panels.get((db.engine, campaign.slug), lambda: render_template("site/_thanks.html", campaign=campaign))
+    )
     entry = render_template("site/_own_entry.html", campaign=campaign, signatory=own, now=now)
     answer = make_response(panel + entry + pages.counts_after_signing(campaign, form.shown.data))
     answer.headers["HX-Trigger"] = "signed"
@@ -121,7 +128,8 @@ def not_open(error: signing.NotOpenError) -> ResponseReturnValue:
 @site.get("/campaigns/<slug>/thanks")
 def thanks(slug: str) -> ResponseReturnValue:
     """Show the thank-you page, for browsers without JavaScript. Its fresh list includes the new signer."""
-    answer = make_response(pages.render("site/thanks.html", find_or_404(slug), fresh=True))
+    is_corrected = request.args.get("corrected") == "email"
+    answer = make_response(pages.render("site/thanks.html", find_or_404(slug), fresh=True, is_corrected=is_corrected))
     answer.cache_control.no_store = True
     return answer
 

@@ -24,6 +24,23 @@ def test_address_is_stored_as_it_can_be_delivered_and_counted_once(sign: Sign, c
     assert len(without_times) == 1, "no answer shows which spelling signed first"
 
 
+@pytest.mark.parametrize("typed", SPELLINGS)
+def test_thank_you_says_how_the_address_was_corrected(client: FlaskClient, sign: Sign, typed: str) -> None:
+    assert "We saved your email address as <bdi>ada7@example.org</bdi>." in sign(htmx=True, email=typed).text
+    thanks = sign(email=typed).location
+    assert thanks == f"{PATH}/thanks?corrected=email", "no address gets into an access log"
+    assert NOTE in client.get(thanks).text
+
+
+@only_sqlite
+@pytest.mark.parametrize("typed", [" Ada@Example.ORG\n", "ada@xn--bcher-kva.example"])
+def test_thank_you_says_nothing_if_nothing_changed(client: FlaskClient, sign: Sign, typed: str) -> None:
+    assert "We saved your email address as" not in sign(htmx=True, email=typed).text
+    thanks = sign(email=typed).location
+    assert thanks == f"{PATH}/thanks"
+    assert NOTE not in client.get(thanks).text
+
+
 @only_sqlite
 @pytest.mark.parametrize("typed", SPELLINGS)
 def test_form_that_is_shown_again_says_what_changed(sign: Sign, typed: str) -> None:
