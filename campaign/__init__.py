@@ -22,6 +22,7 @@ from campaign.web.hosts import ClientAddress, HostCheck
 from campaign.web.limits import body_limits, rate_limits
 from campaign.web.limits.header_limits import HeaderLimits
 from campaign.web.response_cache import ResponseCache, edition
+from campaign.worker import command as worker_command
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -62,6 +63,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     static_files.init_app(app)
     app.register_blueprint(site)
     commands.init_app(app)
+    worker_command.init_app(app)
     return app
 
 

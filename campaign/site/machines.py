@@ -64,13 +64,15 @@ def healthz() -> Response:
 def readyz() -> Response:
     """Confirm that this process can store a signature: a test write reaches the disk. Otherwise respond with 503.
 
-    The first line of the response is "ready" or the fault of the database. If Redis can't be reached, a second line
-    says so. Signing works without Redis, so a fault of Redis doesn't cause a 503.
+    The first line of the response is "ready" or the fault of the database. More lines note that Redis can't be reached,
+    or that no background worker runs. Signing works without them, so they don't cause a 503.
     """
     fault = health.database()
     lines = [f"database: {fault}" if fault else "ready"]
     if current_app.extensions["shared"].away:
         lines.append("redis: away; each process counts and caches on its own")
+    if note := None if fault else health.worker():
+        lines.append(f"worker: {note}; run `flask work`")
     answer = Response("".join(f"{line}\n" for line in lines), 503 if fault else 200, mimetype="text/plain")
     answer.cache_control.no_store = True
     return answer

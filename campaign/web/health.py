@@ -1,13 +1,17 @@
-"""Health of the database: can it store a signature now, and if not, why?
+"""Health of the site: can the database store a signature now, and if not, why? Does a background worker run?
 
-The answer is one of the texts below, never a database driver's own message, which visitors must not see.
+The answer about the database is one of the texts below, never a database driver's own message, which visitors must not
+see.
 """
 
 import logging
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from campaign.models.lease import worker_seen_at
 from campaign.monitoring.logging_setup import database_code
 from campaign.signatures import signing
 from campaign.storage.database import STORAGE_ERRORS, db
@@ -19,6 +23,9 @@ NOT_WRITABLE = "not writable"
 READ_ONLY = f"{NOT_WRITABLE}: read-only"
 FULL = f"{NOT_WRITABLE}: full"
 LOCKED = f"{NOT_WRITABLE}: locked"
+
+WORKER_MISSED_AFTER = timedelta(minutes=5)
+"""How long no background worker may have run before that is worth a note: longer than an upgrade takes."""
 
 _MEANINGS = {
     # PostgreSQL's SQLSTATE codes and prefixes of them (postgresql.org/docs/current/errcodes-appendix.html).
@@ -60,6 +67,27 @@ def _try() -> str | None:
     except STORAGE_ERRORS as error:
         _log.exception("a signature could not be stored now")
         return meaning(error)
+    return None
+
+
+def worker() -> str | None:
+    """Return since when no background worker has run, or None if one runs, or ran less than WORKER_MISSED_AFTER ago.
+
+    Signing works without a worker, so this is only a note.
+    """
+    return _worker_note.get(db.engine, _look_for_worker)
+
+
+_worker_note: SingleFlightCache[Engine, str | None] = SingleFlightCache(most=4)
+
+
+def _look_for_worker() -> str | None:
+    with suppress(*STORAGE_ERRORS):
+        seen, now = worker_seen_at(db.session()), datetime.now(UTC)
+        if seen is None:
+            return "none has run yet"
+        if now - seen > WORKER_MISSED_AFTER:
+            return f"none has run since {seen.isoformat(timespec='seconds')}"
     return None
 
 

@@ -1,7 +1,7 @@
 """Routes for machines: JSON, Atom, robots.txt, and health checks."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,6 +15,7 @@ from campaign.settings import Settings
 from campaign.storage import single_flight
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
+from campaign.worker import leases
 from tests.conftest import PATH, Publish, Sign, only_sqlite
 
 
@@ -73,8 +74,25 @@ def test_search_engines_are_kept_out_of_signatory_lists(client: FlaskClient, cam
     assert '<meta name="robots" content="noindex">' in client.get(f"{PATH}/signatures").text
 
 
+def renew_lease(at: datetime) -> None:
+    with write_transaction() as session:
+        leases.take(session, ["index"], "worker", at)
+
+
 def test_health_checks_pass_on_a_healthy_site(client: FlaskClient, campaign: Campaign) -> None:
+    renew_lease(datetime.now(UTC))
     assert (client.get("/healthz").text, client.get("/readyz").text) == ("ok\n", "ready\n")
+
+
+def test_readyz_notes_that_no_worker_runs(client: FlaskClient, campaign: Campaign) -> None:
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.text) == (200, "ready\nworker: none has run yet; run `flask work`\n")
+    long_ago = datetime.now(UTC) - timedelta(minutes=5, seconds=1)
+    renew_lease(long_ago)
+    since = long_ago.isoformat(timespec="seconds")
+    assert client.get("/readyz").text == f"ready\nworker: none has run since {since}; run `flask work`\n"
+    renew_lease(datetime.now(UTC) - timedelta(minutes=4))
+    assert client.get("/readyz").text == "ready\n"
 
 
 def test_readyz_reports_a_missing_table(client: FlaskClient, campaign: Campaign) -> None:
@@ -105,6 +123,6 @@ def test_readyz_writes_to_the_database_once_a_tick(
 
     event.listen(Engine, "before_cursor_execute", note)
     for _ in range(20):
-        assert client.get("/readyz").text == "ready\n"
+        assert client.get("/readyz").text.startswith("ready\n")
     event.remove(Engine, "before_cursor_execute", note)
     assert len(written) == 1

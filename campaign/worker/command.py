@@ -1,0 +1,65 @@
+"""The command `flask work`."""
+
+import os
+import signal
+from contextlib import suppress
+
+import click
+from flask import Flask
+from flask.cli import with_appcontext
+
+NICENESS = 10
+"""A low priority, so that signing comes first."""
+GRACE_SECONDS = 10
+"""How long a piece of work may take to finish after SIGTERM. After that, the process ends at once. Nothing is lost:
+what isn't committed by then is done again."""
+
+
+def init_app(app: Flask) -> None:
+    """Add the command to the app."""
+    app.cli.add_command(work)
+
+
+@click.command()
+@click.option("--beside", type=int, metavar="PID", help="End when the process with this ID ends.")
+@with_appcontext
+def work(beside: int | None) -> None:
+    """Run the background worker.
+
+    It does what no visitor or organizer should wait for. Run it beside the site, under a program that restarts it. You
+    can run several, on several machines. To stop one, send SIGTERM or press Ctrl+C.
+    """
+    from campaign.worker.loop import Worker
+    from campaign.worker.tasks import TASKS
+
+    lower_priority()
+    worker = Worker(TASKS, lambda: beside is None or is_running(beside))
+
+    def stop(*_: object) -> None:
+        worker.stop()
+        # SIGALRM ends a process that doesn't handle it.
+        signal.alarm(GRACE_SECONDS)
+
+    signal.signal(signal.SIGTERM, stop)
+    # A shell starts a process in the background so that it ignores Ctrl+C. script/serve relies on that.
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, stop)
+    worker.run()
+
+
+def lower_priority() -> None:
+    """Lower the priority of this process to NICENESS, unless it is that low already."""
+    # The system may forbid this, as deploy/campaign-worker.service does, which sets the priority itself.
+    with suppress(OSError):
+        os.nice(max(0, NICENESS - os.nice(0)))
+
+
+def is_running(process: int) -> bool:
+    """Return whether a process with this ID exists."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
