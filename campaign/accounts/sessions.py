@@ -27,11 +27,7 @@ def digest(word: str) -> str:
 
 
 def begin(session: Session, account: Account, browser: str, now: datetime) -> str:
-    """Start a session and return its ID for the cookie, in the caller's write transaction.
-
-    Expired sessions of all accounts are deleted.
-    """
-    session.execute(delete(DeskSession).where(DeskSession.began_at < now - LONGEST))
+    """Start a session and return its ID for the cookie, in the caller's write transaction."""
     word = secrets.token_urlsafe(32)
     session.add(
         DeskSession(digest=digest(word), account_id=account.id, browser=browser[:60], began_at=now, seen_at=now)
@@ -65,6 +61,11 @@ def end_all(session: Session, account_id: int, *, but: str = "") -> None:
     """End all sessions of an account except the one with the digest `but`, in the caller's write transaction."""
     of_account = DeskSession.account_id == account_id
     session.execute(delete(DeskSession).where(of_account, DeskSession.digest != but))
+
+
+def delete_expired(session: Session, now: datetime) -> None:
+    """Delete the expired sessions of all accounts, in the caller's write transaction."""
+    session.execute(delete(DeskSession).where(DeskSession.began_at <= now - LONGEST))
 
 
 def of(session: Session, account: Account, now: datetime) -> list[DeskSession]:

@@ -8,6 +8,8 @@ import click
 from flask import Flask
 from flask.cli import with_appcontext
 
+from campaign.settings import ROOT
+
 NICENESS = 10
 """A low priority, so that signing comes first."""
 GRACE_SECONDS = 10
@@ -22,8 +24,9 @@ def init_app(app: Flask) -> None:
 
 @click.command()
 @click.option("--beside", type=int, metavar="PID", help="End when the process with this ID ends.")
+@click.option("--reload", is_flag=True, help="End when the code changes; for development.")
 @with_appcontext
-def work(beside: int | None) -> None:
+def work(beside: int | None, reload: bool) -> None:
     """Run the background worker.
 
     It does what no visitor or organizer should wait for. Run it beside the site, under a program that restarts it. You
@@ -33,7 +36,8 @@ def work(beside: int | None) -> None:
     from campaign.worker.tasks import TASKS
 
     lower_priority()
-    worker = Worker(TASKS, lambda: beside is None or is_running(beside))
+    changed = _last_change() if reload else 0.0
+    worker = Worker(TASKS, lambda: (beside is None or is_running(beside)) and (not reload or _last_change() == changed))
 
     def stop(*_: object) -> None:
         worker.stop()
@@ -63,3 +67,8 @@ def is_running(process: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _last_change() -> float:
+    """Return when the code was last changed."""
+    return max(file.stat().st_mtime for file in (ROOT / "campaign").rglob("*.py"))

@@ -1,7 +1,7 @@
 """Leases: each task belongs to one worker at a time, which renews its lease as long as it lives.
 
 The clocks of several machines may differ by less than a lease lasts. If they differ by more, two workers may run the
-same task, which costs time and does no harm (tasks.py).
+same task, which costs time and does no harm (task.py).
 """
 
 from collections.abc import Iterable

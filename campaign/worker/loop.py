@@ -11,7 +11,7 @@ from campaign.models.lease import LEASE
 from campaign.storage.database import STORAGE_ERRORS, db
 from campaign.storage.transactions import write_transaction
 from campaign.worker import leases
-from campaign.worker.tasks import NOW, Task
+from campaign.worker.task import NOW, Task
 
 TICK = timedelta(seconds=0.5)
 """The longest time that the loop sleeps, so that it notices soon that it should end."""

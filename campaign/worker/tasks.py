@@ -1,39 +1,9 @@
 """The list of all tasks of the background worker.
 
-To add a task, write a function in the package of its subject, and add a Task to TASKS. The function does one bounded
-piece of work, a fraction of a second, and returns how long to wait until it should be called again: zero if there is
-more to do now. It runs in the app's context, so it can use `db.session` and `write_transaction`. It can be interrupted
-at any moment, by a kill or a power failure. So store a piece and the note that it is done in the same transaction.
-
-A lease keeps two workers from running the same task at the same time, which saves work. Don't rely on it for
-correctness: a worker that was suspended may wake up after its lease has ended. What a transaction builds on, it must
-read in the same transaction.
+To add a task, write its function as `task.py` explains, in the package of its subject. Then add it here.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from campaign.worker import expiry
+from campaign.worker.task import Task
 
-NOW = timedelta(0)
-"""What a task returns if it has more to do now."""
-
-
-def _nothing() -> None:
-    pass
-
-
-@dataclass(frozen=True)
-class Task:
-    """A task of the background worker."""
-
-    name: str
-    """A unique name of up to 40 characters, for leases and the log."""
-    run: Callable[[], timedelta]
-    """Does one bounded piece of work, and returns how long to wait until the next call."""
-    shared: bool = False
-    """Whether all workers run the task at the same time, without a lease, because it leases its own pieces of work."""
-    stop: Callable[[], None] = _nothing
-    """Called once when the worker ends in order."""
-
-
-TASKS: tuple[Task, ...] = ()
+TASKS = (Task("expiry", expiry.delete_expired),)

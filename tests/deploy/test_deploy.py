@@ -10,12 +10,14 @@ import pytest
 import yaml
 
 from campaign.settings import ROOT, Settings
+from campaign.worker.command import NICENESS
 from tests.nginx import HTTP2_CHANGES, main_file
 from tests.services import program
 
 DEPLOY = ROOT / "deploy"
 GUIDE = (ROOT / "docs/operate.md").read_text()
 UNIT = (DEPLOY / "campaign.service").read_text()
+WORKER_UNIT = (DEPLOY / "campaign-worker.service").read_text()
 CONTAINERFILE = (DEPLOY / "Containerfile").read_text()
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 
@@ -39,15 +41,36 @@ def test_guide_and_containers_switch_http2_on_as_newer_nginx_wants_it() -> None:
     assert tuple(map(int, version)) > (1, 25)
 
 
-def test_systemd_accepts_the_unit_without_warnings(tmp_path: Path) -> None:
-    unit = tmp_path / "campaign.service"
-    # systemd-analyze checks that the programs exist, but this machine may not have them in /opt/campaign.
-    unit.write_text(re.sub(r"^(Exec\w+=)/opt/campaign/\S+", r"\1/bin/true", UNIT, flags=re.M))
-    assert unit.read_text().count("/bin/true") == 2
+def test_systemd_accepts_the_units_without_warnings(tmp_path: Path) -> None:
+    for name, text, programs in (("campaign", UNIT, 2), ("campaign-worker", WORKER_UNIT, 1)):
+        # systemd-analyze checks that the programs exist, but this machine may not have them in /opt/campaign.
+        text = re.sub(r"^(Exec\w+=)/opt/campaign/\S+", r"\1/bin/true", text, flags=re.M)
+        assert text.count("/bin/true") == programs
+        (tmp_path / f"{name}.service").write_text(text)
     if systemd := shutil.which("systemd-analyze"):
         environ = {**os.environ, "SYSTEMD_LOG_LEVEL": "warning"}
-        done = subprocess.run([systemd, "verify", str(unit)], capture_output=True, text=True, timeout=60, env=environ)
+        command = [systemd, "verify", *map(str, sorted(tmp_path.glob("*.service")))]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environ)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_worker_starts_and_stops_with_the_site_and_is_as_restricted() -> None:
+    assert "Wants=campaign-worker.service\n" in UNIT
+    assert "PartOf=campaign.service\n" in WORKER_UNIT
+    assert re.search(r"^After=.*\bcampaign\.service$", WORKER_UNIT, re.M), "the site migrates the database first"
+    assert f"Nice={NICENESS}\n" in WORKER_UNIT
+    assert "Restart=always\n" in WORKER_UNIT
+    start = "ProtectSystem=strict"
+    assert (
+        WORKER_UNIT.partition(start)[2].partition("[Install]")[0] == UNIT.partition(start)[2].partition("[Install]")[0]
+    )
+    for setting in ("User=", "Group=", "EnvironmentFile=", "StateDirectory=", "UMask="):
+        [same] = re.findall(rf"^{setting}.*$", UNIT, re.M)
+        assert same in WORKER_UNIT
+    app, worker = COMPOSE["services"]["app"], COMPOSE["services"]["worker"]
+    assert worker["command"] == ["flask", "--app", "wsgi", "work"]
+    assert (worker["build"], worker["environment"]) == (app["build"], app["environment"])
+    assert "deploy/campaign-worker.service" in GUIDE
 
 
 def test_unit_uses_the_user_and_paths_that_the_guide_sets_up() -> None:
@@ -99,7 +122,7 @@ def test_container_image_contains_the_site_and_no_secrets() -> None:
 
 def test_containers_have_no_privileges_read_only_disks_and_no_built_in_secrets() -> None:
     services = COMPOSE["services"]
-    assert set(services) == {"app", "postgres", "redis", "nginx"}
+    assert set(services) == {"app", "worker", "postgres", "redis", "nginx"}
     for name, service in services.items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name

@@ -55,12 +55,39 @@ class Served:
                     raise AssertionError(f"no site at {self.url}: {self.output.read_text()}") from None
                 time.sleep(0.05)
 
+    def workers(self) -> list[int]:
+        """Return the process IDs of the background workers."""
+        return [pid for pid, command in self.processes().items() if "flask --app wsgi work" in command]
+
+    def processes(self) -> dict[int, str]:
+        """Return the command lines of all processes that the site consists of, by process ID."""
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                # The fourth field after the program's name in parentheses is the session (proc_pid_stat(5)).
+                state, _parent, _group, session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+                if int(session) == self.process.pid and state != "Z":
+                    found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
+        return found
+
+    def wait_for_worker(self) -> int:
+        """Wait until a background worker has its leases, and return its process ID."""
+        wait_for(lambda: self.get("/readyz") == (200, "ready\n") and len(self.workers()) == 1)
+        return self.workers()[0]
+
     def stop(self) -> str:
         """Stop the site as Ctrl+C does, and return its output without the log lines of requests."""
         self.process.send_signal(signal.SIGINT)
         self.process.wait(timeout=30)
         lines = self.output.read_text().splitlines(keepends=True)
         return "".join(line for line in lines if '"message": "answered"' not in line)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -121,6 +148,48 @@ def test_dev_mode_serves_changed_code_and_templates_without_a_restart(
         while new.strip('"') not in site.get("/missing")[1]:
             assert time.monotonic() < deadline, f"{file} is not reloaded"
             time.sleep(0.2)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--dev"]], ids=["gunicorn", "dev"])
+def test_worker_runs_beside_the_server_and_is_replaced_when_it_is_killed(
+    serve: Callable[..., Served], arguments: list[str]
+) -> None:
+    site = serve(*arguments)
+    first = site.wait_for_worker()
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: len(set(site.workers()) - {first}) == 1)
+    assert site.get("/healthz")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sent"),
+    [
+        ([], signal.SIGINT),
+        ([], signal.SIGTERM),
+        ([], signal.SIGKILL),
+        (["--dev"], signal.SIGINT),
+        (["--dev"], signal.SIGTERM),
+    ],
+)
+def test_no_process_remains_after_the_site_is_stopped(
+    serve: Callable[..., Served], arguments: list[str], sent: signal.Signals
+) -> None:
+    site = serve(*arguments)
+    site.wait_for_worker()
+    if sent is signal.SIGINT:
+        # Ctrl+C in a terminal reaches all of its processes.
+        os.killpg(site.process.pid, sent)
+    else:
+        site.process.send_signal(sent)
+    site.process.wait(timeout=30)
+    wait_for(lambda: not site.processes())
+
+
+def test_dev_mode_restarts_the_worker_when_code_changes(serve: Callable[..., Served], project: Path) -> None:
+    site = serve("--dev")
+    first = site.wait_for_worker()
+    (project / "campaign/worker/tasks.py").touch()
+    wait_for(lambda: len(set(site.workers()) - {first}) == 1)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
+from flask import Flask
 
 from campaign.models.lease import worker_seen_at
 from campaign.settings import ROOT, Settings
@@ -22,7 +23,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 @pytest.fixture
-def start_work(settings: Settings) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
+def start_work(app: Flask, settings: Settings) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
     """Return a function that starts `flask work` as an operator does, and returns once it has its leases.
 
     The workers are killed after the test.

@@ -15,7 +15,8 @@ from campaign.models.lease import LEASE, Lease
 from campaign.storage.database import db
 from campaign.worker import loop
 from campaign.worker.loop import Worker
-from campaign.worker.tasks import NOW, Task
+from campaign.worker.task import NOW, Task
+from campaign.worker.tasks import TASKS
 
 HOUR = timedelta(hours=1)
 
@@ -169,3 +170,9 @@ def test_worker_ends_with_the_process_that_it_runs_beside(start_work: StartWork)
     site.kill()
     site.wait()
     assert worker.wait(timeout=30) == 0
+
+
+def test_every_task_has_a_name_of_its_own() -> None:
+    names = [task.name for task in TASKS]
+    assert len(set(names)) == len(names)
+    assert all(0 < len(name) <= 40 for name in names)

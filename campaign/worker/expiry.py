@@ -1,0 +1,24 @@
+"""The worker's task that deletes what has expired."""
+
+from datetime import UTC, datetime, timedelta
+
+from campaign.accounts import known_networks, sessions
+from campaign.campaigns.pictures import storage as pictures
+from campaign.storage.transactions import write_transaction
+from campaign.worker.task import NOW
+
+LOOK_AGAIN = timedelta(minutes=1)
+"""How often the worker looks for what has expired."""
+
+
+def delete_expired() -> timedelta:
+    """Delete a piece of what has expired: pictures that were never saved, sessions, and networks of sign-ins.
+
+    Nothing depends on this: what has expired is refused everywhere, whether or not it has been deleted.
+    """
+    now = datetime.now(UTC)
+    with write_transaction() as session:
+        has_more = pictures.delete_expired(session, now) == pictures.DELETE_BATCH
+        sessions.delete_expired(session, now)
+        known_networks.delete_expired(session, now)
+    return NOW if has_more else LOOK_AGAIN
