@@ -29,6 +29,7 @@ from campaign.models.campaign import Campaign
 from campaign.settings import HTMX_URL, ROOT, Settings
 from campaign.signatures import fake, tally
 from campaign.signatures.signing import insert_unless_signed
+from campaign.statistics import roll_ups
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 from tests.browser.conftest import fill
@@ -103,6 +104,8 @@ def make_site(folder: Path) -> Flask:
     with app.app_context():
         add_signatures(SAMPLE, SIGNATURES, now)
         add_signatures("keep-our-lido-open", LIDO_SIGNATURES, now)
+        while roll_ups.add_piece(now):
+            pass
         db.engine.dispose()
     return app
 

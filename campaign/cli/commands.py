@@ -17,12 +17,14 @@ from campaign.campaigns.fields import InvalidCampaignError
 from campaign.campaigns.file_format import ReadFile
 from campaign.campaigns.letter.changes import Compared
 from campaign.campaigns.pictures import storage as pictures
+from campaign.cli import checks
 from campaign.cli import copy_from as copying
 from campaign.cli.groups import Commands, database_error_in_one_line
 from campaign.cli.organizers import organizers_group
 from campaign.deliveries import contents, exports
 from campaign.deliveries.contents import Purpose
 from campaign.models.campaign import Campaign
+from campaign.moderation import search
 from campaign.settings import ROOT
 from campaign.signatures import fake, places, tally
 from campaign.storage.database import db, init_migrations, is_command
@@ -57,11 +59,13 @@ def _alias(group: Commands, name: str) -> Commands:
 def prepare() -> None:
     """Create the database, or update it to this version.
 
-    Also publish the sample campaign if there are no campaigns, and build the list of ZIP codes. Run this command after
-    each update, before you start the site.
+    Also publish the sample campaign if there are no campaigns, build the list of ZIP codes, and bring the search index
+    up to date. Run this command after each update, before you start the site.
     """
     with database_error_in_one_line():
         _migrate()
+        # After a migration that empties SQLite's index, the first search would take too long.
+        search.catch_up()
         samples = file_format.read_all(sorted(SAMPLES.glob("*.md")))
         _exit_with([line for file in samples for line in file.lines(file.errors)])
         with write_transaction() as session:
@@ -196,23 +200,15 @@ def _take_step(slug: str, step: str) -> None:
 
 @campaigns_group.command()
 @click.argument("slug", required=False)
-@click.option("--repair", is_flag=True, help="Correct a wrong tally.")
+@click.option("--repair", is_flag=True, help="Correct a wrong tally, and wrong statistics.")
 def check(slug: str | None, repair: bool) -> None:
-    """Check the tally of one or all campaigns.
+    """Check the tally and the statistics of one or all campaigns.
 
-    Compares the tally with the stored signatures. The exit status is 1 if they differ and --repair is not given.
+    Compares both with the stored signatures. The exit status is 1 if they differ and --repair is not given.
     """
-    wrong = False
-    for campaign in [_find(slug)] if slug else lookup.all_campaigns(db.session()):
-        if repair:
-            with write_transaction() as session:
-                found = tally.repair(session, campaign.id)
-        else:
-            found = tally.check(db.session(), campaign.id)
-        wrong = wrong or not found.is_correct
-        verdict = "right" if found.is_correct else "repaired" if repair else "WRONG"
-        click.echo(f"{campaign.slug}: tally {found.tallied}, signatures {found.stored}: {verdict}")
-    if wrong and not repair:
+    campaigns = [_find(slug)] if slug else lookup.all_campaigns(db.session())
+    right = [checks.check(campaign, repair=repair) for campaign in campaigns]
+    if not all(right) and not repair:
         raise click.exceptions.Exit(1)
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from campaign.models import account, audit_log, export  # noqa: F401 (so that their tables are copied too)
+from campaign.models import account, audit_log, export, roll_up  # noqa: F401 (so that their tables are copied too)
 from campaign.models.campaign import Campaign
 from campaign.signatures.equal_work import scratch
 from campaign.storage.database import Base

@@ -68,11 +68,12 @@ def _over() -> dict[str, str]:
 @allow(None)
 def every() -> ResponseReturnValue:
     """List the campaigns that the account has access to, newest first."""
-    session, now = db.session(), datetime.now(UTC)
-    shown = list(session.scalars(permissions.campaigns_of(me())))
-    glances = figures.at_a_glance(session, shown, now)
-    rows = [(each, tally.count(session, each.id), glances[each.id]) for each in shown]
-    return render_template("desk/campaigns/campaigns.html", rows=rows)
+    shown = list(db.session.scalars(permissions.campaigns_of(me())))
+    counts = {each.id: tally.count(db.session(), each.id) for each in shown}
+    glances = figures.at_a_glance(db.session(), counts, datetime.now(UTC))
+    rows = [(each, counts[each.id], glances[each.id]) for each in shown]
+    behind = [each.coverage for each in glances.values() if each.coverage.missing]
+    return render_template("desk/campaigns/campaigns.html", rows=rows, behind=behind)
 
 
 @campaigns.route("/campaigns/new", methods=["GET", "POST"])

@@ -54,10 +54,10 @@ def as_csv(campaign: Campaign, what: str) -> ResponseReturnValue:
     """Download a part of the statistics: `minute`, `hour`, `day`, `countries`, `states`, or `sources`."""
     now = datetime.now(UTC)
     if what in set(Unit):
-        series = rules.cached_series(db.session(), campaign, Unit(what), now)
+        series = rules.series(db.session(), campaign, Unit(what), now)
         rows = [(_moment(span.since, series.unit), span.signatures) for span in series.spans]
     elif what in ("countries", "states", "sources"):
-        shown = rules.cached_breakdown(db.session(), campaign.id, now)
+        shown = rules.breakdown(db.session(), campaign.id)
         rows = {
             "countries": list(shown.countries),
             "states": _named_states(shown.states),

@@ -1,7 +1,7 @@
 """Change the states of signatures, with everything that depends on them, in one transaction.
 
 `actions.py` has the rules. This module locks the signatures, lets them release or claim their mailboxes, corrects the
-tally, and writes the audit log.
+tally and the statistics, and writes the audit log.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -16,6 +16,7 @@ from campaign.accounts.audit_log import Actor
 from campaign.models.signature import Signature, SignatureState, Standing, mailbox, standing
 from campaign.moderation import mailboxes
 from campaign.signatures import tally
+from campaign.statistics import roll_ups
 
 NOT_COUNTED = {Standing.REMOVED, Standing.BLOCKED}
 """The states that need the right to remove signatures."""
@@ -41,14 +42,11 @@ class Done:
     """How many signatures were left unchanged, because their mailbox has signed again since. `left` excludes them."""
     fault: Exception | None = None
     """One of STORAGE_ERRORS if it prevented the rest of the change, otherwise None."""
-    missed: int = 0
-    """How many of the newest signatures were not searched, because they aren't indexed yet."""
 
     def __add__(self, other: "Done") -> "Done":
         """Return the combined result of two changes."""
         entries, again = self.entries + other.entries, self.signed_again + other.signed_again
-        missed = max(self.missed, other.missed)
-        return Done(self.changed + other.changed, self.left + other.left, entries, again, missed=missed)
+        return Done(self.changed + other.changed, self.left + other.left, entries, again)
 
 
 @dataclass(frozen=True)
@@ -96,9 +94,10 @@ def change(
         return Done(0, 0, (), len(again))
     for becomes, ids in _by_standing(after).items():
         _store(session, Standing(becomes), ids)
-    counted = [sum(state not in NOT_COUNTED for state in states.values()) for states in (before, after)]
-    if counted[0] != counted[1]:
-        tally.add(session.connection(), campaign_id, counted[1] - counted[0])
+    counted, counts = ({id_ for id_, state in each.items() if state not in NOT_COUNTED} for each in (before, after))
+    if counted != counts:
+        roll_ups.correct(session, campaign_id, counts - counted, counted - counts, now)
+        tally.add(session.connection(), campaign_id, len(counts) - len(counted))
     # Signing locks the tally first, and then the rows that count attempts.
     mailboxes.unblock(session, campaign_id, _mailboxes(found, before, Standing.BLOCKED))
     mailboxes.block(session, campaign_id, _mailboxes(found, after, Standing.BLOCKED))

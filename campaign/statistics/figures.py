@@ -1,39 +1,35 @@
 """The numbers of a campaign's statistics: the count, signatures over time, countries, states, and sources.
 
-The desk shows them (`desk/statistics.py`). They include only signatures that count. There are no page views, because
-nothing tracks them.
+The desk shows them (`desk/statistics.py`). They include only signatures that count. The count is current. The other
+numbers come from roll-ups (`roll_ups.py`), which the worker keeps a few seconds behind; `Coverage` says how far they
+are. There are no page views, because nothing tracks them.
 """
 
-from bisect import bisect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Integer, case, column, func, select, true, values
+from sqlalchemy import BigInteger, Integer, column, func, select, true, values
 from sqlalchemy.orm import Session
 
 from campaign.campaigns import stages
 from campaign.campaigns.stages import Progress
 from campaign.models.campaign import Campaign
-from campaign.models.columns import UtcDateTime
-from campaign.models.signature import Signature, SignatureState
+from campaign.models.roll_up import GroupCount, Kind, MinuteCount, QuarterCount, RollUp
+from campaign.models.signature import Signature
 from campaign.signatures import feed, tally
 from campaign.signatures.countries import countries as country_names
 from campaign.signatures.places import US_STATES
 from campaign.signatures.sources import FEWEST_SIGNERS
-from campaign.storage.single_flight import RestingCache
+from campaign.statistics import roll_ups
 
 MOST_DAYS = 1000
 """The most days in a chart. With more, neighboring bars could not be told apart."""
 MOST_SOURCES = 50
 """The most sources that are shown, those with the most signers first."""
-LIVE_SECONDS = 1.0
-"""The cache time, in seconds, for the numbers of the last hour."""
-CACHE_SECONDS = 5.0
-"""The shortest cache time, in seconds, for numbers that need a scan of all of a campaign's signatures."""
 
 
 class Unit(StrEnum):
@@ -64,7 +60,6 @@ class Series:
     unit: Unit
     spans: tuple[Span, ...]
     """Consecutive spans without gaps. The last one is not over yet."""
-    as_of: datetime
 
 
 @dataclass(frozen=True)
@@ -77,7 +72,22 @@ class Breakdown:
     """By USPS code; empty for signers in the US with an unknown state."""
     sources: Sequence[tuple[str | None, int]]
     """By source; empty for links without one, None for all sources that are not shown."""
-    as_of: datetime
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Which of a campaign's signatures the numbers from roll-ups include: all that were stored until a moment."""
+
+    included: int
+    total: int
+    """The campaign's count."""
+    as_of: datetime | None
+    """That moment; None if no signature of the site has been included yet."""
+
+    @property
+    def missing(self) -> int:
+        """The number of signatures that are not included yet, the newest ones."""
+        return max(self.total - self.included, 0)
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,7 @@ class Figures:
     """All numbers of a campaign's statistics page."""
 
     progress: Progress
+    coverage: Coverage
     last_hour: Series
     series: Series
     breakdown: Breakdown
@@ -93,7 +104,7 @@ class Figures:
     def interval(self) -> int:
         """Seconds until an open page should refresh."""
         recent = sum(span.signatures for span in self.last_hour.spans[-5:])
-        return feed.BUSY_SECONDS if recent else feed.QUIET_SECONDS
+        return feed.BUSY_SECONDS if recent or self.coverage.missing else feed.QUIET_SECONDS
 
 
 @dataclass(frozen=True)
@@ -101,7 +112,8 @@ class Glance:
     """The last 24 hours of a campaign, for its row in the list of campaigns."""
 
     hours: Sequence[int]
-    """Signatures in each of the last 24 hours; the last hour ends now."""
+    """Signatures in each of the last 24 hours; the last hour ends with the current minute."""
+    coverage: Coverage
 
     @property
     def last_hour(self) -> int:
@@ -114,36 +126,35 @@ class Glance:
         return sum(self.hours)
 
 
-_live: RestingCache[object, Series] = RestingCache(256, LIVE_SECONDS)
-_series: RestingCache[object, Series] = RestingCache(256, CACHE_SECONDS)
-_breakdowns: RestingCache[object, Breakdown] = RestingCache(256, CACHE_SECONDS)
-
-
 def read(session: Session, campaign: Campaign, unit: Unit | None, now: datetime) -> Figures:
-    """Return a campaign's statistics. If `unit` is None, choose the unit that fits the campaign's age.
-
-    The count is current. The series and the breakdown come from a cache, and have the time they were made (`as_of`).
-    """
-    last_hour = cached_series(session, campaign, Unit.MINUTE, now)
+    """Return a campaign's statistics. If `unit` is None, choose the unit that fits the campaign's age."""
+    last_hour = series(session, campaign, Unit.MINUTE, now)
     unit = unit or fitting_unit(_first_signed_at(session, campaign.id, now), now)
+    count = tally.count(session, campaign.id)
     return Figures(
-        progress=stages.progress(campaign, tally.count(session, campaign.id)),
+        progress=stages.progress(campaign, count),
+        coverage=coverages(session, {campaign.id: count}, now)[campaign.id],
         last_hour=last_hour,
-        series=last_hour if unit is Unit.MINUTE else cached_series(session, campaign, unit, now),
-        breakdown=cached_breakdown(session, campaign.id, now),
+        series=last_hour if unit is Unit.MINUTE else series(session, campaign, unit, now),
+        breakdown=breakdown(session, campaign.id),
     )
 
 
-def cached_series(session: Session, campaign: Campaign, unit: Unit, now: datetime) -> Series:
-    """Return signatures over time, from the cache."""
-    cache = _live if unit is Unit.MINUTE else _series
-    key = session.get_bind(), campaign.id, campaign.time_zone, unit
-    return cache.get(key, lambda: series(session, campaign, unit, now))
+def coverages(session: Session, counts: Mapping[int, int], now: datetime) -> dict[int, Coverage]:
+    """Return which signatures the roll-ups of these campaigns include.
 
-
-def cached_breakdown(session: Session, campaign_id: int, now: datetime) -> Breakdown:
-    """Return signatures by place and source, from the cache."""
-    return _breakdowns.get((session.get_bind(), campaign_id), lambda: breakdown(session, campaign_id, now))
+    Args:
+        session: A session.
+        counts: The count of each campaign by its id.
+        now: The current time. The numbers are as of now if they include all signatures, however old they are.
+    """
+    by_country = select(GroupCount.campaign_id, func.sum(GroupCount.count)).where(
+        GroupCount.campaign_id.in_(counts), GroupCount.kind == Kind.COUNTRY
+    )
+    included = {campaign_id: int(n) for campaign_id, n in session.execute(by_country.group_by(GroupCount.campaign_id))}
+    as_of = session.scalar(select(RollUp.as_of))
+    each = ((campaign_id, included.get(campaign_id, 0), count) for campaign_id, count in counts.items())
+    return {campaign_id: Coverage(some, count, as_of if some < count else now) for campaign_id, some, count in each}
 
 
 def fitting_unit(began: datetime, now: datetime) -> Unit:
@@ -159,15 +170,24 @@ def series(session: Session, campaign: Campaign, unit: Unit, now: datetime) -> S
     edges = (
         _days(_first_signed_at(session, campaign.id, now), now, zone) if unit is Unit.DAY else _steps(unit, now, zone)
     )
-    counts = _counts(session, [campaign.id], edges)[campaign.id]
-    return Series(unit, tuple(Span(since, count) for since, count in zip(edges[:-1], counts, strict=True)), now)
+    table: roll_ups.Times = MinuteCount if unit is Unit.MINUTE else QuarterCount
+    counts = _counts(session, table, [campaign.id], edges)[campaign.id]
+    return Series(unit, tuple(Span(since, count) for since, count in zip(edges[:-1], counts, strict=True)))
 
 
-def at_a_glance(session: Session, shown: Sequence[Campaign], now: datetime) -> dict[int, Glance]:
-    """Return the last 24 hours of each of these campaigns by its id, with two queries for all of them."""
-    edges = [now - timedelta(hours=hours) for hours in range(24, -1, -1)]
-    counts = _counts(session, [campaign.id for campaign in shown], edges)
-    return {campaign_id: Glance(hours) for campaign_id, hours in counts.items()}
+def at_a_glance(session: Session, tallied: Mapping[int, int], now: datetime) -> dict[int, Glance]:
+    """Return the last 24 hours of campaigns by their ids, with three queries for all of them.
+
+    Args:
+        session: A session.
+        tallied: The count of each campaign by its id.
+        now: The current time.
+    """
+    end = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    edges = [end - timedelta(hours=hours) for hours in range(24, -1, -1)]
+    coverage = coverages(session, tallied, now)
+    counts = _counts(session, MinuteCount, [*tallied], edges)
+    return {campaign_id: Glance(hours, coverage[campaign_id]) for campaign_id, hours in counts.items()}
 
 
 def _first_signed_at(session: Session, campaign_id: int, now: datetime) -> datetime:
@@ -192,73 +212,57 @@ def _steps(unit: Unit, now: datetime, zone: ZoneInfo) -> list[datetime]:
     return [(since.astimezone(UTC) + step * n).astimezone(zone) for n in range(1 - REACH[unit], 2)]
 
 
-def _counts(session: Session, campaign_ids: Sequence[int], edges: Sequence[datetime]) -> dict[int, list[int]]:
-    """Return, for each campaign, the number of counted signatures between each edge and the next.
-
-    The first query counts all signatures in an index that doesn't store whether a signature counts. The second query
-    finds the few that don't count, to subtract them. It uses the index of the public list, because only counted
-    signatures are listed.
-    """
+def _counts(
+    session: Session,
+    table: roll_ups.Times,
+    campaign_ids: Sequence[int],
+    edges: Sequence[datetime],
+) -> dict[int, list[int]]:
+    """Return, for each campaign, the number of counted signatures between each edge and the next."""
+    buckets = [roll_ups.bucket_of(table, edge) for edge in edges]
     span = (
-        values(column("n", Integer), column("since", UtcDateTime), column("until", UtcDateTime), name="span")
-        .data([(n, since, until) for n, (since, until) in enumerate(pairwise(edges))])
+        values(column("n", Integer), column("since", BigInteger), column("until", BigInteger), name="span")
+        .data([(n, since, until) for n, (since, until) in enumerate(pairwise(buckets))])
         .cte("span")
     )
-    signed = select(func.count()).where(
-        Signature.campaign_id == Campaign.id,
-        Signature.signed_at >= span.c.since,
-        Signature.signed_at < span.c.until,
+    signed = select(func.sum(table.count)).where(
+        table.campaign_id == Campaign.id, table.bucket >= span.c.since, table.bucket < span.c.until
     )
     counts = {campaign_id: [0] * (len(edges) - 1) for campaign_id in campaign_ids}
     spans = select(Campaign.id, span.c.n, signed.scalar_subquery()).join_from(Campaign, span, true())
     for campaign_id, n, count in session.execute(spans.where(Campaign.id.in_(campaign_ids))):
-        counts[campaign_id][n] = count
-    # With the bare column, SQLite would use the index of times and read every signature in it.
-    signed_at = func.coalesce(Signature.signed_at, Signature.signed_at)
-    uncounted = select(Signature.campaign_id, Signature.signed_at).where(
-        Signature.campaign_id.in_(campaign_ids),
-        Signature.listed_at.is_(None),
-        Signature.state != SignatureState.PUBLIC,
-        signed_at >= edges[0],
-        signed_at < edges[-1],
-    )
-    for campaign_id, at in session.execute(uncounted):
-        counts[campaign_id][bisect(edges, at) - 1] -= 1
+        counts[campaign_id][n] = int(count or 0)
     return counts
 
 
-def breakdown(session: Session, campaign_id: int, now: datetime) -> Breakdown:
-    """Return signatures by place and source. This reads all of the campaign's signatures."""
-    counted = Signature.campaign_id == campaign_id, Signature.state == SignatureState.PUBLIC
-    # Other regions were typed freely; there may be as many of them as signers.
-    is_state = (Signature.country == "US") & Signature.region.in_(US_STATES.values())
-    place = select(Signature.country, case((is_state, Signature.region), else_="").label("state")).where(*counted)
-    places = place.subquery()
-    by_place = session.execute(
-        select(places.c.country, places.c.state, func.count()).group_by(places.c.country, places.c.state)
-    ).all()
-    common = (
-        select(Signature.source, func.count())
-        .where(*counted)
-        .group_by(Signature.source)
-        .having((func.count() >= FEWEST_SIGNERS) | (Signature.source == ""))
-        .order_by(func.count().desc(), Signature.source)
-        .limit(MOST_SOURCES)
-    )
-    sources: list[tuple[str | None, int]] = [(source, count) for source, count in session.execute(common)]
+def breakdown(session: Session, campaign_id: int) -> Breakdown:
+    """Return signatures by place and source."""
+    counted = select(GroupCount.name, GroupCount.count).where(GroupCount.campaign_id == campaign_id)
+
+    def by(kind: Kind) -> dict[str, int]:
+        return {name: count for name, count in session.execute(counted.where(GroupCount.kind == kind)) if count}
+
+    countries, named_states = by(Kind.COUNTRY), by(Kind.STATE)
     code_of = {name: code for code, name in US_STATES.items()}
-    countries: dict[str, int] = {}
-    states: dict[str, int] = {}
-    for country, state, count in by_place:
-        countries[country] = countries.get(country, 0) + count
-        if country == "US":
-            states[code_of.get(state, "")] = count
+    states = {code_of.get(name, ""): count for name, count in named_states.items()}
+    sources = _sources(session, campaign_id)
     if rest := sum(countries.values()) - sum(count for _, count in sources):
         sources.append((None, rest))
     sorted_states = sorted(US_STATES, key=US_STATES.__getitem__)
-    return Breakdown(
-        _sorted_by_count(countries, country_names("en")), _sorted_by_count(states, sorted_states), sources, now
+    return Breakdown(_sorted_by_count(countries, country_names("en")), _sorted_by_count(states, sorted_states), sources)
+
+
+def _sources(session: Session, campaign_id: int) -> list[tuple[str | None, int]]:
+    """Return the sources with the most signatures, and links without a source, highest counts first."""
+    sources = select(GroupCount.name, GroupCount.count).where(
+        GroupCount.campaign_id == campaign_id, GroupCount.kind == Kind.SOURCE
     )
+    # In the order of the index, in which sources with equal counts are from Z to A.
+    common = sources.where(GroupCount.name != "", GroupCount.count >= FEWEST_SIGNERS)
+    common = common.order_by(GroupCount.count.desc(), GroupCount.name.desc()).limit(MOST_SOURCES)
+    without = sources.where(GroupCount.name == "", GroupCount.count > 0)
+    found = [(name, count) for query in (common, without) for name, count in session.execute(query)]
+    return sorted(found, key=lambda pair: (-pair[1], pair[0]))
 
 
 def _sorted_by_count(counts: dict[str, int], by_name: Iterable[str]) -> list[tuple[str, int]]:

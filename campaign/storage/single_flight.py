@@ -1,8 +1,7 @@
 """A cache with single flight: once a tick, one thread refreshes a value, and the others reuse it.
 
 A tick is a second of the wall clock. Each process caches campaigns, feeds, and whole responses this way. All caches
-expire at the same tick, so ages don't add up when a cached value is made from another one. `RestingCache` is for values
-that take longer to make.
+expire at the same tick, so ages don't add up when a cached value is made from another one.
 """
 
 import threading
@@ -108,50 +107,3 @@ class SingleFlightCache(Generic[K, V]):
                 store.clear()
             store[key] = outcome
         return outcome
-
-
-class RestingCache(Generic[K, V]):
-    """A cache for values that are slow to make. After making a value, a process rests before it refreshes any value.
-
-    So refreshing takes at most 1/REST of a core's time, however many visitors need the values. A value that isn't in
-    the cache is made at once.
-    """
-
-    REST = 20
-    """How long a process rests after making a value, as a multiple of the time that making it took."""
-
-    def __init__(self, most: int, seconds: float) -> None:
-        """Cache at most `most` values, each for at least `seconds`."""
-        self._most = most
-        self._seconds = seconds
-        self._slots: dict[K, _Slot[V]] = {}
-        self._rested = 0.0
-
-    def get(self, key: K, make: Callable[[], V]) -> V:
-        """Return the cached value, or make it. While one thread refreshes it, the others get the previous value."""
-        slot = self._slots.get(key)
-        if slot is None:
-            if len(self._slots) >= self._most:
-                self._slots.clear()
-            slot = self._slots.setdefault(key, _Slot())
-        if not slot.lock.acquire(blocking=slot.value is None):
-            return cast(V, slot.value)
-        try:
-            began = clock()
-            if slot.value is None or began >= max(slot.due, self._rested):
-                slot.value = make()
-                self._rested = clock() + self.REST * (clock() - began)
-                slot.due = clock() + self._seconds
-            return slot.value
-        finally:
-            slot.lock.release()
-
-
-clock = time.monotonic
-
-
-class _Slot(Generic[V]):
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.value: V | None = None
-        self.due = 0.0

@@ -2,12 +2,13 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 
-from sqlalchemy import Connection, Engine, event, func, select
+from sqlalchemy import Connection, Engine, event, func, select, text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, SessionTransaction
 
@@ -134,6 +135,35 @@ _queueing_thread = ThreadPoolExecutor(1, thread_name_prefix="turn")
 def _pass_on(turn: "Future[int]") -> None:
     with suppress(OSError):
         os.close(turn.result())
+
+
+def wait_for_writers(engine: Engine, table: str) -> bool:
+    """Wait until every transaction that is writing to the table now has ended. Return False if one takes too long.
+
+    Afterward, every row with an id that was taken before this call is visible, or its transaction was rolled back: on
+    PostgreSQL, a transaction locks the table before it takes an id, and its rows are visible before it releases the
+    lock. So this costs writers nothing. `CREATE INDEX CONCURRENTLY` waits in the same way. SQLite has only one writer.
+    """
+    if engine.dialect.name != "postgresql":
+        return True
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        until = time.monotonic() + WRITER_SECONDS
+        writers = now = set(connection.scalars(_WRITERS, {"table": table}))
+        while writers & now:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.005)
+            now = set(connection.scalars(_WRITERS, {"table": table}))
+    return True
+
+
+WRITER_SECONDS = 0.5
+"""How long `wait_for_writers` waits. Storing signatures takes a fraction of that."""
+_WRITERS = text(
+    "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted "
+    "AND relation = CAST(CAST(:table AS text) AS regclass) "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 
 
 def lock_out_other_nodes(connection: Connection) -> None:

@@ -8,17 +8,18 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
+from werkzeug.test import TestResponse
 
 from campaign.models.account import Role
 from campaign.models.campaign import Campaign
 from campaign.models.signature import Signature
 from campaign.signatures import fake, feed
 from campaign.statistics import figures
-from campaign.storage import single_flight
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 from tests.conftest import ADA, PATH, Publish, Sign
 from tests.desk.conftest import AtDeskAs
+from tests.statistics.rolling import roll_up
 
 PAGE = f"/desk{PATH}/figures"
 
@@ -28,21 +29,25 @@ def observer(at_desk: AtDeskAs) -> FlaskClient:
     return at_desk(Role.OBSERVER)
 
 
-@pytest.fixture(autouse=True)
-def _without_caches(monkeypatch: pytest.MonkeyPatch) -> None:
-    # These tests read the page right after a change. tests/statistics/test_figures.py tests the caches.
-    for cache in (figures._live, figures._series, figures._breakdowns):
-        monkeypatch.setattr(cache, "_seconds", 0.0)
-    monkeypatch.setattr(single_flight.RestingCache, "REST", 0)
+@pytest.fixture
+def signed(sign: Sign) -> Sign:
+    """Return `sign`, after which the worker adds the signature to the statistics."""
+
+    def signed(**fields: str) -> TestResponse:
+        answer = sign(**fields)
+        roll_up()
+        return answer
+
+    return signed
 
 
 def cells(page: str, name: str) -> list[str]:
     return re.findall(rf'<tr><th scope="row"><bdi>{name}</bdi></th><td class="number">([\d,]+)</td></tr>', page)
 
 
-def test_observer_sees_count_times_places_and_sources(observer: FlaskClient, sign: Sign) -> None:
-    sign()
-    sign(email="b@example.org", country="FR", postal_code="", source="mail")
+def test_observer_sees_count_times_places_and_sources(observer: FlaskClient, signed: Sign) -> None:
+    signed()
+    signed(email="b@example.org", country="FR", postal_code="", source="mail")
     page = observer.get(PAGE)
     assert page.status_code == 200
     assert "<strong>2</strong> signed" in page.text
@@ -55,8 +60,8 @@ def test_observer_sees_count_times_places_and_sources(observer: FlaskClient, sig
     assert "<title>California: 1</title>" in page.text
 
 
-def test_statistics_contain_no_personal_data(observer: FlaskClient, sign: Sign) -> None:
-    sign(city="Los Angeles")
+def test_statistics_contain_no_personal_data(observer: FlaskClient, signed: Sign) -> None:
+    signed(city="Los Angeles")
     page = observer.get(PAGE).text
     for word in ("Ada", "Lovelace", "ada@", "90012", "Los Angeles"):
         assert word not in page
@@ -80,14 +85,14 @@ def test_statistics_require_sign_in(client: FlaskClient, campaign: Campaign) -> 
         assert client.get(PAGE + path).status_code == 302
 
 
-def test_page_has_no_inline_styles_or_scripts(observer: FlaskClient, sign: Sign) -> None:
-    sign()
+def test_page_has_no_inline_styles_or_scripts(observer: FlaskClient, signed: Sign) -> None:
+    signed()
     assert not re.search(r"<style|\son\w+=|\sstyle=|<script(?! src)|xlink|kozea", observer.get(PAGE).text)
 
 
 @pytest.mark.parametrize("unit", figures.Unit)
-def test_chart_is_by_minute_hour_or_day(observer: FlaskClient, sign: Sign, unit: figures.Unit) -> None:
-    sign()
+def test_chart_is_by_minute_hour_or_day(observer: FlaskClient, signed: Sign, unit: figures.Unit) -> None:
+    signed()
     page = observer.get(f"{PAGE}?by={unit}").text
     assert f'aria-current="true">By {unit}</a>' in page
     assert f'<title id="times-title">Signatures by {unit}</title>' in page
@@ -95,12 +100,39 @@ def test_chart_is_by_minute_hour_or_day(observer: FlaskClient, sign: Sign, unit:
     assert page.count("<rect") > {"minute": 60, "hour": 48, "day": 1}[unit]
 
 
-def test_older_campaign_is_shown_by_day_at_first(observer: FlaskClient, campaign: Campaign, sign: Sign) -> None:
-    sign()
+def test_older_campaign_is_shown_by_day_at_first(observer: FlaskClient, campaign: Campaign, signed: Sign) -> None:
+    signed()
     assert "Signatures by minute" in observer.get(PAGE).text
     with write_transaction() as session:
         session.execute(update(Signature).values(signed_at=datetime.now(UTC) - timedelta(days=30)))
     assert "Signatures by day" in observer.get(PAGE).text
+
+
+def test_page_says_as_of_when_the_statistics_are_and_what_is_missing(observer: FlaskClient, sign: Sign) -> None:
+    sign()
+    sign(email="b@example.org")
+    page = observer.get(PAGE).text
+    assert "<strong>2</strong> signed" in page, "the count is current"
+    assert "Not counted yet." in page
+    assert "include 0 of 2 signatures so far" in page
+    assert "No signatures yet" not in page
+    roll_up(datetime(2027, 3, 1, 9, 30, tzinfo=UTC))
+    assert "so far" not in observer.get(PAGE).text
+    assert "Updated at " in observer.get(PAGE).text
+    sign(email="c@example.org")
+    page = observer.get(PAGE).text
+    assert "As of Mar 1, 2027, 9:30" in page
+    assert "include 2 of 3 signatures so far" in page
+    assert cells(page, "United States") == ["2"]
+
+
+def test_campaign_list_says_how_many_signatures_its_trend_lacks(observer: FlaskClient, sign: Sign) -> None:
+    sign()
+    assert "don’t include the newest signature yet" in observer.get("/desk/").text
+    sign(email="b@example.org")
+    assert "don’t include the 2 newest signatures yet" in observer.get("/desk/").text
+    roll_up()
+    assert "newest" not in observer.get("/desk/").text
 
 
 def test_unknown_unit_or_part_is_not_found(observer: FlaskClient, campaign: Campaign) -> None:
@@ -113,20 +145,22 @@ def test_statistics_use_the_campaigns_time_zone(observer: FlaskClient, sign: Sig
     with write_transaction() as session:
         session.execute(update(Campaign).values(time_zone="Asia/Kolkata"))
         session.execute(update(Signature).values(signed_at=datetime(2026, 7, 13, 18, 30, tzinfo=UTC)))
+    roll_up()
     page = observer.get(f"{PAGE}?by=day").text
     assert "in the Asia/Kolkata time zone" in page
     assert cells(page, "Jul 14, 2026") == ["1"]
     assert "2026-07-14,1\r\n" in observer.get(f"{PAGE}/day.csv").text
 
 
-def test_open_page_follows_new_signatures(observer: FlaskClient, campaign: Campaign, sign: Sign) -> None:
+def test_open_page_follows_new_signatures(observer: FlaskClient, campaign: Campaign, signed: Sign) -> None:
     list(fake.sign(campaign.id, 1, datetime.now(UTC) - timedelta(hours=3)))
+    roll_up()
     live = f"{PAGE}/live?by=minute"
     assert f'hx-get="{live}" hx-trigger="refresh"' in observer.get(f"{PAGE}?by=minute").text
     before = observer.get(live).text
     assert before.lstrip().startswith('<div id="figures"')
     assert f'data-interval="{feed.QUIET_SECONDS}"' in before
-    sign()
+    signed()
     after = observer.get(live).text
     assert "<strong>2</strong> signed" in after
     assert "1 in the last hour" in after
@@ -142,6 +176,7 @@ def test_every_part_can_be_downloaded_as_csv(observer: FlaskClient, client: Flas
     for number in range(5):
         headers = {"Referer": f"http://localhost{PATH}?ref=mail"}
         client.post(f"{PATH}/signatures", data=ADA | {"email": f"{number}@example.org"}, headers=headers)
+    roll_up()
     today = datetime.now(UTC).date().isoformat()
     expected = {
         "day": ["day", "signatures", today, "5"],
@@ -162,15 +197,16 @@ def test_csv_neutralizes_spreadsheet_formulas(observer: FlaskClient, sign: Sign)
         sign(email=f"{number}@example.org")
     with write_transaction() as session:
         session.execute(update(Signature).values(source="=1+1", country="=1"))
+    roll_up()
     assert table(observer.get(f"{PAGE}/sources.csv").text)[1] == ["'=1+1", "5"]
 
 
-def test_sparkline_shows_the_last_day_and_has_a_label(app: Flask, publish: Publish, sign: Sign) -> None:
-    sign()
+def test_sparkline_shows_the_last_day_and_has_a_label(app: Flask, publish: Publish, signed: Sign) -> None:
+    signed()
     quiet = publish(slug="quiet")
     desk = app.extensions["desk"].app
     macro = desk.jinja_env.get_template("macros/figures.html").module.sparkline
-    glances = figures.at_a_glance(db.session(), [quiet], datetime.now(UTC))
+    glances = figures.at_a_glance(db.session(), {quiet.id: 0}, datetime.now(UTC))
     drawing = macro(list(glances[quiet.id].hours), '"0" <today>')
     assert drawing.count("22.0") == 24
     assert 'aria-label="&#34;0&#34; &lt;today&gt;"' in drawing

@@ -1,5 +1,6 @@
-"""Statistics count signatures by time, place, and source, include only counted ones, and are cached."""
+"""Statistics count signatures by time, place, and source, include only counted ones, and say how far they are."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -14,10 +15,10 @@ from campaign.signatures import fake, tally
 from campaign.signatures.signing import insert_unless_signed
 from campaign.statistics import figures
 from campaign.statistics.figures import Unit
-from campaign.storage import single_flight
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 from tests.conftest import Publish, only_sqlite
+from tests.statistics.rolling import roll_up
 
 NOW = datetime(2026, 7, 14, 10, 30, 20, tzinfo=UTC)
 
@@ -26,14 +27,16 @@ SignedAt = Callable[..., None]
 
 @pytest.fixture
 def signed(campaign: Campaign) -> SignedAt:
-    """Return a function that stores signatures with these times and values, for a campaign if one is given."""
+    """Return a function that stores and rolls up signatures with these values, for a campaign if one is given."""
     numbers = count()
 
     def signed(*times: datetime, under: Campaign = campaign, **changes: object) -> None:
         rows = [fake.signature(under.id, str(next(numbers)), time) | {"source": ""} | changes for time in times]
         with write_transaction() as session:
             session.connection().execute(insert_unless_signed(session.connection().dialect.name), rows)
-            tally.add(session.connection(), under.id, len(rows))
+            counted = [row for row in rows if row["state"] is SignatureState.PUBLIC]
+            tally.add(session.connection(), under.id, len(counted))
+        roll_up(NOW)
 
     return signed
 
@@ -70,7 +73,7 @@ def test_signature_at_a_boundary_belongs_to_the_later_span(campaign: Campaign, s
 def test_campaign_without_signatures_has_one_empty_day(campaign: Campaign) -> None:
     (today,) = figures.series(db.session(), campaign, Unit.DAY, NOW).spans
     assert (today.since.isoformat(), today.signatures) == ("2026-07-14T00:00:00+00:00", 0)
-    nothing = figures.breakdown(db.session(), campaign.id, NOW)
+    nothing = figures.breakdown(db.session(), campaign.id)
     assert (nothing.countries, nothing.states, nothing.sources) == ([], [], [])
 
 
@@ -106,8 +109,8 @@ def test_only_counted_signatures_are_included(campaign: Campaign, signed: Signed
     signed(NOW - timedelta(days=9), NOW, NOW - timedelta(minutes=5), state=state, listed_at=None)
     assert shown(campaign, Unit.MINUTE) == {"2026-07-14T10:25+00:00": 1, "2026-07-14T10:30+00:00": 2}
     assert sum(shown(campaign, Unit.DAY).values()) == 3
-    assert figures.at_a_glance(db.session(), [campaign], NOW + timedelta(seconds=1))[campaign.id].last_day == 3
-    found = figures.breakdown(db.session(), campaign.id, NOW)
+    assert figures.at_a_glance(db.session(), {campaign.id: 3}, NOW)[campaign.id].last_day == 3
+    found = figures.breakdown(db.session(), campaign.id)
     assert [sum(n for _, n in part) for part in (found.countries, found.sources)] == [3, 3]
 
 
@@ -116,7 +119,7 @@ def test_other_campaigns_signatures_are_not_included(publish: Publish, campaign:
     signed(NOW, NOW, under=other)
     signed(NOW)
     assert shown(campaign, Unit.MINUTE) == {"2026-07-14T10:30+00:00": 1}
-    assert figures.breakdown(db.session(), other.id, NOW).sources == [("", 2)]
+    assert figures.breakdown(db.session(), other.id).sources == [("", 2)]
 
 
 def test_countries_and_states_are_sorted_by_count(campaign: Campaign, signed: SignedAt) -> None:
@@ -126,7 +129,7 @@ def test_countries_and_states_are_sorted_by_count(campaign: Campaign, signed: Si
     signed(NOW, country="US", region="")
     signed(NOW, country="FR", region="California")
     signed(NOW, NOW, country="DE", region="")
-    found = figures.breakdown(db.session(), campaign.id, NOW)
+    found = figures.breakdown(db.session(), campaign.id)
     assert found.countries == [("US", 7), ("DE", 2), ("FR", 1)]
     assert found.states == [("", 4), ("CA", 2), ("TX", 1)]
 
@@ -138,7 +141,7 @@ def test_places_with_equal_counts_are_sorted_by_name(campaign: Campaign, signed:
     for state in ("Alaska", "Alabama", "Arkansas", "Arizona", "Puerto Rico", "Oregon"):
         signed(NOW, country="US", region=state)
     signed(NOW, country="US", region="Nowhere")
-    found = figures.breakdown(db.session(), campaign.id, NOW)
+    found = figures.breakdown(db.session(), campaign.id)
     assert [code for code, _ in found.countries] == ["US", "AX", "DE", "CH", "AE"]
     assert [code for code, _ in found.states] == ["AL", "AK", "AZ", "AR", "OR", "PR", ""]
 
@@ -148,7 +151,7 @@ def test_sources_with_few_signers_are_combined(campaign: Campaign, signed: Signe
     signed(*[NOW] * 4, source="for-ada")
     signed(NOW, source="for-ben")
     signed(NOW, NOW, source="")
-    found = figures.breakdown(db.session(), campaign.id, NOW)
+    found = figures.breakdown(db.session(), campaign.id)
     assert found.sources == [("mail", 5), ("", 2), (None, 5)]
 
 
@@ -182,72 +185,39 @@ def test_glance_counts_the_last_hour_and_day_of_each_campaign(
     signed(NOW - timedelta(minutes=59), NOW - timedelta(minutes=61), NOW - timedelta(hours=23, minutes=59))
     signed(NOW - timedelta(hours=24, minutes=1))
     quiet = publish(slug="quiet")
-    glances = figures.at_a_glance(db.session(), [campaign, quiet], NOW)
+    glances = figures.at_a_glance(db.session(), {campaign.id: 4, quiet.id: 0}, NOW)
     assert (glances[campaign.id].last_hour, glances[campaign.id].last_day) == (1, 3)
     assert list(glances[campaign.id].hours) == [1, *[0] * 21, 1, 1]
     assert (glances[quiet.id].last_hour, glances[quiet.id].last_day) == (0, 0)
-    assert figures.at_a_glance(db.session(), [], NOW) == {}
+    assert figures.at_a_glance(db.session(), {}, NOW) == {}
 
 
-def test_campaign_summaries_need_two_queries_for_any_number_of_campaigns(publish: Publish) -> None:
+def test_campaign_summaries_need_three_queries_for_any_number_of_campaigns(publish: Publish) -> None:
     many = [publish(slug=f"campaign-{number}") for number in range(20)]
     statements: list[str] = []
     event.listen(db.engine, "before_cursor_execute", lambda _c, _k, statement, *_: statements.append(statement))
-    figures.at_a_glance(db.session(), many, NOW)
-    assert sum("FROM signature" in statement for statement in statements) == 2
+    figures.at_a_glance(db.session(), {campaign.id: 0 for campaign in many}, NOW)
+    assert sum("SELECT" in statement for statement in statements) == 3
 
 
 @only_sqlite
-def test_counting_uses_a_covering_index_and_the_list_index(campaign: Campaign) -> None:
+def test_statistics_are_read_by_their_indexes_and_never_from_all_signatures(campaign: Campaign) -> None:
     asked: list[tuple[str, Any]] = []
     event.listen(
         db.engine, "before_cursor_execute", lambda _c, _k, statement, given, *_: asked.append((statement, given))
     )
-    figures.series(db.session(), campaign, Unit.HOUR, NOW)
+    for unit in Unit:
+        figures.read(db.session(), campaign, unit, NOW)
     plans = [
         str(db.session().connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given).all())
-        for statement, given in asked[-2:]
+        for statement, given in [*asked]
+        if "SELECT" in statement
     ]
-    assert "COVERING INDEX ix_signature_campaign_id_signed_at_id" in plans[0]
-    assert "INDEX ix_signature_campaign_id_listed_at_id" in plans[1]
-
-
-def test_slow_value_is_refreshed_less_often(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
-    time = [1000.0]
-    monkeypatch.setattr(single_flight, "clock", lambda: time[0])
-    made = count()
-
-    def make() -> int:
-        time[0] += 2
-        return next(made)
-
-    cache: single_flight.RestingCache[str, int] = single_flight.RestingCache(most=8, seconds=5)
-    assert cache.get("a", make) == 0
-    time[0] += 39
-    assert cache.get("a", make) == 0, "the cache rests 20 times as long as the computation took"
-    assert cache.get("b", make) == 1, "a value that is not cached yet is computed at once"
-    time[0] += 39
-    assert cache.get("a", make) == 0, "all values of a cache share one rest"
-    time[0] += 2
-    assert cache.get("a", make) == 2
-
-
-def test_failed_value_is_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    cache: single_flight.RestingCache[str, int] = single_flight.RestingCache(most=8, seconds=5)
-    with pytest.raises(ZeroDivisionError):
-        cache.get("a", lambda: 1 // 0)
-    assert cache.get("a", lambda: 1) == 1
-
-
-def test_cached_statistics_need_no_query(campaign: Campaign, signed: SignedAt) -> None:
-    signed(NOW)
-    figures.read(db.session(), campaign, Unit.DAY, NOW)
-    statements: list[str] = []
-    event.listen(db.engine, "before_cursor_execute", lambda _c, _k, statement, *_: statements.append(statement))
-    for _ in range(5):
-        figures.cached_breakdown(db.session(), campaign.id, NOW)
-        figures.cached_series(db.session(), campaign, Unit.DAY, NOW)
-    assert statements == []
+    assert not any(re.search(r"SCAN (signature|roll_up_)", plan) for plan in plans), plans
+    assert any("INDEX ix_roll_up_group_campaign_id_kind_count_name" in plan for plan in plans)
+    assert [plan for plan in plans if "signature" in plan] == [
+        plan for plan in plans if "COVERING INDEX ix_signature_campaign_id_signed_at_id" in plan
+    ]
 
 
 def test_count_is_never_stale(campaign: Campaign, signed: SignedAt) -> None:
@@ -257,3 +227,21 @@ def test_count_is_never_stale(campaign: Campaign, signed: SignedAt) -> None:
     db.session.rollback()
     found = figures.read(db.session(), campaign, None, NOW)
     assert (found.progress.count, found.progress.goal) == (3, 100)
+
+
+def test_statistics_say_as_of_when_they_are_and_how_many_signatures_are_missing(
+    campaign: Campaign, signed: SignedAt
+) -> None:
+    def coverage(now: datetime) -> figures.Coverage:
+        db.session.rollback()
+        return figures.read(db.session(), campaign, None, now).coverage
+
+    assert coverage(NOW) == figures.Coverage(0, 0, NOW)
+    list(fake.sign(campaign.id, 2, NOW))
+    assert coverage(NOW) == figures.Coverage(0, 2, None)
+    signed(NOW)
+    later = NOW + timedelta(hours=1)
+    assert coverage(later) == figures.Coverage(3, 3, later)
+    list(fake.sign(campaign.id, 4, later))
+    assert coverage(later) == figures.Coverage(3, 7, NOW)
+    assert coverage(later).missing == 4

@@ -1,0 +1,89 @@
+"""`flask campaigns check` finds wrong statistics and repairs them while people sign."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from flask.testing import FlaskCliRunner
+from sqlalchemy import delete, update
+
+from campaign.models.campaign import Campaign
+from campaign.models.roll_up import GroupCount, Kind, MinuteCount, QuarterCount, RollUp
+from campaign.moderation.actions import Action
+from campaign.statistics import roll_up_checks, roll_ups
+from campaign.storage.database import db
+from campaign.storage.transactions import write_transaction
+from tests.conftest import SLUG, Publish, stored
+from tests.statistics.rolling import roll_up
+from tests.statistics.test_roll_ups import act, add_fake, assert_exact
+
+NOW = datetime.now(UTC)
+
+
+def sources_of(campaign: Campaign) -> list[object]:
+    return [GroupCount.campaign_id == campaign.id, GroupCount.kind == Kind.SOURCE]
+
+
+DAMAGE: dict[str, Callable[[Campaign], object]] = {
+    "wrong counts": lambda _: update(QuarterCount).values(count=QuarterCount.count + 1),
+    "counts of minutes": lambda _: update(MinuteCount).values(count=0),
+    "missing groups": lambda _: delete(GroupCount),
+    "another group": lambda campaign: (
+        update(GroupCount).where(*sources_of(campaign), GroupCount.name == "").values(name="x")  # type: ignore[arg-type]
+    ),
+    "missing days": lambda _: delete(QuarterCount),
+    "position too low": lambda _: update(RollUp).values(position=RollUp.position - 3),
+    "position too high": lambda _: update(RollUp).values(position=RollUp.position + 3),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_check_finds_wrong_statistics_and_repairs_them(
+    campaign: Campaign, runner: FlaskCliRunner, damage: Callable[[Campaign], object]
+) -> None:
+    add_fake(campaign, 20)
+    roll_up(NOW)
+    add_fake(campaign, 5)
+    right = runner.invoke(args=["campaigns", "check"])
+    assert (right.exit_code, right.output.splitlines()[1]) == (0, f"{SLUG}: statistics of 20 signatures: right")
+    with write_transaction() as session:
+        session.execute(damage(campaign))  # type: ignore[call-overload]
+    found = runner.invoke(args=["campaigns", "check", SLUG])
+    assert found.exit_code == 1
+    assert "counts WRONG" in found.output
+    repaired = runner.invoke(args=["campaigns", "check", "--repair"])
+    assert repaired.exit_code == 0
+    assert "counts repaired" in repaired.output
+    assert runner.invoke(args=["campaigns", "check"]).exit_code == 0
+    assert_exact(campaign)
+    roll_up(NOW)
+    assert_exact(campaign)
+
+
+def test_check_before_any_roll_up_is_right(campaign: Campaign, runner: FlaskCliRunner) -> None:
+    add_fake(campaign, 3)
+    for options in ([], ["--repair"]):
+        done = runner.invoke(args=["campaigns", "check", *options])
+        assert (done.exit_code, done.output.splitlines()[1]) == (0, f"{SLUG}: statistics of 0 signatures: right")
+
+
+def test_repair_allows_for_changes_made_since_the_check(publish: Publish, campaign: Campaign) -> None:
+    other = publish(slug="other")
+    add_fake(other, 5)
+    add_fake(campaign, 20)
+    roll_up(NOW)
+    with write_transaction() as session:
+        session.execute(update(GroupCount).values(count=GroupCount.count + 2))
+        session.execute(update(QuarterCount).where(QuarterCount.campaign_id == campaign.id).values(count=0))
+    found = roll_up_checks.check(db.engine, campaign.id, NOW)
+    add_fake(campaign, 4)
+    act(campaign, Action.REMOVE, [each.id for each in stored()][8:12])
+    roll_up(NOW)
+    assert roll_up_checks._add_errors(db.engine, found)
+    assert_exact(campaign)
+    assert not roll_up_checks._add_errors(db.engine, found), "two commands don't repair the same"
+    assert_exact(campaign)
+    assert roll_up_checks.check(db.engine, other.id, NOW).wrong, "another campaign is repaired on its own"
+    roll_up_checks.repair(db.engine, other.id, NOW)
+    assert_exact(campaign, other)
+    assert roll_ups.position(db.session()) == stored()[-1].id
