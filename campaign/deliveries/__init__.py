@@ -1,6 +1,7 @@
 """Deliveries: files of signatures for the organization and for the people a letter is addressed to.
 
 Start with `contents.py`, which selects the signatures and columns of a delivery, and writes CSV. `spreadsheet.py`
-writes XLSX. `book.py`, `book_words.py`, and `pdf.py` make the PDF book. `exports.py` stores requested files, and
+writes XLSX. `book.py` makes the PDF book: of the entries in `signatories.py`, on the pages of `pages.py`, with
+`typesetting.py`, `coverage.py`, `book_words.py`, and `pdf.py`. `exports.py` stores requested files, and
 `making.py` makes each of them in a separate process.
 """

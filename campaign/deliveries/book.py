@@ -1,16 +1,14 @@
-"""The PDF book of signatures for the addressees: cover, letter, count, and the signatories in columns.
+"""The PDF book of signatures for the addressees: cover, letter, and the numbered signatories in columns.
 
-templates/book.typ defines the layout, and pdf.py joins the parts into one file. The signatories are laid out in parts,
-so that more of them don't need more memory. making.py makes the book in a separate process.
+signatories.py selects and sorts the entries, pages.py fills columns and pages, typesetting.py draws them, and pdf.py
+joins the parts into one file. The signatories are laid out in parts, so that more of them don't need more memory.
+making.py makes the book in a separate process.
 """
 
-import io
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import count as count_from
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,22 +23,34 @@ from babel.numbers import format_decimal
 from campaign.campaigns.letter import tree
 from campaign.campaigns.letter.tree import Node
 from campaign.deliveries import book_words
+from campaign.deliveries.pages import (
+    GAP,
+    LEAST,
+    LEAST_ROOM,
+    Block,
+    Page,
+    Pages,
+    Paper,
+    first_page,
+    last_pages,
+    pages_of,
+)
 from campaign.deliveries.pdf import Part, bind
+from campaign.deliveries.signatories import Entry
+from campaign.deliveries.typesetting import Marks, Typesetter, contents
 from campaign.models.campaign import Campaign
-from campaign.settings import ROOT
 
-TEMPLATE = ROOT / "templates" / "book.typ"
-PART = 1000
-"""Signatories in one part, which is more than fit on a page. Larger parts need more memory. Smaller parts make a larger
-file, because each part embeds its own fonts."""
-_FIRST_FONT = "Libertinus Serif"
-"""It is included in Typst, so Latin, Greek, and Cyrillic look the same on every machine."""
-_HAN = {"ja": "JP", "ko": "KR", "zh_Hant": "TC", "zh_TW": "TC", "zh_HK": "HK"}
-"""Regional variants of Han characters by language. Noto has a font for each; SC is the default."""
-
-
-Entry = tuple[str, str]
-"""A signatory's name and place, as printed."""
+PART = 600
+"""Blocks that are drawn at once, which is more than fit on a page. Larger parts need more memory. Smaller parts make a
+larger file, because each part embeds its own fonts."""
+_RESERVE = 400
+"""Blocks that are at least left for the last pages, and the most that are measured for the first page."""
+_SIZES = (11.5, 11.0, 12.0, 10.5, 12.5, 10.0, 13.0)
+"""Sizes of the letter's type in points: the usual one, and those to try if the last page would be nearly empty."""
+_BELOW_HEADING = 12.0
+"""The space between the heading of the list and the signatories, in points, as in the template."""
+_LONGEST_TITLE = 80
+"""The most characters of the title at the top of a page."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +59,30 @@ class Book:
 
     pages: int
     signatories: int
+    """Signatories named in it."""
     spelled_out: int
     """Signatories with characters that no font on this machine has. The book prints their code points."""
 
 
+@dataclass(frozen=True)
+class Cover:
+    """What is on the cover, besides the campaign's own texts."""
+
+    site_name: str
+    """The organization's name."""
+    period: tuple[datetime, datetime] | None
+    """When the first and the last signatory signed; None if there are none."""
+    picture: bytes | None = None
+    """The campaign's picture, a JPEG."""
+
+
 def make(
     campaign: Campaign,
-    entries: Iterable[Entry],
+    entries: Iterable[Entry | None],
     file: Path,
     *,
-    site_name: str,
-    period: tuple[datetime, datetime] | None,
+    cover: Cover,
+    paper: Paper,
     now: datetime,
     progress: Callable[[int], None] = lambda _done: None,
     fonts: typst.Fonts | None = None,
@@ -68,169 +91,204 @@ def make(
 
     Args:
         campaign: The campaign. The book has its letter, and is in its language.
-        entries: The signatories.
+        entries: The signatories; None for each signature that counts, but isn't named.
         file: The PDF to write.
-        site_name: The organization's name.
-        period: When the first and the last signatory signed; None if there are none.
+        cover: What is on the cover.
+        paper: The size of the pages.
         now: The date on the cover.
-        progress: Called with the number of signatories laid out so far.
+        progress: Called with the number of signatures laid out so far.
         fonts: The fonts to use; by default, those of this machine.
     """
-    maker = _Maker(campaign, site_name, now, fonts or typst.Fonts())
     with TemporaryDirectory(dir=file.parent) as name:
-        folder, parts, count = Path(name), list[Part](), 0
-        for part, signatories_of_part in maker.parts(iter(entries), folder):
-            parts.append(part)
-            count += signatories_of_part
-            progress(count)
-        front = maker.front(count, period, folder)
-        pages = front.pages + sum(part.pages for part in parts)
-        bind(front.file, parts, maker.feet(pages, folder), file)
-    return Book(pages, count, maker.spelled_out)
+        maker = _Maker(campaign, cover, paper, now, Path(name), fonts or typst.Fonts())
+        maker.lay_out(maker.blocks(entries), progress)
+        return maker.bind(file)
 
 
 class _Maker:
-    """Lays out the parts of one book."""
+    """Lays out one book."""
 
-    def __init__(self, campaign: Campaign, site_name: str, now: datetime, fonts: typst.Fonts) -> None:
-        self._campaign, self._now, self._fonts = campaign, now, fonts
+    def __init__(
+        self, campaign: Campaign, cover: Cover, paper: Paper, now: datetime, folder: Path, fonts: typst.Fonts
+    ) -> None:
+        self._campaign, self._cover, self._paper, self._now = campaign, cover, paper, now
         self._locale = Locale.parse(campaign.language, sep="-")
-        self._zone = ZoneInfo(campaign.time_zone)
-        names = self._font_names()
-        self._coverage = _Coverage(fonts, names)
-        self._common = {
-            "title": self._coverage.spelled(campaign.title),
-            "site": self._coverage.spelled(site_name),
-            "language": self._locale.language,
-            "region": self._locale.territory,
-            "direction": self._locale.text_direction,
-            "fonts": names,
+        common = {"title": campaign.title, "site": cover.site_name}
+        self._setter = Typesetter(folder, self._locale, paper, fonts, now, **common)
+        self._spelled = self._setter.coverage.spelled
+        if cover.picture:
+            (folder / "picture.jpg").write_bytes(cover.picture)
+        self._named = self._unnamed = self._spelled_out = 0
+        self._size = _SIZES[0]
+        self._first: Pages | None = None
+        """The page of the list that the front has."""
+        self._apart = False
+        """Whether this page begins a new page, because the letter leaves too little room."""
+        self._parts = list[Part]()
+        self._marks = list[Marks]()
+        """The marks of each page of the list."""
+
+    def blocks(self, entries: Iterable[Entry | None]) -> Iterator[Block]:
+        """Yield a block for each named entry, in front of it a block with the headings that change there, if any."""
+        groups: tuple[str, ...] = ()
+        for entry in entries:
+            if entry is None:
+                self._unnamed += 1
+                continue
+            if entry.groups != groups:
+                changed = entry.groups[:1] != groups[:1]
+                lines = [
+                    (level, self._spelled(words))
+                    for level, words in enumerate(entry.groups, 1)
+                    if changed or level == len(entry.groups)
+                ]
+                yield Block({"lines": lines}, 0, entry.groups)
+                groups = entry.groups
+            self._named += 1
+            name, place = self._spelled(entry.name), self._spelled(entry.place)
+            self._spelled_out += (name, place) != entry[:2]
+            content = {"number": self._spelled(self._number(self._named)), "name": name, "place": place}
+            yield Block(content, self._named, groups)
+
+    def lay_out(self, blocks: Iterator[Block], progress: Callable[[int], None]) -> None:
+        """Lay out all blocks: those that fill pages in parts, and at the end the last pages together."""
+        waiting = list[Block]()
+        while batch := list(islice(blocks, PART)):
+            waiting += batch
+            progress(self._named + self._unnamed)
+            if len(waiting) > PART + _RESERVE:
+                self._take_part(waiting)
+        measured = self._setter.measured(waiting)
+        if self._first:
+            self._take(last_pages(measured, self._paper.body, self._paper.body))
+        else:
+            self._take_all(measured)
+        progress(self._named + self._unnamed)
+
+    def _take_part(self, waiting: list[Block]) -> None:
+        """Lay out full pages of PART blocks, and first the page below the letter. Remove their blocks from the list."""
+        if self._first is None:
+            page = first_page(self._setter.measured(waiting[:_RESERVE]), self._first_height())
+            self._take(Pages([page], GAP, 1.0))
+            del waiting[: sum(map(len, page))]
+        file, ends = self._setter.flow(waiting[:PART], f"{len(self._parts)}.pdf")
+        # The last page may not be full. Its signatories go into the next part.
+        full = ends[:-1] or ends
+        self._marks += [self._mark(page) for page in pages_of(waiting, full)]
+        self._parts.append(Part(file, len(full)))
+        del waiting[: full[-1]]
+
+    def _take_all(self, blocks: list[Block]) -> None:
+        """Lay out a small book: in the first size of the letter with which no page is nearly empty."""
+        body, best = self._paper.body, None
+        for size, apart in product(_SIZES, (False, True)):
+            height = self._room(size, apart=apart, has_list=bool(blocks))
+            pages = last_pages(blocks, height, body, body - height)
+            if not apart and height < LEAST_ROOM and len(pages.pages) > 1:
+                continue
+            if best is None or pages.filled > best[0].filled:
+                best = pages, size, apart
+            if pages.filled >= LEAST:
+                break
+        assert best  # noqa: S101 (a list on a page of its own always fits)
+        pages, self._size, self._apart = best
+        if blocks:
+            self._take(pages)
+
+    def _first_height(self) -> float:
+        """Return the height of the first page of a long list, and decide whether it begins below the letter."""
+        height = self._room(self._size, apart=False)
+        self._apart = height < LEAST_ROOM
+        return self._room(self._size, apart=True) if self._apart else height
+
+    def _room(self, size: float, *, apart: bool, has_list: bool = True) -> float:
+        """Return how much room the signatories have below the letter, or `apart` from it, on a page of their own."""
+        end = self._setter.end_of_front(self._front(size, apart=apart, has_list=has_list))
+        return self._paper.height - self._paper.bottom - (_BELOW_HEADING if has_list else 0) - end
+
+    def _take(self, pages: Pages) -> None:
+        """Put the first page of the list into the front, and draw the others."""
+        self._marks += [self._mark(page) for page in pages.pages]
+        if self._first is None:
+            self._first, pages = pages._replace(pages=pages.pages[:1]), pages._replace(pages=pages.pages[1:])
+        if pages.pages:
+            file = self._setter.draw_pages(pages, f"{len(self._parts)}.pdf")
+            self._parts.append(Part(file, len(pages.pages)))
+
+    def _mark(self, page: Page) -> Marks:
+        """Return the heading of a page of the list: the group in which it begins, and its first and last number."""
+        blocks = [block for column in page for block in column]
+        numbers = [block.number for block in blocks if block.number]
+        ends = [self._number(number) for number in dict.fromkeys((numbers[0], numbers[-1]))] if numbers else []
+        parts = [*(blocks[0].groups if blocks else ()), self._interval(ends)]
+        return Marks(self._short_title(), " · ".join(filter(None, parts)), "")
+
+    def bind(self, file: Path) -> Book:
+        """Draw the front and the marks, and write the book to `file`."""
+        front = self._setter.draw_front(
+            self._front(self._size, apart=self._apart, has_list=self._first is not None), "front.pdf"
+        )
+        with pikepdf.open(front) as pdf:
+            fronts = len(pdf.pages)
+        # The cover has no marks, and the letter begins with its title.
+        marks = [Marks(self._short_title() if page > 2 else "", "", "") for page in range(1, fronts + 1)]
+        if self._marks:
+            marks[-1] = self._marks[0]._replace(title=marks[-1].title)
+        marks += self._marks[1:]
+        pages = len(marks)
+        number = self._number
+        marks[1:] = [mark._replace(number=f"{number(at)} / {number(pages)}") for at, mark in enumerate(marks[1:], 2)]
+        bind(front, self._parts, self._setter.draw_marks(marks, "marks.pdf"), file)
+        return Book(pages, self._named, self._spelled_out)
+
+    def _front(self, size: float, *, apart: bool, has_list: bool) -> dict[str, Any]:
+        """Return the content of the cover, the letter, and the first page of the list."""
+        campaign, spelled, count = self._campaign, self._spelled, self._named + self._unnamed
+        words = book_words.of(campaign.language)
+        page = self._first or Pages([[]], GAP, 0)
+        listed = {
+            "heading": spelled(words.signatories),
+            "apart": apart,
+            "page": contents(page.pages[0]),
+            "gap": page.gap,
         }
-        self.spelled_out = 0
-
-    def _font_names(self) -> list[str]:
-        """Return the preferred fonts. For characters that they lack, Typst finds another font of this machine."""
-        han = f"Noto Sans CJK {_HAN.get(str(self._locale)) or _HAN.get(self._locale.language, 'SC')}"
-        installed = self._fonts.families()
-        return [name for name in (_FIRST_FONT, han, "Noto Sans Arabic") if name in installed]
-
-    def parts(self, entries: Iterator[Entry], folder: Path) -> Iterator[tuple[Part, int]]:
-        """Lay the signatories out, and yield each part with the number of signatories on its pages."""
-        waiting: list[Entry] = []
-        for number in count_from(1):
-            waiting += [self._readable(entry) for entry in islice(entries, PART - len(waiting))]
-            if not waiting:
-                return
-            file = folder / f"{number}.pdf"
-            compiler = self._compiler({"signatories": waiting})
-            rows: list[int] = json.loads(compiler.query("<rows>", field="value"))
-            self._write(compiler, file, tagged=False)
-            # The last page may not be full. Unless it is the end of the book, its signatories go into the next part.
-            pages = len(rows) if len(waiting) < PART or len(rows) == 1 else len(rows) - 1
-            yield Part(file, pages), rows[pages - 1]
-            waiting = waiting[rows[pages - 1] :]
-
-    def _readable(self, entry: Entry) -> Entry:
-        name, place = (self._coverage.spelled(text) for text in entry)
-        self.spelled_out += (name, place) != entry
-        return name, place
-
-    def front(self, count: int, period: tuple[datetime, datetime] | None, folder: Path) -> Part:
-        """Lay out the cover, the letter, and the count."""
-        campaign, spelled = self._campaign, self._coverage.spelled
-        content = {
-            "purpose": spelled(book_words.for_delivery(campaign.language)),
+        return {
+            "purpose": spelled(words.for_delivery),
+            "to": spelled(words.to),
             "addressees": [spelled(line) for line in campaign.addressees.splitlines()],
+            "picture": spelled(campaign.picture_text) if self._cover.picture else None,
             "count": spelled(self._number(count)),
             "signatures": spelled(book_words.signatures(count, campaign.language)),
-            "period": spelled(self._period(period)),
+            "unnamed": spelled(f"{words.not_named}: {self._number(self._unnamed)}") if self._unnamed else "",
+            "period": spelled(self._period(self._cover.period)),
             "date": spelled(self._date(self._now)),
             "letter": [self._node(node) for node in tree.parse(campaign.letter)],
+            "size": size,
+            "list": listed if has_list else None,
         }
-        file = folder / "front.pdf"
-        self._write(self._compiler(content), file, tagged=True)
-        with pikepdf.open(file) as pdf:
-            return Part(file, len(pdf.pages))
 
     def _node(self, node: Node) -> dict[str, Any]:
         """Return a node of the letter's tree, with the nodes in it, for the template."""
         inner = [self._node(child) for child in node.inner]
-        return {"kind": node.kind, "text": self._coverage.spelled(node.text), "number": node.number, "inner": inner}
+        return {"kind": node.kind, "text": self._spelled(node.text), "number": node.number, "inner": inner}
 
-    def feet(self, pages: int, folder: Path) -> Path:
-        """Lay out the page numbers: one empty page for each page of the book, with a footer from the second page on."""
-        all_pages = self._number(pages)
-        numbers = [f"{self._number(page)} / {all_pages}" for page in range(2, pages + 1)]
-        file = folder / "feet.pdf"
-        self._write(self._compiler({"feet": ["", *map(self._coverage.spelled, numbers)]}), file, tagged=False)
-        return file
-
-    def _compiler(self, content: dict[str, Any]) -> typst.Compiler:
-        return typst.Compiler(
-            str(TEMPLATE), font_paths=self._fonts, sys_inputs={"part": json.dumps(self._common | content)}
-        )
-
-    def _write(self, compiler: typst.Compiler, file: Path, *, tagged: bool) -> None:
-        compiler.compile(output=str(file), timestamp=self._now.replace(microsecond=0), pdf_tags=tagged)
+    def _short_title(self) -> str:
+        title = self._campaign.title
+        return title if len(title) <= _LONGEST_TITLE else f"{title[:_LONGEST_TITLE].rstrip()}…"
 
     def _number(self, value: int) -> str:
         return format_decimal(value, locale=self._locale)
 
     def _period(self, period: tuple[datetime, datetime] | None) -> str:
         """Return the days of the first and the last signature: both, only one if they are the same, or nothing."""
-        days = list(dict.fromkeys(self._date(moment) for moment in period or ()))
-        return str(self._locale.interval_formats[None]).format(*days) if len(days) == 2 else "".join(days)
+        return self._interval(list(dict.fromkeys(self._date(moment) for moment in period or ())))
+
+    def _interval(self, ends: list[str]) -> str:
+        return str(self._locale.interval_formats[None]).format(*ends) if len(ends) == 2 else "".join(ends)
 
     def _date(self, moment: datetime) -> str:
         return format_date(moment.astimezone(self._zone), "long", locale=self._locale)
 
-
-class _Coverage:
-    """Knows which characters the fonts have, so that the book has no empty boxes. To find out, it draws each once."""
-
-    def __init__(self, fonts: typst.Fonts, names: list[str]) -> None:
-        self._fonts, self._names = fonts, names
-        # The first font has all of ASCII.
-        self._drawn: dict[str, bool] = {chr(code): True for code in range(0x20, 0x7F)}
-
-    def spelled(self, text: str) -> str:
-        """Return the text with code points in place of characters that no font has, as ‹U+0E44 U+0E21›."""
-        self._learn(set(text) - self._drawn.keys())
-        if all(self._drawn[character] for character in text):
-            return text
-        spelled, run = "", []
-        for character in [*text, ""]:
-            if character and not self._drawn[character]:
-                run.append(f"U+{ord(character):04X}")
-                continue
-            spelled += f"‹{' '.join(run)}›{character}" if run else character
-            run = []
-        return spelled
-
-    def _learn(self, characters: set[str]) -> None:
-        if not characters:
-            return
-        in_order = sorted(characters)
-        template = b"""#set page(width: auto, height: auto)
-            #set text(font: json(bytes(sys.inputs.fonts)))
-            #for character in json(bytes(sys.inputs.characters)) { page(text(character)) }"""
-        inputs = {"characters": json.dumps(in_order), "fonts": json.dumps(self._names)}
-        made = typst.Compiler(template, font_paths=self._fonts, sys_inputs=inputs).compile(pdf_tags=False)
-        assert isinstance(made, bytes)  # noqa: S101 (one file)
-        with pikepdf.open(io.BytesIO(made)) as pdf:
-            for character, page in zip(in_order, pdf.pages, strict=True):
-                self._drawn[character] = not _has_empty_box(page)
-
-
-def _has_empty_box(page: pikepdf.Page) -> bool:
-    """Return whether the page has glyph 0, which every font shows for missing characters (OpenType, "cmap")."""
-    for instruction in pikepdf.parse_content_stream(page, "Tj TJ"):
-        shown = instruction.operands[0]
-        strings = shown if isinstance(shown, pikepdf.Array) else [shown]
-        for string in strings:
-            if isinstance(string, pikepdf.String):
-                codes = bytes(string)
-                # Each glyph has two bytes, except a picture, such as an emoji, which has one.
-                if b"\0\0" in (codes[at : at + 2] for at in range(0, len(codes), 2)):
-                    return True
-    return False
+    @property
+    def _zone(self) -> ZoneInfo:
+        return ZoneInfo(self._campaign.time_zone)

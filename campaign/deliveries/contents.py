@@ -1,13 +1,14 @@
 """The contents of deliveries: which signatures and columns they have, read in chunks; also as CSV.
 
-spreadsheet.py and book.py make files of the same rows, and exports.py stores the files that organizers request.
+spreadsheet.py writes the same rows, signatories.py makes the entries of the book, and exports.py stores the files that
+organizers request.
 """
 
 import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
@@ -16,11 +17,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Engine, Row, and_, func, select, tuple_
 from sqlalchemy.orm import Session
 
-from campaign.deliveries import book_words
 from campaign.models.campaign import Campaign
 from campaign.models.signature import Signature, SignatureState, display_name
 from campaign.signatures import sources
-from campaign.signatures.countries import countries
 
 CHUNK = 5000
 """Rows held in memory at once: 10 MB. Not fewer, because PostgreSQL scans the whole table for each chunk until it has
@@ -51,6 +50,15 @@ COLUMNS = {
 """The columns to choose from. A delivery that names anonymous signers always has the column `anonymous` too."""
 
 
+class Sorting(StrEnum):
+    """The order of the signatories in the book."""
+
+    TIME = "time"
+    """Oldest signature first."""
+    NAME = "name"
+    """By the alphabet of the campaign's language."""
+
+
 @dataclass(frozen=True)
 class Order:
     """The options of a delivery; `order()` checks and creates them."""
@@ -59,9 +67,28 @@ class Order:
     columns: tuple[str, ...]
     only_updates: bool
     """Whether to include only signers who want updates."""
+    names_hidden: bool = False
+    """Whether to name hidden signatures to the addressees. Internal files always have them."""
+    sorting: Sorting = Sorting.TIME
+    """The order of the book. Other files are in the order of time."""
+    grouped: bool = False
+    """Whether the book groups its signatories by country, and by state in the US."""
+
+    @property
+    def has_hidden(self) -> bool:
+        """Whether the delivery names hidden signatures."""
+        return self.names_hidden or self.purpose is Purpose.OURS
 
 
-def order(purpose: Purpose, columns: Iterable[str], *, only_updates: bool = False) -> Order:
+def order(
+    purpose: Purpose,
+    columns: Iterable[str],
+    *,
+    only_updates: bool = False,
+    names_hidden: bool = False,
+    sorting: Sorting = Sorting.TIME,
+    grouped: bool = False,
+) -> Order:
     """Return the options of a delivery, with the columns sorted as in COLUMNS.
 
     Raises:
@@ -71,7 +98,8 @@ def order(purpose: Purpose, columns: Iterable[str], *, only_updates: bool = Fals
     if not chosen or not chosen <= set(COLUMNS[purpose]):
         raise ValueError(f"a delivery for {purpose} can't have these columns: {sorted(chosen)}")
     in_order = tuple(column for column in COLUMNS[purpose] if column in chosen)
-    return Order(purpose, in_order, only_updates and purpose is Purpose.OURS)
+    ours = purpose is Purpose.OURS
+    return Order(purpose, in_order, only_updates and ours, names_hidden and not ours, sorting, grouped)
 
 
 def names_everybody(campaign: Campaign, purpose: Purpose) -> bool:
@@ -92,25 +120,37 @@ class Snapshot:
     newest: int
     """The highest id of a signature."""
     only_updates: bool
+    only_listed: bool
     count: int = 0
     first: datetime | None = None
     """When the first of them signed."""
     last: datetime | None = None
 
     def has(self) -> ColumnElement[bool]:
-        """Return the condition for signatures in the snapshot: those that are counted, including hidden ones."""
+        """Return the condition for signatures in the snapshot: those that are counted, with its limits."""
         s = Signature
         counted = and_(s.campaign_id == self.campaign_id, s.state == SignatureState.PUBLIC, s.id <= self.newest)
-        return and_(counted, s.wants_updates.is_(True)) if self.only_updates else counted
+        if self.only_updates:
+            counted = and_(counted, s.wants_updates.is_(True))
+        return and_(counted, s.listed_at.is_not(None)) if self.only_listed else counted
 
 
-def snapshot(session: Session, campaign_id: int, *, only_updates: bool = False) -> Snapshot:
-    """Return a snapshot of the campaign's signatures now."""
+def snapshot(session: Session, campaign_id: int, *, only_updates: bool = False, only_listed: bool = False) -> Snapshot:
+    """Return a snapshot of the campaign's signatures now.
+
+    Args:
+        session: The database.
+        campaign_id: The campaign.
+        only_updates: Whether to leave out signers who don't want updates.
+        only_listed: Whether to leave out hidden signatures.
+    """
     newest = session.scalar(select(func.max(Signature.id)).where(Signature.campaign_id == campaign_id))
-    empty = Snapshot(campaign_id, newest or 0, only_updates)
+    empty = Snapshot(campaign_id, newest or 0, only_updates, only_listed)
     signed = Signature.signed_at
-    about = select(func.count(), func.min(signed), func.max(signed)).where(empty.has())
-    return Snapshot(campaign_id, empty.newest, only_updates, *session.execute(about).one())
+    about = select(func.count().label("count"), func.min(signed).label("first"), func.max(signed).label("last")).where(
+        empty.has()
+    )
+    return replace(empty, **session.execute(about).one()._asdict())
 
 
 def signatures(engine: Engine, of: Snapshot) -> Iterator[Sequence[Row[Any]]]:
@@ -151,20 +191,6 @@ def _cells(row: Row[Any], columns: Sequence[str], zone: ZoneInfo, shown: set[str
 
 def _yes_or_no(value: Cell | bool) -> Cell:
     return ("no", "yes")[value] if isinstance(value, bool) else value
-
-
-def entries(engine: Engine, campaign: Campaign, of: Snapshot) -> Iterator[tuple[str, str]]:
-    """Yield each signer's name and place for the book, with the country's name in the campaign's language."""
-    everybody, names = names_everybody(campaign, Purpose.HAND_OVER), countries(campaign.language)
-    anonymous = book_words.anonymous(campaign.language)
-    for chunk in signatures(engine, of):
-        for row in chunk:
-            country = names.get(row.country, row.country)
-            if row.anonymous and not everybody:
-                yield anonymous, country
-                continue
-            mark = f" ({anonymous})" if row.anonymous else ""
-            yield row.name + mark, ", ".join(part for part in (row.city, row.region, country) if part)
 
 
 def marked(

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from campaign.accounts import audit_log
 from campaign.accounts.audit_log import Actor
 from campaign.deliveries import contents
-from campaign.deliveries.contents import Order, Purpose
+from campaign.deliveries.contents import Order, Purpose, Sorting
 from campaign.models.campaign import Campaign
 from campaign.models.export import Export, ExportChunk, ExportState
 from campaign.settings import ROOT, Settings
@@ -67,7 +67,11 @@ def ask(
         # An organizer who requests a file for delivery must never get the internal one.
         if order_of(found).purpose is order.purpose:
             return found, False
+    # The audit log shows these options, so leave out those that mean nothing for this file.
+    without = [] if kind is Kind.BOOK else ["sorting", "grouped"]
+    without += ["names_hidden"] if order.purpose is Purpose.OURS else []
     options: dict[str, Any] = vars(order) | {"columns": list(order.columns)}
+    options = {name: value for name, value in options.items() if name not in without}
     export = Export(
         campaign_id=campaign.id,
         account_id=by.account_id,
@@ -93,8 +97,16 @@ def file_name(campaign: Campaign, export: Export) -> str:
 
 def order_of(export: Export) -> Order:
     """Return the export's options."""
+    # Other files than books have no order and groups. Earlier versions stored only the first three options.
     options = export.options
-    return Order(Purpose(options["purpose"]), tuple(options["columns"]), options["only_updates"])
+    return Order(
+        Purpose(options["purpose"]),
+        tuple(options["columns"]),
+        options["only_updates"],
+        options.get("names_hidden", False),
+        Sorting(options.get("sorting", Sorting.TIME)),
+        options.get("grouped", False),
+    )
 
 
 def start(export_id: int, settings: Settings) -> "subprocess.Popen[bytes]":
@@ -103,6 +115,7 @@ def start(export_id: int, settings: Settings) -> "subprocess.Popen[bytes]":
         "DATABASE_URL": settings.database_url,
         "SECRET_KEY": settings.secret_key,
         "SITE_NAME": settings.site_name,
+        "SITE_COUNTRY": settings.site_country,
     }
     command = [sys.executable, "-m", "campaign.deliveries.making", str(export_id)]
     maker = subprocess.Popen(  # noqa: S603 (the command contains no user input)

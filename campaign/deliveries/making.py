@@ -18,10 +18,11 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, delete, update
 from sqlalchemy.orm import Session
 
-from campaign.deliveries import book, contents, spreadsheet
+from campaign.deliveries import book, contents, signatories, spreadsheet
 from campaign.deliveries.contents import Cell
 from campaign.deliveries.exports import DEAD_AFTER, KEPT, Kind, order_of
-from campaign.models.campaign import Campaign
+from campaign.deliveries.pages import paper_of
+from campaign.models.campaign import Campaign, Picture
 from campaign.models.export import Export, ExportChunk, ExportState
 from campaign.monitoring import logging_setup
 from campaign.settings import Settings
@@ -49,17 +50,17 @@ def main() -> None:
     logging_setup.set_up()
     settings = Settings.from_environ()
     engine = create_engine(settings.database_url, **engine_options(settings.database_url, 2))
-    make(engine, int(sys.argv[1]), settings.site_name)
+    make(engine, int(sys.argv[1]), settings)
     engine.dispose()
 
 
-def make(engine: Engine, export_id: int, site_name: str) -> None:
+def make(engine: Engine, export_id: int, settings: Settings) -> None:
     """Make an export that is waiting, and store it, or store the reason why it failed."""
     try:
         if not _change(engine, export_id, ExportState.WAITING, state=ExportState.MAKING):
             return
         with _folder() as folder:
-            maker = _Maker(engine, export_id, site_name)
+            maker = _Maker(engine, export_id, settings)
             with maker.pulse():
                 file = maker.make(folder)
                 _store(engine, export_id, file)
@@ -92,13 +93,17 @@ def _give_up(engine: Engine, export_id: int, fault: str) -> None:
 class _Maker:
     """Makes the file of one export."""
 
-    def __init__(self, engine: Engine, export_id: int, site_name: str) -> None:
-        self._engine, self._site_name = engine, site_name
+    def __init__(self, engine: Engine, export_id: int, settings: Settings) -> None:
+        self._engine, self._settings = engine, settings
         with Session(engine, expire_on_commit=False) as session:
             self._export = session.get_one(Export, export_id)
             self._campaign = session.get_one(Campaign, self._export.campaign_id)
             self._order = order_of(self._export)
-            self.of = contents.snapshot(session, self._campaign.id, only_updates=self._order.only_updates)
+            # The book counts hidden signatures that it doesn't name.
+            only_listed = self._export.kind != Kind.BOOK and not self._order.has_hidden
+            self.of = contents.snapshot(
+                session, self._campaign.id, only_updates=self._order.only_updates, only_listed=only_listed
+            )
         self._done = self.spelled_out = 0
         _change(engine, export_id, ExportState.MAKING, total=self.of.count)
 
@@ -121,14 +126,16 @@ class _Maker:
         return file
 
     def _book(self, file: Path) -> None:
-        entries = contents.entries(self._engine, self._campaign, self.of)
+        entries = signatories.entries(self._engine, self._campaign, self._order, self.of, file.parent)
         period = (self.of.first, self.of.last) if self.of.first and self.of.last else None
+        with Session(self._engine) as session:
+            picture = session.get(Picture, self._campaign.picture)
         self.spelled_out = book.make(
             self._campaign,
             entries,
             file,
-            site_name=self._site_name,
-            period=period,
+            cover=book.Cover(self._settings.site_name, period, picture.data if picture else None),
+            paper=paper_of(self._settings.site_country),
             now=datetime.now(UTC),
             progress=self._count,
         ).spelled_out

@@ -33,6 +33,9 @@ _NAMES = {key: field.args[0] for key, field in _FIELDS.items()} | {
     "shown": "Signatures",
     "email": "Organizer",
     "only_updates": "Only people who want updates",
+    "names_hidden": "Hidden signatures are named",
+    "sorting": "Sorted by",
+    "grouped": "Grouped by country and state",
 }
 """The display name of each key of an entry. A campaign's fields have the names that its form gives them."""
 _PURPOSES = {Purpose.HAND_OVER.value: "delivery", Purpose.OURS.value: "internal use"}

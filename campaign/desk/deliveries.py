@@ -12,7 +12,7 @@ from wtforms.validators import ValidationError
 
 from campaign.accounts.permissions import Right
 from campaign.deliveries import contents, exports
-from campaign.deliveries.contents import Order, Purpose
+from campaign.deliveries.contents import Order, Purpose, Sorting
 from campaign.deliveries.exports import Kind
 from campaign.desk.access import allow, by, notice
 from campaign.models.campaign import Campaign
@@ -33,6 +33,7 @@ TYPES = {
     Kind.SPREADSHEET: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     Kind.CSV: "text/csv; charset=utf-8",
 }
+SORTINGS = {Sorting.TIME: "By time, oldest first", Sorting.NAME: "By name, as written"}
 COLUMNS = {
     "name": "Name",
     "email": "Email address",
@@ -54,6 +55,13 @@ class DeliveryForm(FlaskForm):  # type: ignore[misc]
 
     columns = SelectMultipleField("Columns")
     only_updates = BooleanField("Only people who want updates")
+    names_hidden = BooleanField("Name signatures that are hidden from the public list")
+    sorting = SelectField(
+        "Order of signatures",
+        choices=[SelectChoice(sorting.value, words) for sorting, words in SORTINGS.items()],
+        default=Sorting.TIME.value,
+    )
+    grouped = BooleanField("Group signatures by country, and by state in the United States")
     kind = SelectField("Kind")
 
     def __init__(self, purpose: Purpose) -> None:
@@ -75,7 +83,14 @@ class DeliveryForm(FlaskForm):  # type: ignore[misc]
     def order(self) -> Order:
         """Return the options of the requested file."""
         columns = contents.COLUMNS[self.purpose] if self.kind.data == Kind.BOOK else self.columns.data
-        return contents.order(self.purpose, columns, only_updates=self.only_updates.data)
+        return contents.order(
+            self.purpose,
+            columns,
+            only_updates=self.only_updates.data,
+            names_hidden=self.names_hidden.data,
+            sorting=Sorting(self.sorting.data),
+            grouped=self.grouped.data,
+        )
 
 
 @deliveries.app_context_processor

@@ -33,7 +33,8 @@ def delivered(campaign: Campaign) -> Delivered:
     def delivered(order: Order, of: Snapshot | None = None) -> list[dict[str, str]]:
         db.session.rollback()
         with_flag = db.session.get_one(Campaign, campaign.id)
-        of = of or contents.snapshot(db.session(), campaign.id, only_updates=order.only_updates)
+        limits = {"only_updates": order.only_updates, "only_listed": not order.has_hidden}
+        of = of or contents.snapshot(db.session(), campaign.id, **limits)
         rows = contents.rows(db.engine, with_flag, order, of)
         text = "".join(contents.csv_chunks(contents.header(with_flag, order), rows))
         return list(csv.DictReader(io.StringIO(text, newline="")))
@@ -100,13 +101,16 @@ def test_columns_are_sorted_and_at_least_one_is_needed(campaign: Campaign) -> No
         contents.order(Purpose.HAND_OVER, [])
 
 
-def test_delivery_has_hidden_but_not_uncounted_signatures(sign: Sign, delivered: Delivered) -> None:
+def test_hidden_signatures_are_delivered_only_if_the_organizer_says_so(sign: Sign, delivered: Delivered) -> None:
     sign()
     change(listed_at=None)
-    assert len(delivered(HAND_OVER)) == 1
+    assert delivered(HAND_OVER) == []
+    assert len(delivered(OURS)) == 1
+    with_hidden = contents.order(Purpose.HAND_OVER, ["name"], names_hidden=True)
+    assert len(delivered(with_hidden)) == 1
     for state in (SignatureState.PENDING, SignatureState.REMOVED, SignatureState.WITHDRAWN):
         change(state=state)
-        assert delivered(HAND_OVER) == []
+        assert delivered(with_hidden) == delivered(OURS) == []
 
 
 def test_signature_after_the_snapshot_is_not_delivered(campaign: Campaign, sign: Sign, delivered: Delivered) -> None:
@@ -158,20 +162,6 @@ def test_chunks_are_paged_by_key_not_by_offset(campaign: Campaign, monkeypatch: 
     list(contents.signatures(db.engine, contents.snapshot(db.session(), campaign.id)))
     assert len([statement for statement in statements if "ORDER BY" in statement]) == 3
     assert not [statement for statement in statements if "OFFSET" in statement.replace("LIMIT ? OFFSET ?", "")]
-
-
-def test_book_entries_are_in_the_campaigns_language(publish: Publish, sign: Sign) -> None:
-    sign()
-    sign(name="Grace Hopper", email="grace@example.org", anonymous="y", country="FR")
-    campaign = publish(language="de")
-    entries = list(contents.entries(db.engine, campaign, contents.snapshot(db.session(), campaign.id)))
-    assert entries == [
-        ("Ada Lovelace", "Los Angeles, California, Vereinigte Staaten"),
-        ("Anonym", "Frankreich"),
-    ]
-    campaign.deliver_anonymous = True
-    entries = list(contents.entries(db.engine, campaign, contents.snapshot(db.session(), campaign.id)))
-    assert entries[1][0] == "Grace Hopper (Anonym)"
 
 
 NOON = datetime(2027, 3, 1, 12, 0, tzinfo=UTC)

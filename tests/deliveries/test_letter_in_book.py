@@ -68,7 +68,8 @@ def on_the_page(html: str) -> str:
 
 
 def in_the_book(reader: pypdf.PdfReader, title: str) -> str:
-    pages = [re.sub(r"\d+ / \d+$", "", text_of(page)) for page in reader.pages[1:-1]]
+    marks = rf"(?:{re.escape(title)})?\s*\d+ / \d+$"
+    pages = [re.sub(marks, "", text_of(page)) for page in reader.pages[1:]]
     return without_space("".join(pages)).removeprefix(without_space(title))
 
 

@@ -149,12 +149,14 @@ def test_finished_export_is_not_made_again(sign: Sign, ask: Ask, make: Make) -> 
     assert make(export.id).expires_at == expires
 
 
-def test_failed_export_has_a_reason_and_is_logged(app: Flask, ask: Ask, caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_export_has_a_reason_and_is_logged(
+    app: Flask, ask: Ask, caplog: pytest.LogCaptureFixture, settings: Settings
+) -> None:
     export_id = ask()
     with write_transaction() as session:
         session.execute(update(Campaign).values(time_zone="Europe/Atlantis"))
     with caplog.at_level(logging.ERROR):
-        making.make(db.engine, export_id, "Friends")
+        making.make(db.engine, export_id, settings)
     assert export_of(export_id).state is ExportState.FAILED
     assert "we’ve logged it" in export_of(export_id).fault
     assert "could not be made" in caplog.text
@@ -176,14 +178,14 @@ def test_export_fails_on_a_small_disk_and_succeeds_on_a_larger_one(
     assert make(ask(kind)).state is ExportState.READY
 
 
-def test_export_fails_on_a_full_disk(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_fails_on_a_full_disk(ask: Ask, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     with small_disk(kilobytes=256) as disk:
         disk.fill()
         # Python tries these folders in order.
         monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(disk.outside)])
         monkeypatch.setattr(tempfile, "tempdir", None)
         export_id = ask()
-        making.make(db.engine, export_id, "Friends")
+        making.make(db.engine, export_id, settings)
     assert export_of(export_id).state is ExportState.FAILED
     assert "disk is full" in export_of(export_id).fault
 
@@ -204,7 +206,7 @@ class TestDatabaseOutage:
         return own_server.url
 
     def test_failure_is_stored_once_the_database_is_back_and_the_export_can_be_requested_again(
-        self, sign: Sign, ask: Ask, make: Make, own_server: services.Service
+        self, sign: Sign, ask: Ask, make: Make, own_server: services.Service, settings: Settings
     ) -> None:
         sign()
         export_id, failed = ask(), list[ExceptionContext]()
@@ -224,7 +226,7 @@ class TestDatabaseOutage:
         engine = create_engine(own_server.url, **engine_options(own_server.url))
         event.listen(engine, "before_cursor_execute", kill)
         event.listen(engine, "handle_error", restart)
-        making.make(engine, export_id, "Friends")
+        making.make(engine, export_id, settings)
         engine.dispose()
         assert len(failed) == 2
         assert export_of(export_id).state is ExportState.FAILED
@@ -234,12 +236,12 @@ class TestDatabaseOutage:
 
 
 def test_unreachable_database_ends_the_process_with_a_log_line(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     monkeypatch.setattr(making, "GIVE_UP_SECONDS", 0)
     engine = create_engine("sqlite:////nowhere/at-all.sqlite")
     with caplog.at_level(logging.ERROR):
-        making.make(engine, 1, "Friends")
+        making.make(engine, 1, settings)
     assert "could not be made" in caplog.text
 
 

@@ -156,6 +156,48 @@ def test_missing_column_error_keeps_the_other_input(organizer: AtDesk) -> None:
     assert re.search(r'id="only-updates-ours"[^>]* checked', answer.text)
 
 
+BOOK = {"purpose": "hand-over", "kind": "pdf", "sorting": "name", "grouped": "y", "names_hidden": "y"}
+
+
+def test_book_options_are_stored_and_recorded_and_kept_when_it_is_created_again(organizer: AtDesk) -> None:
+    assert organizer.post(PATH, data=BOOK).status_code == 303
+    options = newest().options
+    assert (options["sorting"], options["grouped"], options["names_hidden"]) == ("name", True, True)
+    record = organizer.get("/desk/campaigns/save-the-park/record").text
+    for words in ("Sorted by", "Grouped by country and state", "Hidden signatures are named"):
+        assert f"<dt>{words}</dt>" in record
+    set_export(state=ExportState.FAILED)
+    page = organizer.get(PATH).text
+    assert "by name, grouped by country and state, with hidden signatures" in page
+    again = page[page.index('id="export-') : page.index("Create again")]
+    for name, value in (("sorting", "name"), ("grouped", "y"), ("names_hidden", "y")):
+        assert f'<input type="hidden" name="{name}" value="{value}">' in again
+
+
+def test_book_is_in_order_of_time_without_groups_and_hidden_names_unless_chosen(organizer: AtDesk) -> None:
+    assert organizer.post(PATH, data={"purpose": "hand-over", "kind": "pdf"}).status_code == 303
+    options = newest().options
+    assert (options["sorting"], options["grouped"], options["names_hidden"]) == ("time", False, False)
+
+
+def test_other_files_have_no_order_and_groups(organizer: AtDesk) -> None:
+    organizer.post(PATH, data=CSV | BOOK | {"kind": "csv"})
+    assert not {"sorting", "grouped"} & set(newest().options)
+    assert newest().options["names_hidden"]
+
+
+def test_book_options_are_kept_when_the_form_has_an_error(organizer: AtDesk) -> None:
+    answer = organizer.post(PATH, data=BOOK | {"kind": "csv"})
+    assert answer.status_code == 422
+    assert '<option value="name" selected>' in answer.text
+    for name in ("grouped", "names_hidden"):
+        assert re.search(rf'name="{name}"[^>]* checked', answer.text)
+
+
+def test_unknown_order_is_refused(organizer: AtDesk) -> None:
+    assert organizer.post(PATH, data=BOOK | {"sorting": "email"}).status_code == 422
+
+
 @pytest.mark.slow
 def test_download_page_explains_what_files_say_about_anonymous_signers(organizer: AtDesk, campaign: Campaign) -> None:
     assert "only the country." in organizer.get(PATH).text

@@ -15,6 +15,8 @@ from pypdf import PdfReader
 from campaign.campaigns import editing, lookup
 from campaign.campaigns.letter import changes
 from campaign.deliveries import book
+from campaign.deliveries.pages import paper_of
+from campaign.deliveries.signatories import Entry
 from campaign.models.account import Role
 from campaign.storage.database import db
 from tests.conftest import ADA, HTMX
@@ -64,7 +66,8 @@ def test_original_goes_through_publish_page_signing_and_book(
     assert campaign
     file = tmp_path / "book.pdf"
     now = datetime.now(UTC)
-    book.make(campaign, [("Ada Lovelace", "France")], file, site_name="Campaign", period=(now, now), now=now)
+    cover = book.Cover("Campaign", (now, now))
+    book.make(campaign, [Entry("Ada Lovelace", "France")], file, cover=cover, paper=paper_of("US"), now=now)
     pages = [page.extract_text() for page in PdfReader(io.BytesIO(file.read_bytes())).pages]
     assert TITLE in " ".join(pages[0].split())
     assert "Okafor" not in pages[0]
