@@ -24,7 +24,6 @@ from campaign.cli.organizers import organizers_group
 from campaign.deliveries import contents, exports
 from campaign.deliveries.contents import Purpose
 from campaign.models.campaign import Campaign
-from campaign.moderation import search
 from campaign.settings import ROOT
 from campaign.signatures import fake, places, tally
 from campaign.storage.database import db, init_migrations, is_command
@@ -59,13 +58,11 @@ def _alias(group: Commands, name: str) -> Commands:
 def prepare() -> None:
     """Create the database, or update it to this version.
 
-    Also publish the sample campaign if there are no campaigns, build the list of ZIP codes, and bring the search index
-    up to date. Run this command after each update, before you start the site.
+    Also publish the sample campaign if there are no campaigns, and build the list of ZIP codes. Run this command after
+    each update, before you start the site.
     """
     with database_error_in_one_line():
         _migrate()
-        # After a migration that empties SQLite's index, the first search would take too long.
-        search.catch_up()
         samples = file_format.read_all(sorted(SAMPLES.glob("*.md")))
         _exit_with([line for file in samples for line in file.lines(file.errors)])
         with write_transaction() as session:

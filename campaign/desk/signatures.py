@@ -19,14 +19,13 @@ from campaign.accounts.permissions import Right
 from campaign.desk.access import allow, by, can
 from campaign.desk.signature_forms import URL_FIELDS, ActForm, FilterForm, numbers
 from campaign.models.campaign import Campaign
-from campaign.moderation import actions, duplicates
-from campaign.moderation import search as search_index
+from campaign.moderation import actions, duplicates, unindexed
 from campaign.moderation import table as signature_table
 from campaign.moderation.actions import Action
 from campaign.moderation.changes import Done
 from campaign.moderation.table import Page
 from campaign.signatures import sources, tally
-from campaign.storage.database import STORAGE_ERRORS, db
+from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 
 signatures = Blueprint("signatures", __name__)
@@ -134,11 +133,18 @@ def _summary(done: Done, verb: str) -> str:
         words += f" {done.left:,} left unchanged."
     if done.signed_again:
         words += f" {done.signed_again:,} left unchanged, because the email address has signed again since."
+    if done.missed:
+        words += f" {_being_indexed(done.missed)} and could not be searched. Repeat the action in a minute."
     if done.fault:
         return words + " The rest couldn’t be saved and is unchanged. Try again in a minute."
     if done.changed >= actions.MOST:
         words += " That is the most that can be changed at once. Repeat the action for the rest."
     return words
+
+
+def _being_indexed(missed: int) -> str:
+    """Return which signatures are still being indexed."""
+    return f"The newest {unindexed.rounded(missed):,} signatures are still being indexed"
 
 
 @signatures.post("/campaigns/<slug>/signatures/addresses")
@@ -148,7 +154,6 @@ def addresses(campaign: Campaign) -> ResponseReturnValue:
     form, before, actor = FilterForm(campaign, request.form), _cursor(), by()
     if not form.validate():
         return _answer(campaign, form, before)
-    _catch_up(form)
     with write_transaction() as session:
         page = _page(session, campaign, form, before, with_addresses=True)
         # Searched text may be a name or an email address, which the audit log must not contain.
@@ -187,7 +192,6 @@ def _answer(
     The status is 422 if a form has errors, and 503 if a storage error prevented part of a change.
     """
     valid = form.validate()
-    behind = valid and page is None and not _try_to_catch_up(form)
     page = page or (_page(db.session(), campaign, form, before) if valid else None)
     on_page = {entry.source for entry in page.entries} if page else set()
     html = render_template(
@@ -200,7 +204,8 @@ def _answer(
         act=act or ActForm(MultiDict()),
         live=_is_htmx(),
         notice=notice,
-        behind=behind,
+        being_indexed=_being_indexed(page.missed) if page and page.missed else "",
+        looked_at=unindexed.LOOK,
         counted=None if form.chosen() else tally.count(db.session(), campaign.id),
     )
     if notice and notice.fault:
@@ -213,22 +218,6 @@ def _page(session: Session, campaign: Campaign, form: FilterForm, before: str | 
         return signature_table.page(session, campaign.id, form.filter(), before, **options)
     except ValueError:
         abort(404)
-
-
-def _catch_up(form: FilterForm) -> None:
-    """Bring the search index up to date if the filter uses it."""
-    if form.filter().searches:
-        search_index.catch_up()
-
-
-def _try_to_catch_up(form: FilterForm) -> bool:
-    """Bring the search index up to date, and return whether that worked. If not, an older index can be searched."""
-    try:
-        _catch_up(form)
-    except STORAGE_ERRORS:
-        current_app.logger.exception("the search index could not be brought up to date")
-        return False
-    return True
 
 
 def _cursor() -> str | None:

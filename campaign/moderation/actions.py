@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from campaign.accounts.audit_log import Actor
 from campaign.models.audit_log import Record
 from campaign.models.signature import Standing
-from campaign.moderation import changes, search
+from campaign.moderation import changes
 from campaign.moderation import table as signature_table
 from campaign.moderation.changes import NOT_COUNTED, Done, by_id
 from campaign.moderation.table import Filter
@@ -112,8 +112,6 @@ def act_on_all(
         STORAGE_ERRORS: The first batch could not be stored; nothing is changed.
     """
     _check(action, reason, may_remove)
-    if wanted.searches:
-        search.catch_up()
     done, before = Done(0, 0, ()), None
     try:
         while done.changed < MOST:
@@ -125,7 +123,7 @@ def act_on_all(
                 with write_transaction() as session:
                     batch = act(session, by, campaign_id, action, ids, reason, now, may_remove=may_remove)
                 done += batch
-            done += Done(0, len(page.entries) - len(ids), ())
+            done += Done(0, len(page.entries) - len(ids), (), missed=page.missed)
             before = page.next
             if before is None:
                 break

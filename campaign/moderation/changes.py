@@ -42,11 +42,14 @@ class Done:
     """How many signatures were left unchanged, because their mailbox has signed again since. `left` excludes them."""
     fault: Exception | None = None
     """One of STORAGE_ERRORS if it prevented the rest of the change, otherwise None."""
+    missed: int = 0
+    """How many of the newest signatures were not searched, because they aren't indexed yet."""
 
     def __add__(self, other: "Done") -> "Done":
         """Return the combined result of two changes."""
         entries, again = self.entries + other.entries, self.signed_again + other.signed_again
-        return Done(self.changed + other.changed, self.left + other.left, entries, again)
+        missed = max(self.missed, other.missed)
+        return Done(self.changed + other.changed, self.left + other.left, entries, again, missed=missed)
 
 
 @dataclass(frozen=True)

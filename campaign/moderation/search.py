@@ -1,8 +1,8 @@
 """Search signatures by words of names and places, or by email address, in the database's search index.
 
 Migration 0009 creates the index, and search_words.py makes the words. PostgreSQL updates the index with each signature.
-In SQLite that would slow signers down, so each search first brings the index up to date (`catch_up`). `table.py`
-combines searches with filters.
+In SQLite that would slow signers down, so the background worker does it (indexing.py), and a search looks at the newest
+signatures itself (unindexed.py). `table.py` combines searches with filters.
 """
 
 from collections.abc import Callable
@@ -12,78 +12,22 @@ from email_validator import EmailNotValidError
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from campaign.models.signature import Signature, mailbox
-from campaign.moderation import search_words
+from campaign.models.signature import Signature
+from campaign.moderation import search_words, unindexed
+from campaign.moderation.indexing import CAMPAIGN, DOMAIN, MAILBOX, in_index
 from campaign.moderation.search_words import LONGEST_SEARCH, Option, Term
 from campaign.signatures.signing import email_key
-from campaign.storage.database import db
-from campaign.storage.transactions import write_transaction
 from campaign.text.bounded_text import check, normalized
 from campaign.text.email_address import EMAIL_LENGTH
 
-BATCH = 1000
-"""Signatures added to SQLite's index in one transaction."""
 LEAST_OF_ADDRESS = 3
 """The fewest characters that are searched as the beginning of an email address.
 
 Fewer would match too many signatures.
 """
 
-# Prefixes of index words that don't come from a name or place. The migration uses the same ones.
-_CAMPAIGN, _MAILBOX, _DOMAIN = "\ue000", "\ue001", "\ue002"
 _BLOCK = 14
 """PostgreSQL's index contains each word once for each block of 2**_BLOCK ids."""
-
-
-def catch_up() -> None:
-    """Add the signatures since the last search to SQLite's index. Call this before a search, outside a transaction.
-
-    Signatures are added in batches, so that signers don't wait. Adding about 30,000 takes a second.
-
-    Raises:
-        STORAGE_ERRORS: A batch could not be stored; the batches before it are stored.
-    """
-    if db.engine.dialect.name == "sqlite" and db.session.scalar(_IS_BEHIND):
-        indexed = BATCH
-        while indexed == BATCH:
-            with write_transaction() as session:
-                indexed = _index_batch(session)
-
-
-def _index_batch(session: Session) -> int:
-    """Index up to BATCH signatures, first those that were changed since they were indexed. Return how many."""
-    rows = list(session.execute(_CHANGED, {"most": BATCH}))
-    session.execute(_FORGET_CHANGED, {"most": BATCH})
-    new = session.execute(_NEW, {"most": BATCH - len(rows)}).all()
-    if new:
-        # SQLite has one writer, so later signatures have higher ids.
-        session.execute(text("UPDATE signature_search_done SET id = :last"), {"last": new[-1].id})
-    rows += new
-    if rows:
-        words = [{"id": row.id, "words": _words_in_sqlite(*row[1:])} for row in rows]
-        session.execute(text("INSERT INTO signature_search_words (id, words) VALUES (:id, :words)"), words)
-        session.execute(text("INSERT INTO signature_search (rowid, words) VALUES (:id, :words)"), words)
-    return len(rows)
-
-
-_IS_BEHIND = text(
-    "SELECT (SELECT coalesce(max(id), 0) FROM signature) > id OR EXISTS (SELECT 1 FROM signature_search_again) "
-    "FROM signature_search_done"
-)
-_ROW = "SELECT id, name, city, region, postal_code, campaign_id, email_key FROM signature WHERE"
-_SOME_CHANGED = "id IN (SELECT id FROM signature_search_again ORDER BY id LIMIT :most)"
-_CHANGED = text(f"{_ROW} {_SOME_CHANGED}")
-_FORGET_CHANGED = text(f"DELETE FROM signature_search_again WHERE {_SOME_CHANGED}")  # noqa: S608
-_NEW = text(f"{_ROW} id > (SELECT id FROM signature_search_done) ORDER BY id LIMIT :most")  # noqa: S608
-
-
-def _words_in_sqlite(name: str, city: str, region: str, postal_code: str, campaign_id: int, email_key: str) -> str:
-    """Return the text that FTS5 indexes. Everything but ASCII letters and digits in it is separated by spaces."""
-    address = mailbox(email_key)
-    words = search_words.indexed(name, city, region, postal_code)
-    # FTS5 would split an email address at its dots, so it is indexed in hexadecimal.
-    keys = ((_MAILBOX, address), (_DOMAIN, address.partition("@")[2]))
-    return " ".join([f"{_CAMPAIGN}{campaign_id}", *words, *(mark + part.encode().hex() for mark, part in keys)])
 
 
 def newest(session: Session, campaign_id: int, words: str, address: str, before: int | None, most: int) -> list[int]:
@@ -122,13 +66,13 @@ def _addresses(address: str) -> list[Term]:
     if at and not local:
         with suppress(EmailNotValidError):
             domain = email_key(f"x@{domain}").partition("@")[2]
-        return [Term(_DOMAIN + domain, is_prefix=False)]
+        return [Term(DOMAIN + domain, is_prefix=False)]
     # The index has mailboxes as `email_key` returns them: no +tag, and no dots where the provider ignores them.
     beginning = (local.partition("+")[0] or local) + at + domain
     more = len(beginning) >= LEAST_OF_ADDRESS
-    wanted = [Term(_MAILBOX + beginning, more)] + ([] if at else [Term(_MAILBOX + beginning.replace(".", ""), more)])
+    wanted = [Term(MAILBOX + beginning, more)] + ([] if at else [Term(MAILBOX + beginning.replace(".", ""), more)])
     with suppress(EmailNotValidError):
-        wanted.append(Term(_MAILBOX + email_key(typed), is_prefix=False))
+        wanted.append(Term(MAILBOX + email_key(typed), is_prefix=False))
     return wanted
 
 
@@ -137,18 +81,16 @@ def _newest_in_sqlite(
 ) -> list[int]:
     def word(term: Term) -> str:
         # FTS5 interprets nothing within quotes, and the word contains no quotes.
-        rest = term.word
-        if rest[0] in (_MAILBOX, _DOMAIN):
-            rest = rest[0] + rest[1:].encode().hex()
-        return f'"{rest}"{" *" if term.is_prefix else ""}'
+        return f'"{in_index(term.word)}"{" *" if term.is_prefix else ""}'
 
-    match = " AND ".join([f'"{_CAMPAIGN}{campaign_id}"', *(_any(options, word, " AND ", " OR ") for options in wanted)])
+    match = " AND ".join([f'"{CAMPAIGN}{campaign_id}"', *(_any(options, word, " AND ", " OR ") for options in wanted)])
     statement = text(
         "SELECT rowid FROM signature_search WHERE signature_search MATCH :wanted AND rowid < :before "
         "ORDER BY rowid DESC LIMIT :most"
     )
-    given = {"wanted": match, "before": 2**62 if before is None else before, "most": most}
-    return list(session.scalars(statement, given))
+    end = 2**62 if before is None else before
+    indexed = session.scalars(statement, {"wanted": match, "before": end, "most": most})
+    return sorted([*indexed, *unindexed.look(session, campaign_id, wanted, end)], reverse=True)[:most]
 
 
 def _newest_in_postgresql(

@@ -23,7 +23,7 @@ from campaign.models.signature import (
     SignatureState,
     Standing,
 )
-from campaign.moderation import entries, search
+from campaign.moderation import entries, search, unindexed
 from campaign.moderation.entries import Entry
 from campaign.storage import pagination
 
@@ -64,7 +64,7 @@ class Filter:
 
     @property
     def searches(self) -> bool:
-        """Whether the search index is used. If so, call `search.catch_up` first."""
+        """Whether the search index is used."""
         return bool(self.words or self.address)
 
 
@@ -87,6 +87,8 @@ class Page:
     """Whether the page is full. If it is not and has a `next`, older signatures have not been checked yet."""
     count: Count | None
     """How many signatures match in total; only on the first page of a filter."""
+    missed: int
+    """How many of the newest signatures are not indexed yet, if the search could not look at all of them; or 0."""
 
     @property
     def ids(self) -> list[int]:
@@ -124,7 +126,10 @@ def page(
     shown = entries.read(session, campaign_id, ids[:size], with_addresses=with_addresses)
     full = len(ids) > size
     after = pagination.after(shown[-1].signed_at, shown[-1].id) if full else end
-    return Page(shown, after, full, None if position else count)
+    missed = unindexed.missed(session) if wanted.searches else 0
+    if missed and count:
+        count = replace(count, exact=False)
+    return Page(shown, after, full, None if position else count, missed)
 
 
 _ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)

@@ -3,11 +3,13 @@
 To add a task, write its function as `task.py` explains, in the package of its subject. Then add it here.
 """
 
+from campaign.moderation import indexing
 from campaign.statistics import roll_ups
 from campaign.worker import expiry
 from campaign.worker.task import Task
 
 TASKS = (
+    Task("search index", indexing.index_piece),
     Task("statistics", roll_ups.roll_up),
     Task("expiry", expiry.delete_expired),
 )

@@ -7,7 +7,7 @@ from sqlalchemy import insert
 
 from campaign.models.campaign import Campaign
 from campaign.models.signature import Signature
-from campaign.moderation import search
+from campaign.moderation import indexing
 from campaign.moderation import table as signature_table
 from campaign.moderation.table import Filter, Page
 from campaign.signatures import fake, tally
@@ -32,10 +32,19 @@ def put(campaign: Campaign, *people: dict[str, Any]) -> list[int]:
 
 
 def look(campaign: Campaign, before: str | None = None, size: int = 50, **wanted: Any) -> Page:
-    """Return a page of the table with this filter."""
+    """Return a page of the table with this filter, and check that indexing does not change it."""
     db.session.rollback()
-    search.catch_up()
-    return signature_table.page(db.session(), campaign.id, Filter(**wanted), before, size=size)
+    unindexed = signature_table.page(db.session(), campaign.id, Filter(**wanted), before, size=size)
+    index_all()
+    indexed = signature_table.page(db.session(), campaign.id, Filter(**wanted), before, size=size)
+    assert unindexed == indexed
+    return indexed
+
+
+def index_all() -> None:
+    """Index all signatures, as the worker does."""
+    while indexing.index_piece() < indexing.LOOK_AGAIN:
+        pass
 
 
 def found(campaign: Campaign, **wanted: Any) -> list[str]:

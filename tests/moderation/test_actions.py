@@ -23,6 +23,7 @@ from campaign.signatures import fake, feed, tally
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 from tests.conftest import Publish, Sign, stored
+from tests.moderation.signatures import index_all
 
 HIDE, REMOVE, BLOCK, RESTORE = Action
 NOW = datetime(2027, 3, 1, 9, tzinfo=UTC)
@@ -253,6 +254,7 @@ def test_all_matching_signatures_are_changed_beyond_the_count_limit(
     list(fake.sign(campaign.id, 1200, NOW))
     with write_transaction() as session:
         session.execute(update(Signature).values(country="LI", city="Vaduz", anonymous=False))
+    index_all()
     assert actions.BATCH > signature_table.MOST_COUNTED
     done = actions.act_on_all(BY, campaign.id, HIDE, wanted, "spam", NOW, may_remove=False)
     assert (done.changed, set(standings())) == (1200, {"hidden"})

@@ -5,7 +5,7 @@ from sqlalchemy import delete, text, update
 
 from campaign.models.campaign import Campaign
 from campaign.models.signature import Signature
-from campaign.moderation import search
+from campaign.moderation import indexing, search, unindexed
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 from campaign.text.bounded_text import RefusedTextError
@@ -173,7 +173,7 @@ def test_search_index_follows_updates_and_deletions(people: Campaign) -> None:
 def test_sqlite_index_catches_up_in_batches_without_duplicates(
     campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "BATCH", 10)
+    monkeypatch.setattr(indexing, "BATCH", 10)
     for number in (25, 10, 0):
         put(campaign, *({"name": "Ada", "email": f"{n}@{number}.example"} for n in range(number)))
         assert set(found(campaign, words="ada")) == {"Ada"}
@@ -203,3 +203,11 @@ def test_search_finds_old_signatures_across_id_blocks(campaign: Campaign) -> Non
     new = put(campaign, {"name": "Old Bore", "email": "bore@example.org"})
     assert found(campaign, words="old") == ["Old Bore", "Old Hand", "Old Timer"]
     assert search.newest(db.session(), campaign.id, "old", "", new[0], 10) == old[::-1]
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(1001, 1000), (1049, 1000), (1251, 1300), (12_345, 12_000), (99_999, 100_000), (1_000_000, 1_000_000)],
+)
+def test_number_of_waiting_signatures_is_rounded_as_people_say_it(number: int, said: int) -> None:
+    assert unindexed.rounded(number) == said

@@ -1,0 +1,50 @@
+"""While the worker indexes signatures on SQLite, the desk says which ones a search could not look at."""
+
+import pytest
+
+from campaign.models.account import Role
+from campaign.models.campaign import Campaign
+from campaign.moderation import unindexed
+from tests.conftest import SLUG, only_sqlite
+from tests.desk.conftest import AtDeskAs
+from tests.desk.test_signatures import standings
+from tests.moderation.signatures import index_all, put
+
+pytestmark = only_sqlite
+PAGE = f"/desk/campaigns/{SLUG}/signatures"
+BEING_INDEXED = "The newest 12 signatures are still being indexed"
+
+
+@pytest.fixture(autouse=True)
+def crowd(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve signatures that aren't indexed, of which a search looks at the newest five."""
+    monkeypatch.setattr(unindexed, "LOOK", 5)
+    put(campaign, {"name": "Oldest"}, *({"name": "Ada", "email": f"{n}@example.org"} for n in range(11)))
+
+
+def test_search_says_how_many_signatures_are_being_indexed(at_desk: AtDeskAs) -> None:
+    client = at_desk(Role.MODERATOR)
+    page = client.post(f"{PAGE}/search", data={"words": "ada"}).text
+    assert BEING_INDEXED in page
+    assert "looked at the latest 5 of them" in page
+    assert "At least 5 signatures match." in page
+    page = client.post(f"{PAGE}/search", data={"words": "oldest"}).text
+    assert BEING_INDEXED in page
+    assert "No matches among the signatures searched so far." in page
+    assert "0 signatures match" not in page
+    assert "being indexed" not in client.get(PAGE).text
+    index_all()
+    page = client.post(f"{PAGE}/search", data={"words": "ada"}).text
+    assert "being indexed" not in page
+    assert "11 signatures match." in page
+
+
+def test_change_of_all_that_match_says_that_it_could_not_search_all(at_desk: AtDeskAs) -> None:
+    client = at_desk(Role.MODERATOR)
+    form = {"words": "ada", "everyone": "y", "reason": "spam"}
+    page = client.post(f"{PAGE}/hide", data=form).text
+    assert "5 signatures hidden." in page
+    assert f"{BEING_INDEXED} and could not be searched. Repeat the action in a minute." in page
+    index_all()
+    assert "6 signatures hidden. 5 left unchanged." in client.post(f"{PAGE}/hide", data=form).text
+    assert standings() == ["listed"] + ["hidden"] * 11

@@ -1,0 +1,212 @@
+"""On SQLite, the worker keeps the search index current. Searches look at the newest signatures themselves."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine, delete, event, func, select, text, update
+
+from campaign.accounts.audit_log import COMMAND
+from campaign.models.campaign import Campaign
+from campaign.models.signature import Signature
+from campaign.moderation import actions, indexing, search, unindexed
+from campaign.moderation import table as signature_table
+from campaign.moderation.actions import Action
+from campaign.moderation.changes import Done
+from campaign.moderation.table import Filter, Page
+from campaign.signatures import fake
+from campaign.storage.database import db
+from campaign.storage.transactions import write_transaction
+from tests.conftest import ADA, PATH, only_sqlite, stored
+from tests.moderation.signatures import index_all, put
+
+pytestmark = only_sqlite
+
+
+def search_for(campaign: Campaign, words: str, before: str | None = None) -> Page:
+    db.session.rollback()
+    return signature_table.page(db.session(), campaign.id, Filter(words=words), before)
+
+
+def names(page: Page) -> list[str]:
+    return [entry.name for entry in page.entries]
+
+
+def indexed() -> int:
+    db.session.rollback()
+    return int(db.session.scalar(text("SELECT count(*) FROM signature_search_words")) or 0)
+
+
+@pytest.fixture
+def statements(app: Flask) -> Iterator[list[str]]:
+    """All statements that are executed."""
+    found = list[str]()
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        found.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield found
+    event.remove(Engine, "before_cursor_execute", note)
+
+
+def test_search_finds_new_and_changed_signatures_before_they_are_indexed(
+    campaign: Campaign, statements: list[str]
+) -> None:
+    put(campaign, {"name": "Ada Lovelace"}, {"name": "Grace Hopper", "email": "grace@example.org"})
+    index_all()
+    put(campaign, {"name": "Ada Byron", "email": "byron@example.org"})
+    with write_transaction() as session:
+        session.execute(update(Signature).where(Signature.name == "Grace Hopper").values(name="Ada Hopper"))
+    statements.clear()
+    page = search_for(campaign, "ada")
+    assert names(page) == ["Ada Byron", "Ada Hopper", "Ada Lovelace"]
+    assert page.missed == 0
+    assert names(search_for(campaign, "grace")) == []
+    assert not [each for each in statements if each.startswith(("INSERT", "UPDATE", "DELETE", "BEGIN IMMEDIATE"))]
+    assert indexed() == 1
+
+
+def test_search_looks_at_the_newest_thousand_and_says_how_many_are_being_indexed(
+    campaign: Campaign, statements: list[str]
+) -> None:
+    put(campaign, {"name": "Zelda Indexed"})
+    index_all()
+    put(campaign, {"name": "Zelda Waiting", "email": "waiting@example.org"})
+    list(fake.sign(campaign.id, 999, datetime.now(UTC)))
+    assert names(search_for(campaign, "zelda waiting")) == ["Zelda Waiting"]
+    assert search_for(campaign, "zelda").missed == 0
+    put(campaign, {"name": "Zelda Newest", "email": "newest@example.org"})
+    page = search_for(campaign, "zelda")
+    assert {"Zelda Newest", "Zelda Indexed"} <= {*names(page)}
+    assert "Zelda Waiting" not in names(page)
+    assert page.missed == 1001
+    assert signature_table.page(db.session(), campaign.id, Filter(country="US")).missed == 0
+    index_all()
+    page = search_for(campaign, "zelda")
+    assert "Zelda Waiting" in names(page)
+    assert page.missed == 0
+
+
+def test_every_signature_is_on_one_page_while_the_worker_indexes(campaign: Campaign) -> None:
+    for number in range(3):
+        put(campaign, *({"name": "Ada", "email": f"{n}@{number}.example"} for n in range(60)))
+        if number == 0:
+            index_all()
+    seen, before = list[int](), None
+    while True:
+        page = search_for(campaign, "ada", before)
+        seen += page.ids
+        before = page.next
+        if before is None:
+            break
+        index_all()
+    assert seen == sorted((signature.id for signature in stored()), reverse=True)
+
+
+def test_action_on_all_that_match_says_how_many_could_not_be_searched(
+    campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unindexed, "LOOK", 5)
+    put(campaign, *({"name": "Spam", "email": f"{n}@example.org"} for n in range(8)))
+
+    def hide_all() -> Done:
+        wanted, now = Filter(words="spam"), datetime.now(UTC)
+        return actions.act_on_all(COMMAND, campaign.id, Action.HIDE, wanted, "spam", now, may_remove=True)
+
+    done = hide_all()
+    assert (done.changed, done.missed) == (5, 8)
+    index_all()
+    done = hide_all()
+    assert (done.changed, done.left, done.missed) == (3, 5, 0)
+
+
+def test_index_is_filled_in_pieces_that_leave_signers_their_turn(
+    campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "BATCH", 10)
+    put(campaign, *({"name": "Ada", "email": f"{n}@example.org"} for n in range(25)))
+    for expected in (10, 20):
+        assert indexing.index_piece() < indexing.LOOK_AGAIN
+        assert indexed() == expected
+    assert indexing.index_piece() == indexing.LOOK_AGAIN
+    assert indexed() == 25
+    assert indexing.index_piece() == indexing.LOOK_AGAIN
+
+
+def test_task_rests_twenty_times_as_long_as_it_writes_while_others_write(
+    app: Flask, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "BATCH", 1)
+    monkeypatch.setattr(indexing, "ALONE_SECONDS", -1.0)
+    put(campaign, {"name": "Ada"}, {"name": "Bea", "email": "bea@example.org"})
+    assert indexing.index_piece() > timedelta(0)
+
+
+def test_signature_that_arrives_during_a_piece_is_stored_after_it(
+    app: Flask, campaign: Campaign, statements: list[str]
+) -> None:
+    put(campaign, {"name": "Ada"})
+    visitor, answers = app.test_client(), []
+
+    with ThreadPoolExecutor(1) as crowd:
+
+        def sign(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            if "UPDATE signature_search_done" in statement:
+                answers.append(crowd.submit(visitor.post, f"{PATH}/signatures", data=ADA))
+
+        event.listen(Engine, "before_cursor_execute", sign)
+        indexing.index_piece()
+        event.remove(Engine, "before_cursor_execute", sign)
+    assert [answer.result().status_code for answer in answers] == [303]
+    assert [signature.name for signature in stored()] == ["Ada", "Ada Lovelace"]
+    assert indexed() == 1
+
+
+def test_piece_that_another_worker_has_indexed_is_not_indexed_twice(campaign: Campaign) -> None:
+    put(campaign, {"name": "Ada"}, {"name": "Bea", "email": "bea@example.org"})
+    # A worker has read the rows and is then suspended, while another worker indexes them and an organizer changes one.
+    known = {tuple(row): indexing._indexed_text(row) for row in indexing._next(db.session())}
+    db.session.rollback()
+    index_all()
+    with write_transaction() as session:
+        session.execute(update(Signature).where(Signature.name == "Bea").values(name="Cleo"))
+    with write_transaction() as session:
+        indexing._store(session, known)
+    assert indexed() == 2
+    with db.engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO signature_search (signature_search) VALUES ('integrity-check')")
+    assert unindexed.look(db.session(), campaign.id, [], 2**62) == []
+    assert [len(search.newest(db.session(), campaign.id, each, "", None, 9)) for each in ("ada", "bea", "cleo")] == [
+        1,
+        0,
+        1,
+    ]
+
+
+def test_failed_piece_leaves_the_index_as_it_was(campaign: Campaign) -> None:
+    put(campaign, {"name": "Ada"})
+
+    def fail(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("INSERT INTO signature_search "):
+            raise OSError
+
+    event.listen(Engine, "before_cursor_execute", fail)
+    with pytest.raises(OSError):  # noqa: PT011 (raised above)
+        indexing.index_piece()
+    event.remove(Engine, "before_cursor_execute", fail)
+    assert indexed() == 0
+    index_all()
+    assert names(search_for(campaign, "ada")) == ["Ada"]
+    assert unindexed.look(db.session(), campaign.id, [], 2**62) == []
+
+
+def test_deleted_signatures_do_not_count_as_being_indexed(campaign: Campaign) -> None:
+    put(campaign, {"name": "Ada"}, {"name": "Bea", "email": "bea@example.org"})
+    index_all()
+    with write_transaction() as session:
+        session.execute(delete(Signature).where(Signature.name == "Bea"))
+        assert session.scalar(select(func.count()).select_from(Signature)) == 1
+        assert session.scalar(unindexed._NUMBER) == 0
