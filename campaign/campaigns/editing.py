@@ -3,7 +3,7 @@
 The desk and `flask campaigns` call these functions within their own write transactions. fields.py validates the fields.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,30 +21,15 @@ from campaign.campaigns.letter import changes as letter_changes
 from campaign.campaigns.letter.changes import Compared
 from campaign.campaigns.lookup import find, signed_text
 from campaign.campaigns.pictures import storage as pictures
+from campaign.campaigns.stages import STEPS
+from campaign.campaigns.versions.conflicts import check_version, recorded
 from campaign.models.account import CampaignOrganizer
-from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign, CampaignState
 
-STEPS: dict[str, tuple[frozenset[CampaignState], CampaignState]] = {
-    "publish": (frozenset({CampaignState.DRAFT}), CampaignState.OPEN),
-    "close": (frozenset({CampaignState.OPEN}), CampaignState.CLOSED),
-    "win": (frozenset({CampaignState.OPEN, CampaignState.CLOSED}), CampaignState.WON),
-    "reopen": (frozenset({CampaignState.CLOSED, CampaignState.WON}), CampaignState.OPEN),
-}
-"""Steps that an organizer can take: the states in which a step is allowed, and the state after it."""
 _PAST_TENSE = {"publish": "published", "close": "closed", "win": "declared won", "reopen": "reopened"}
 REASON_LENGTH = 300
 """The most characters of the public reason for a change to the letter."""
 _TAKEN = "Choose another name for the page’s URL. A different campaign has or had this one"
-
-
-class EditConflictError(Exception):
-    """Another editor has changed the campaign since this editor loaded it. Nothing was stored."""
-
-    def __init__(self, since: Sequence[Record]) -> None:
-        """Store the other editor's audit log entries, oldest first."""
-        super().__init__("another editor has changed the campaign in the meantime")
-        self.since = since
 
 
 class StepNotAllowedError(ValueError):
@@ -246,27 +231,6 @@ def _load_locked(session: Session, campaign_id: int) -> Campaign:
     return session.scalars(locked.execution_options(populate_existing=True)).one()
 
 
-def check_version(session: Session, campaign: Campaign, version: int | None) -> None:
-    """Check that the campaign still has the version that an editor loaded; None skips the check.
-
-    Raises:
-        EditConflictError: The campaign has a later version. The error holds the audit log entries since `version`.
-    """
-    if version is None or version == campaign.version:
-        return
-    entries = select(Record).where(Record.campaign_id == campaign.id, Record.action.startswith("campaign."))
-    since: list[Record] = []
-    for entry in session.scalars(entries.order_by(Record.id.desc())):
-        # Entries without a version didn't change the campaign itself, such as giving an account access to it.
-        if "version" not in entry.after:
-            continue
-        if entry.after["version"] <= version:
-            break
-        session.expunge(entry)
-        since.insert(0, entry)
-    raise EditConflictError(since)
-
-
 def _write(
     session: Session, by: Actor, verb: str, campaign: Campaign, now: datetime, before: dict[str, Any], reason: str = ""
 ) -> None:
@@ -279,11 +243,6 @@ def _write(
     audit_log.write(
         session, by, f"campaign.{verb}", now, campaign_id=campaign.id, reason=reason, before=old, after=after
     )
-
-
-def recorded(value: object) -> object:
-    """Return a column's value as the audit log stores it: times as ISO 8601 text."""
-    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _store(session: Session, file: CampaignFile) -> None:

@@ -1,6 +1,6 @@
 """The fields of a campaign and their validation, for campaign files and for the desk's form alike.
 
-file_format.py reads and writes the file, and desk/campaign_form.py reads the form. In a file, fields are called keys.
+file_format.py reads and writes the file, and desk/campaigns/form.py reads the form. In a file, fields are called keys.
 field_checks.py has the checks.
 """
 

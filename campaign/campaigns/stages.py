@@ -17,6 +17,15 @@ class Stage(StrEnum):
     WON = "won"
 
 
+STEPS: dict[str, tuple[frozenset[CampaignState], CampaignState]] = {
+    "publish": (frozenset({CampaignState.DRAFT}), CampaignState.OPEN),
+    "close": (frozenset({CampaignState.OPEN}), CampaignState.CLOSED),
+    "win": (frozenset({CampaignState.OPEN, CampaignState.CLOSED}), CampaignState.WON),
+    "reopen": (frozenset({CampaignState.CLOSED, CampaignState.WON}), CampaignState.OPEN),
+}
+"""Steps that an organizer can take: the states in which a step is allowed, and the state after it."""
+
+
 def stage(campaign: Campaign, now: datetime) -> Stage:
     """Return the campaign's stage at `now` (timezone-aware)."""
     if campaign.state is not CampaignState.OPEN:

@@ -191,7 +191,7 @@ def _take_step(slug: str, step: str) -> None:
             editing.take_step(session, COMMAND, campaign_id, step, datetime.now(UTC))
     except editing.StepNotAllowedError as error:
         raise click.ClickException(str(error)) from None
-    _, state = editing.STEPS[step]
+    _, state = stages.STEPS[step]
     click.echo(f"{slug} is {state}")
 
 

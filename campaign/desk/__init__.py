@@ -1,9 +1,10 @@
 """The desk: the organizers' pages. It is a Flask app of its own, because the public site has no sessions.
 
-Start with `create_desk()`, then `access.py`: every view declares the right that it needs. `campaigns.py`,
-`signatures.py`, `statistics.py`, `deliveries.py`, `audit_log.py`, and `accounts.py` have the views of one subject each.
-`campaign_form.py` and `signature_forms.py` have the larger forms. `uploads.py` limits bodies and files before a form is
-parsed. `bounded_fields.py` limits the text that Flask-Security processes. Sign-in is in `sign_in/`.
+Start with `create_desk()`, then `access.py`: every view declares the right that it needs. `signatures.py`,
+`statistics.py`, `deliveries.py`, `audit_log.py`, and `accounts.py` have the views of one subject each, and `campaigns/`
+those for writing campaigns. `signature_forms.py` has the forms of the signature table. `uploads.py` limits bodies and
+files before a form is parsed. `bounded_fields.py` limits the text that Flask-Security processes. Sign-in is in
+`sign_in/`.
 """
 
 from urllib.parse import urlencode

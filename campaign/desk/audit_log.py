@@ -15,7 +15,7 @@ from campaign.accounts.permissions import Right
 from campaign.deliveries import contents
 from campaign.deliveries.contents import Purpose
 from campaign.desk.access import allow
-from campaign.desk.campaign_form import CampaignForm
+from campaign.desk.campaigns.form import CampaignForm
 from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign
 from campaign.moderation import actions

@@ -12,8 +12,9 @@ from sqlalchemy import select
 
 from campaign.accounts.audit_log import COMMAND, Actor
 from campaign.campaigns import editing, lookup, stages
-from campaign.campaigns.editing import EditConflictError, StepNotAllowedError
+from campaign.campaigns.editing import StepNotAllowedError
 from campaign.campaigns.fields import InvalidCampaignError
+from campaign.campaigns.versions.conflicts import EditConflictError
 from campaign.models.account import Account, CampaignOrganizer, Role
 from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign, CampaignState

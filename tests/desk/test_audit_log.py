@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from campaign.accounts import audit_log
-from campaign.campaigns import editing
+from campaign.campaigns import stages
 from campaign.models.account import Role
 from campaign.models.campaign import Campaign
 from campaign.moderation.actions import Action
@@ -20,7 +20,7 @@ PATH = "/desk/campaigns/save-the-park"
 
 
 def test_every_campaign_action_has_a_sentence() -> None:
-    steps = {f"campaign.{step}" for step in ("create", "edit", *editing.STEPS)}
+    steps = {f"campaign.{step}" for step in ("create", "edit", *stages.STEPS)}
     moderated = {f"signature.{action}" for action in (*Action, "undo", "addresses")}
     assert steps | moderated <= set(audit_log.DONE)
 

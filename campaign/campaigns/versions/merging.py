@@ -2,14 +2,14 @@
 
 Fields that only one editor changed are merged. Fields that both changed differently are conflicts, which the second
 editor resolves.
-The desk merges when saving raises `editing.EditConflictError`.
+The desk merges when saving raises `conflicts.EditConflictError`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from campaign.campaigns.editing import recorded
 from campaign.campaigns.fields import CampaignFile
+from campaign.campaigns.versions.conflicts import recorded
 from campaign.models.audit_log import Record
 
 

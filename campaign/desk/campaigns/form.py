@@ -1,6 +1,6 @@
 """The form for writing a campaign: its fields, and how typed text becomes values of a campaign.
 
-`campaign/campaigns/fields.py` checks the values; `campaigns.py` has the views.
+`campaign/campaigns/fields.py` checks the values; `editor.py` has the views.
 """
 
 import re

@@ -1,0 +1,11 @@
+"""Campaigns at the desk: listing, writing, previewing, publishing, and closing them.
+
+`lists.py` has the list of campaigns, `editor.py` the editor, and `steps.py` the steps, such as publishing. `form.py`
+has the editor's form, `received.py` reads a submitted one, and `page.py` renders the editor. `blueprint.py` has what
+their templates share. The rules for changing a campaign are in `campaign/campaigns/editing.py`.
+"""
+
+from campaign.desk.campaigns import editor, lists, steps  # noqa: F401 (registers their views)
+from campaign.desk.campaigns.blueprint import campaigns
+
+__all__ = ["campaigns"]

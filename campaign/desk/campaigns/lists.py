@@ -1,0 +1,37 @@
+"""The list of campaigns, and the download of one."""
+
+from datetime import UTC, datetime
+
+from flask import Response, render_template
+from flask.typing import ResponseReturnValue
+
+from campaign.accounts import permissions
+from campaign.accounts.permissions import Right
+from campaign.campaigns import editing, file_format
+from campaign.desk.access import allow, me
+from campaign.desk.campaigns.blueprint import campaigns
+from campaign.models.campaign import Campaign
+from campaign.signatures import tally
+from campaign.statistics import figures
+from campaign.storage.database import db
+
+
+@campaigns.get("/")
+@allow(None)
+def every() -> ResponseReturnValue:
+    """List the campaigns that the account has access to, newest first."""
+    shown = list(db.session.scalars(permissions.campaigns_of(me())))
+    counts = {each.id: tally.count(db.session(), each.id) for each in shown}
+    glances = figures.at_a_glance(db.session(), counts, datetime.now(UTC))
+    rows = [(each, counts[each.id], glances[each.id]) for each in shown]
+    behind = [each.coverage for each in glances.values() if each.coverage.missing]
+    return render_template("desk/campaigns/campaigns.html", rows=rows, behind=behind)
+
+
+@campaigns.get("/campaigns/<slug>/campaign.md")
+@allow(Right.WRITE)
+def download(campaign: Campaign) -> ResponseReturnValue:
+    """Download the campaign as a Markdown file that includes its picture."""
+    file = file_format.write(editing.file_of(db.session(), campaign))
+    headers = {"Content-Disposition": f'attachment; filename="{campaign.slug}.md"'}
+    return Response(file, mimetype="text/markdown", headers=headers)
