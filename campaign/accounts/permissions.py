@@ -9,7 +9,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from campaign.models.account import Account, CampaignOrganizer, Role
-from campaign.models.campaign import Campaign
+from campaign.models.campaign import Campaign, CampaignState
 
 
 class Right(StrEnum):
@@ -36,7 +36,7 @@ MAY: dict[Role, frozenset[Right]] = {
 """The rights of each role."""
 
 OWN_ONLY = {Role.ORGANIZER}
-"""Roles whose rights apply to their own campaigns only. Other roles have access to all campaigns."""
+"""Roles whose rights apply to their own campaigns only. Of other roles, only admins have access to drafts."""
 
 
 def may(account: Account, right: Right) -> bool:
@@ -48,13 +48,18 @@ def may_with(session: Session, account: Account, right: Right, campaign: Campaig
     """Return whether the account has the right for this campaign."""
     if not may(account, right):
         return False
-    return account.role not in OWN_ONLY or session.get(CampaignOrganizer, (campaign.id, account.id)) is not None
+    if account.role in OWN_ONLY:
+        return session.get(CampaignOrganizer, (campaign.id, account.id)) is not None
+    return account.role is Role.ADMIN or campaign.state is not CampaignState.DRAFT
 
 
 def campaigns_of(account: Account) -> Select[Campaign]:
     """Return the query for the campaigns that the account has access to, newest first."""
-    newest_first = select(Campaign).order_by(Campaign.created_at.desc(), Campaign.id.desc())
-    if account.role not in OWN_ONLY:
+    existing = select(Campaign).where(Campaign.deleted_at.is_(None))
+    newest_first = existing.order_by(Campaign.created_at.desc(), Campaign.id.desc())
+    if account.role is Role.ADMIN:
         return newest_first
+    if account.role not in OWN_ONLY:
+        return newest_first.where(Campaign.state != CampaignState.DRAFT)
     own = CampaignOrganizer.campaign_id == Campaign.id
     return newest_first.join(CampaignOrganizer, own).where(CampaignOrganizer.account_id == account.id)

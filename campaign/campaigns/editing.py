@@ -8,25 +8,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from campaign.accounts import audit_log
 from campaign.accounts.audit_log import Actor
-from campaign.campaigns import slugs
+from campaign.campaigns import fields, slugs, stages
 from campaign.campaigns.field_checks import text
 from campaign.campaigns.fields import CampaignFile, InvalidCampaignError
 from campaign.campaigns.letter import changes as letter_changes
 from campaign.campaigns.letter.changes import Compared
 from campaign.campaigns.lookup import find, signed_text
 from campaign.campaigns.pictures import storage as pictures
-from campaign.campaigns.stages import STEPS
-from campaign.campaigns.versions.conflicts import check_version, recorded
+from campaign.campaigns.versions import sittings
+from campaign.campaigns.versions.conflicts import check_version
+from campaign.campaigns.versions.sittings import recorded
 from campaign.models.account import CampaignOrganizer
+from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign, CampaignState
 
-_PAST_TENSE = {"publish": "published", "close": "closed", "win": "declared won", "reopen": "reopened"}
 REASON_LENGTH = 300
 """The most characters of the public reason for a change to the letter."""
 _TAKEN = "Choose another name for the page’s URL. A different campaign has or had this one"
@@ -36,8 +37,10 @@ class StepNotAllowedError(ValueError):
     """The step isn't allowed in the campaign's state."""
 
 
-def create(session: Session, by: Actor, file: CampaignFile, now: datetime) -> Campaign:
-    """Create a campaign as a draft, and give its creator access to it.
+def create(
+    session: Session, by: Actor, file: CampaignFile, now: datetime, *, copied_from: str | None = None
+) -> Campaign:
+    """Create a campaign as a draft, and give its creator access to it. `copied_from` is for the audit log.
 
     Raises:
         InvalidCampaignError: Another campaign has or had the slug.
@@ -47,10 +50,12 @@ def create(session: Session, by: Actor, file: CampaignFile, now: datetime) -> Ca
     columns = file.columns()
     campaign = Campaign(state=CampaignState.DRAFT, created_at=now, updated_at=now, version=1, **columns)
     session.add(campaign)
-    _store(session, file)
+    store(session, file)
     if by.account_id is not None:
         session.add(CampaignOrganizer(campaign_id=campaign.id, account_id=by.account_id))
     after = {"version": 1} | {name: recorded(value) for name, value in columns.items()}
+    if copied_from:
+        after["copied_from"] = copied_from
     audit_log.write(session, by, "campaign.create", now, campaign_id=campaign.id, after=after)
     return campaign
 
@@ -85,11 +90,15 @@ def edit(
         EditConflictError: The campaign no longer has this version.
         InvalidCampaignError: The slug is taken, the reason is missing, or a promise to signers would be broken.
     """
-    campaign = _load_locked(session, campaign_id)
+    campaign = load_locked(session, campaign_id)
     check_version(session, campaign, version)
     columns = file.columns()
     before = {name: getattr(campaign, name) for name, value in columns.items() if getattr(campaign, name) != value}
+    earlier = sittings.take(session, by, campaign, now)
     if not before:
+        if earlier:
+            # Saving ends a sitting, even if all was saved automatically.
+            _write(session, by, "edit", campaign, now, earlier)
         return False
     if errors := problems(session, campaign, vars(file), reason):
         raise InvalidCampaignError(errors)
@@ -101,8 +110,10 @@ def edit(
         slugs.keep(session, campaign, file.slug)
     for name in before:
         setattr(campaign, name, columns[name])
-    _store(session, file)
-    _write(session, by, "edit", campaign, now, before, public_reason)
+    store(session, file)
+    campaign.version += 1
+    campaign.updated_at = now
+    _write(session, by, "edit", campaign, now, before | {"version": campaign.version - 1} | earlier, public_reason)
     return True
 
 
@@ -124,10 +135,11 @@ def problems(
         return errors
     if values.get("slug", campaign.slug) != campaign.slug and slugs.taken(session, [values["slug"]], campaign.id):
         errors["slug"] = _TAKEN
-    if values.get("deliver_anonymous") and not campaign.deliver_anonymous and campaign.state is not CampaignState.DRAFT:
+    if values.get("deliver_anonymous") and not campaign.deliver_anonymous and _has_been_public(session, campaign):
         # Refuse this even before the first signature: a visitor may be reading the form right now.
         errors["deliver_anonymous"] = (
-            "Turn this off. It can only be turned on in a draft, because the sign form has promised otherwise"
+            "Turn this off. It can only be turned on in a draft that was never public, because the sign form has "
+            "promised otherwise"
         )
     if _is_public(session, campaign, values):
         try:
@@ -138,6 +150,11 @@ def problems(
 
 
 _check_reason = text("reason", REASON_LENGTH, "Enter a reason. People who signed the earlier text will see it")
+
+
+def _has_been_public(session: Session, campaign: Campaign) -> bool:
+    returned = exists().where(Record.campaign_id == campaign.id, Record.action == "campaign.unpublish")
+    return campaign.state is not CampaignState.DRAFT or bool(session.scalar(select(returned)))
 
 
 def _is_public(session: Session, campaign: Campaign, values: Mapping[str, Any]) -> bool:
@@ -160,26 +177,40 @@ def compare(session: Session, file: CampaignFile, campaign: Campaign | None) -> 
 def take_step(
     session: Session, by: Actor, campaign_id: int, step: str, now: datetime, *, version: int | None = None
 ) -> bool:
-    """Publish, close, win, or reopen a campaign; see STEPS.
+    """Publish or close a campaign, or take another step of `stages.py`.
 
     Returns:
         Whether anything changed. Repeating a step changes nothing.
 
     Raises:
         EditConflictError: The campaign no longer has this version.
+        InvalidCampaignError: The campaign can't be published yet, because required texts are missing.
         StepNotAllowedError: The step isn't allowed in the campaign's state.
     """
-    from_states, to_state = STEPS[step]
-    campaign = _load_locked(session, campaign_id)
-    if campaign.state is to_state:
+    campaign = load_locked(session, campaign_id)
+    if stages.is_taken(campaign, step):
         return False
-    if campaign.state not in from_states:
-        raise StepNotAllowedError(f"{campaign.slug} is {campaign.state}, so it can’t be {_PAST_TENSE[step]}")
+    signed = letter_changes.has_signatures(session, campaign_id)
+    if not stages.allows(campaign, step, signed=signed):
+        raise StepNotAllowedError(stages.why_not(campaign, step, signed=signed))
     check_version(session, campaign, version)
-    before = {"state": campaign.state}
-    campaign.state = to_state
-    _write(session, by, step, campaign, now, before)
+    if step == "publish" and (missing := fields.missing_texts(file_of(session, campaign))):
+        raise InvalidCampaignError(missing)
+    sittings.close(session, campaign)
+    change(session, by, step, campaign, now, stages.changes_of(step, now))
     return True
+
+
+def change(
+    session: Session, by: Actor, verb: str, campaign: Campaign, now: datetime, values: Mapping[str, Any]
+) -> None:
+    """Set columns of a campaign that the caller has locked, and add an entry to the audit log."""
+    before = {name: getattr(campaign, name) for name, value in values.items() if getattr(campaign, name) != value}
+    for name in before:
+        setattr(campaign, name, values[name])
+    campaign.version += 1
+    campaign.updated_at = now
+    _write(session, by, verb, campaign, now, before | {"version": campaign.version - 1})
 
 
 @dataclass(frozen=True)
@@ -223,7 +254,7 @@ def file_of(session: Session, campaign: Campaign) -> CampaignFile:
     return CampaignFile(**columns | {"picture": pictures.find(session, campaign.picture) if campaign.picture else None})
 
 
-def _load_locked(session: Session, campaign_id: int) -> Campaign:
+def load_locked(session: Session, campaign_id: int) -> Campaign:
     """Load the campaign and lock its row until the transaction ends."""
     # SQLite has locked the whole database already. On PostgreSQL, FOR NO KEY UPDATE still allows new signatures, whose
     # foreign key refers to the campaign.
@@ -234,18 +265,15 @@ def _load_locked(session: Session, campaign_id: int) -> Campaign:
 def _write(
     session: Session, by: Actor, verb: str, campaign: Campaign, now: datetime, before: dict[str, Any], reason: str = ""
 ) -> None:
-    """Increment the campaign's version and add an entry to the audit log."""
+    """Add an entry to the audit log with values from before a change, and the campaign's values now."""
     after = {name: recorded(getattr(campaign, name)) for name in before}
-    old = {name: recorded(value) for name, value in before.items()} | {"version": campaign.version}
-    campaign.version += 1
-    campaign.updated_at = now
-    after["version"] = campaign.version
+    old = {name: recorded(value) for name, value in before.items()}
     audit_log.write(
         session, by, f"campaign.{verb}", now, campaign_id=campaign.id, reason=reason, before=old, after=after
     )
 
 
-def _store(session: Session, file: CampaignFile) -> None:
+def store(session: Session, file: CampaignFile) -> None:
     """Send the campaign's changes and its picture to the database.
 
     Raises:

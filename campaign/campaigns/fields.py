@@ -105,6 +105,21 @@ def _check_together(values: Mapping[str, Any], errors: Mapping[str, str]) -> dic
     return together
 
 
+def missing_texts(values: CampaignFile | Mapping[str, object]) -> dict[str, str]:
+    """Return an error for each text of TO_PUBLISH that is blank: a draft may be saved without them."""
+    found = {}
+    for key in TO_PUBLISH:
+        value = values.get(key) if isinstance(values, Mapping) else getattr(values, key)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            try:
+                CHECKS[key]("")
+            except ValueError as error:
+                found[key] = str(error)
+    return found
+
+
+TO_PUBLISH = ("summary", "letter", "thanks")
+"""The texts that a draft may lack, but a public campaign has."""
 CHECKS: dict[str, Callable[[object], Any]] = {
     "slug": field_checks.slug,
     "title": text("title", TITLE_LENGTH, "Enter a title"),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, exists, select
 from sqlalchemy.orm import Session, joinedload
 
 from campaign.campaigns.field_checks import SLUG, SLUG_LENGTH
@@ -59,19 +59,30 @@ def find_public(slug: str, *, to_sign: bool = False) -> Campaign | None:
     return _found.get((db.engine, slug, to_sign), lambda: replica.read(read, fresh=to_sign))
 
 
+def has_any(session: Session) -> bool:
+    """Return whether the site has or had a campaign, such as a draft that was deleted."""
+    return bool(session.scalar(select(exists().where(Campaign.id.is_not(None)))))
+
+
 def all_campaigns(session: Session) -> list[Campaign]:
     """Return all campaigns, including drafts, newest first."""
-    return list(session.scalars(select(Campaign).order_by(Campaign.created_at.desc(), Campaign.id.desc())))
+    existing = select(Campaign).where(Campaign.deleted_at.is_(None))
+    return list(session.scalars(existing.order_by(Campaign.created_at.desc(), Campaign.id.desc())))
 
 
 _all: SingleFlightCache[Engine, list[Campaign]] = SingleFlightCache(most=4)
 
 
 def public_campaigns(now: datetime) -> list[Campaign]:
-    """Return all public campaigns: open ones first, then upcoming, won, and closed, each group newest first."""
+    """Return the campaigns of the front page: open ones first, then upcoming, won, and closed, each newest first.
+
+    Drafts and archived campaigns are not among them.
+    """
     order = [Stage.OPEN, Stage.UPCOMING, Stage.WON, Stage.CLOSED]
     campaigns = _all.get(db.engine, lambda: replica.read(all_campaigns))
-    shown = [campaign for campaign in campaigns if campaign.state is not CampaignState.DRAFT]
+    shown = [
+        campaign for campaign in campaigns if campaign.state is not CampaignState.DRAFT and not campaign.archived_at
+    ]
     return sorted(shown, key=lambda campaign: order.index(stage(campaign, now)))
 
 

@@ -1,8 +1,9 @@
-"""A campaign's stage (from its state and the current time) and its progress toward the goal."""
+"""A campaign's stage (from its state and the current time), the steps between states, and progress toward the goal."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from campaign.models.campaign import Campaign, CampaignState
 
@@ -22,8 +23,53 @@ STEPS: dict[str, tuple[frozenset[CampaignState], CampaignState]] = {
     "close": (frozenset({CampaignState.OPEN}), CampaignState.CLOSED),
     "win": (frozenset({CampaignState.OPEN, CampaignState.CLOSED}), CampaignState.WON),
     "reopen": (frozenset({CampaignState.CLOSED, CampaignState.WON}), CampaignState.OPEN),
+    "unpublish": (frozenset({CampaignState.OPEN, CampaignState.CLOSED, CampaignState.WON}), CampaignState.DRAFT),
 }
-"""Steps that an organizer can take: the states in which a step is allowed, and the state after it."""
+"""Steps that change a campaign's state: the states in which a step is allowed, and the state after it. `unpublish`,
+which makes a campaign a draft again, is allowed only while nobody has signed."""
+ALL_STEPS = (*STEPS, "archive", "unarchive")
+"""All steps. An archived campaign keeps its state and its page, but it isn't on the front page."""
+_PAST_TENSE = {
+    "publish": "published",
+    "close": "closed",
+    "win": "declared won",
+    "reopen": "reopened",
+    "unpublish": "made a draft again",
+    "archive": "archived",
+    "unarchive": "brought back",
+}
+
+
+def allows(campaign: Campaign, step: str, *, signed: bool) -> bool:
+    """Return whether a step is allowed. `signed` says whether the campaign has signatures, including removed ones."""
+    if step == "archive":
+        return campaign.state is not CampaignState.DRAFT and campaign.archived_at is None
+    if step == "unarchive":
+        return campaign.archived_at is not None
+    return campaign.state in STEPS[step][0] and not (step == "unpublish" and signed)
+
+
+def why_not(campaign: Campaign, step: str, *, signed: bool) -> str:
+    """Return why a step is not allowed, in a sentence without a period."""
+    if step == "unpublish" and signed and campaign.state is not CampaignState.DRAFT:
+        return f"people have signed {campaign.slug}, so it can’t be {_PAST_TENSE[step]}"
+    state = "not archived" if step == "unarchive" else campaign.state
+    return f"{campaign.slug} is {state}, so it can’t be {_PAST_TENSE[step]}"
+
+
+def is_taken(campaign: Campaign, step: str) -> bool:
+    """Return whether a step would change nothing."""
+    if step in STEPS:
+        return campaign.state is STEPS[step][1]
+    return (campaign.archived_at is not None) == (step == "archive")
+
+
+def changes_of(step: str, now: datetime) -> dict[str, Any]:
+    """Return the columns that a step sets."""
+    if step in STEPS:
+        back = {"archived_at": None} if step == "unpublish" else {}
+        return {"state": STEPS[step][1], **back}
+    return {"archived_at": now if step == "archive" else None}
 
 
 def stage(campaign: Campaign, now: datetime) -> Stage:

@@ -67,7 +67,7 @@ def prepare() -> None:
         _exit_with([line for file in samples for line in file.lines(file.errors)])
         with write_transaction() as session:
             lock_out_other_nodes(session.connection())
-            for line in () if lookup.all_campaigns(session) else _publish(session, samples):
+            for line in () if lookup.has_any(session) else _publish(session, samples):
                 click.echo(line)
     places.load(current_app.config["SETTINGS"].instance)
 

@@ -1,7 +1,8 @@
-"""The tables of campaigns: campaigns, their former slugs, changes to their letters, and pictures."""
+"""The tables of campaigns: campaigns, sittings at their drafts, former slugs, changes to letters, and pictures."""
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -16,6 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from campaign.models.columns import UtcDateTime, words
 from campaign.storage.database import Base
+from campaign.text.email_address import EMAIL_LENGTH
 
 
 class CampaignState(StrEnum):
@@ -68,10 +70,29 @@ class Campaign(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     version: Mapped[int] = mapped_column(default=1)
     """The number of the last change, to detect that two people edit the campaign at the same time."""
+    archived_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When organizers took the campaign off the front page; None if they didn't. Its own page stays as it is."""
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When the draft was deleted. Its row stays without its texts, because the audit log refers to it."""
     letter_changes: Mapped[list["LetterChange"]] = relationship(
         order_by="LetterChange.id.desc()", lazy="raise", viewonly=True
     )
     """Newest first. Only `lookup.find_by_any_slug` loads them; reading them elsewhere raises an error."""
+
+
+class DraftSitting(Base):
+    """The automatic saves of one person in one draft, until they become one entry of the audit log."""
+
+    __tablename__ = "draft_sitting"
+
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id"), primary_key=True, autoincrement=False)
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"))
+    actor: Mapped[str] = mapped_column(String(EMAIL_LENGTH))
+    """The account's email address."""
+    saved_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    """The time of the last automatic save."""
+    before: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """The changed values and the version, as they were before the first automatic save."""
 
 
 class FormerSlug(Base):

@@ -5,11 +5,12 @@ To add a task, write its function as `task.py` explains, in the package of its s
 
 from campaign.moderation import indexing
 from campaign.statistics import roll_ups
-from campaign.worker import expiry
+from campaign.worker import drafts, expiry
 from campaign.worker.task import Task
 
 TASKS = (
     Task("search index", indexing.index_piece),
     Task("statistics", roll_ups.roll_up),
     Task("expiry", expiry.delete_expired),
+    Task("sittings", drafts.end_sittings),
 )

@@ -27,6 +27,20 @@ class Piece(NamedTuple):
     text: str
 
 
+def with_context(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
+    """Return a comparison with only the paragraphs that changed and those next to them. "…" stands for the others."""
+    shown = []
+    for number, piece in enumerate(pieces):
+        paragraphs = piece.text.split("\n\n")
+        # Of the first piece, its end is next to a change; of the last one, its beginning.
+        first = [] if number == 0 else paragraphs[:2]
+        last = [] if number == len(pieces) - 1 else paragraphs[-2:]
+        if piece.kind == "same" and len(first) + len(last) < len(paragraphs):
+            piece = Piece("same", "\n\n".join([*first, "…", *last]))
+        shown.append(piece)
+    return tuple(shown)
+
+
 class OutOfStepsError(Exception):
     """No steps are left for comparing."""
 
@@ -83,7 +97,7 @@ class Comparer:
 
     def _aligned(self, old: list[str], new: list[str]) -> Iterator[tuple[list[str], list[str]]]:
         """Yield both lists in order as pairs of runs: equal parts, or old parts and the new parts that replace them."""
-        ends = [(-1, -1), *self._matches(old, new), (len(old), len(new))]
+        ends = [(-1, -1), *self.matches(old, new), (len(old), len(new))]
         same: list[str] = []
         for (i, j), (next_i, next_j) in pairwise(ends):
             removed, added = old[i + 1 : next_i], new[j + 1 : next_j]
@@ -97,7 +111,7 @@ class Comparer:
         if same:
             yield same, same
 
-    def _matches(self, old: list[str], new: list[str]) -> list[tuple[int, int]]:
+    def matches(self, old: list[str], new: list[str]) -> list[tuple[int, int]]:
         """Return the index pairs of parts that match in order, as many as the steps allow."""
         first = 0
         shorter = min(len(old), len(new))

@@ -1,13 +1,17 @@
 """Edit conflicts: an editor wants to change a campaign that has changed since they loaded it."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from campaign.campaigns.versions import sittings
+from campaign.campaigns.versions.sittings import recorded
 from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign
+
+MOST_ENTRIES = 100
+"""The most entries of the audit log that are read for a conflict."""
 
 
 class EditConflictError(Exception):
@@ -23,13 +27,15 @@ def check_version(session: Session, campaign: Campaign, version: int | None) -> 
     """Check that the campaign still has the version that an editor loaded; None skips the check.
 
     Raises:
-        EditConflictError: The campaign has a later version. The error holds the audit log entries since `version`.
+        EditConflictError: The campaign has a later version. The error holds the audit log entries since `version`, but
+            not more than MOST_ENTRIES.
     """
     if version is None or version == campaign.version:
         return
     entries = select(Record).where(Record.campaign_id == campaign.id, Record.action.startswith("campaign."))
-    since: list[Record] = []
-    for entry in session.scalars(entries.order_by(Record.id.desc())):
+    unfinished = sittings.entry_of(session, campaign)
+    since = [unfinished] if unfinished else []
+    for entry in session.scalars(entries.order_by(Record.id.desc()).limit(MOST_ENTRIES)):
         # Entries without a version didn't change the campaign itself, such as giving an account access to it.
         if "version" not in entry.after:
             continue
@@ -40,6 +46,13 @@ def check_version(session: Session, campaign: Campaign, version: int | None) -> 
     raise EditConflictError(since)
 
 
-def recorded(value: object) -> object:
-    """Return a column's value as the audit log stores it: times as ISO 8601 text."""
-    return value.isoformat() if isinstance(value, datetime) else value
+def columns_since(campaign: Campaign, keys: Sequence[str], since: Sequence[Record]) -> dict[str, object]:
+    """Return the columns as they were before these entries of the audit log, as the log stores them.
+
+    The desk's form carries the columns that its editor started from. This function replaces them if the form has none.
+    If an automatic save is the first of the entries, the result is from the beginning of its sitting.
+    """
+    found = {key: recorded(getattr(campaign, key)) for key in keys}
+    for entry in reversed(since):
+        found |= {key: value for key, value in entry.before.items() if key in found}
+    return found

@@ -1,0 +1,113 @@
+"""Sittings: the automatic saves of one person in one draft become one entry of the audit log.
+
+A draft is saved every few seconds while somebody types, and entries of the audit log can't be changed later. So the
+values from before the first save wait in the table `draft_sitting`. They become an entry when the person presses Save,
+when anything else happens to the campaign, or after half an hour without a change (`worker/drafts.py`).
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from campaign.accounts import audit_log
+from campaign.accounts.audit_log import Actor
+from campaign.models.audit_log import Record
+from campaign.models.campaign import Campaign, DraftSitting
+
+IDLE = timedelta(minutes=30)
+"""How long a person must change nothing until their next automatic save counts as a new sitting."""
+MOST_CLOSED = 10
+"""The most sittings that one call of `close_idle` closes."""
+
+
+def recorded(value: object) -> object:
+    """Return a column's value as the audit log stores it: times as ISO 8601 text."""
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def add(session: Session, by: Actor, campaign: Campaign, before: dict[str, Any], now: datetime) -> None:
+    """Add an automatic save to this person's sitting, which `take` or `close` has made the only one.
+
+    Args:
+        session: With the caller's write transaction.
+        by: The person who types.
+        campaign: The draft, with its new values and its new version.
+        before: The values that changed, and the version, as they were before.
+        now: The current time.
+    """
+    session.add(
+        DraftSitting(
+            campaign_id=campaign.id,
+            account_id=by.account_id,
+            actor=by.name,
+            saved_at=now,
+            before={key: recorded(value) for key, value in before.items()},
+        )
+    )
+
+
+def take(session: Session, by: Actor, campaign: Campaign, now: datetime) -> dict[str, Any]:
+    """End the campaign's sitting, and return its values from before, if it is this person's and not idle.
+
+    The caller adds them to its own sitting or entry. Any other sitting becomes an entry, and the result is empty. Call
+    this before changing the campaign.
+    """
+    sitting = session.get(DraftSitting, campaign.id)
+    if sitting is None:
+        return {}
+    if sitting.account_id == by.account_id and now - sitting.saved_at < IDLE:
+        session.delete(sitting)
+        session.flush()
+        return sitting.before
+    close(session, campaign)
+    return {}
+
+
+def close(session: Session, campaign: Campaign) -> None:
+    """Make the campaign's sitting, if it has one, an entry of the audit log. Call this before changing the campaign."""
+    sitting = session.get(DraftSitting, campaign.id)
+    if sitting is None:
+        return
+    entry = _entry(campaign, sitting)
+    by = Actor(sitting.account_id, sitting.actor)
+    if entry.before.keys() - {"version"}:
+        audit_log.write(
+            session, by, entry.action, entry.at, campaign_id=campaign.id, before=entry.before, after=entry.after
+        )
+    session.delete(sitting)
+    session.flush()
+
+
+def close_idle(session: Session, now: datetime) -> int:
+    """Make idle sittings entries of the audit log, at most MOST_CLOSED, and return how many."""
+    idle = select(DraftSitting.campaign_id).where(DraftSitting.saved_at <= now - IDLE).limit(MOST_CLOSED)
+    found = session.scalars(idle.order_by(DraftSitting.saved_at)).all()
+    for campaign_id in found:
+        # Lock the campaign first, in the order in which saving does.
+        locked = select(Campaign).where(Campaign.id == campaign_id).with_for_update(key_share=True)
+        close(session, session.scalars(locked.execution_options(populate_existing=True)).one())
+    return len(found)
+
+
+def entry_of(session: Session, campaign: Campaign) -> Record | None:
+    """Return the entry that the campaign's sitting will become, or None. It is not stored yet, and has no id."""
+    sitting = session.get(DraftSitting, campaign.id)
+    return _entry(campaign, sitting) if sitting else None
+
+
+def _entry(campaign: Campaign, sitting: DraftSitting) -> Record:
+    after = {key: recorded(getattr(campaign, key)) for key in sitting.before}
+    # A text that was changed and changed back is not a change.
+    changed = [key for key in after if after[key] != sitting.before[key]]
+    return Record(
+        at=sitting.saved_at,
+        account_id=sitting.account_id,
+        actor=sitting.actor,
+        action="campaign.edit",
+        campaign_id=campaign.id,
+        reason="",
+        before={key: sitting.before[key] for key in changed},
+        after={key: after[key] for key in changed},
+    )
