@@ -31,11 +31,14 @@ from tests.nginx import DyingNode, nginx
 MOST_BYTES, MOST_FIELDS = 64 * 1024, 200
 TEXT_BYTES = 12 * 50_000 + MOST_BYTES
 """The body limit for a campaign's text, which deploy/nginx.conf rounds up to 650k."""
-UPLOAD_BYTES = 6 * 1024 * 1024
+UPLOAD_BYTES = 26 * 1024 * 1024
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=x"
 NEW, PREVIEW, PREVIEW_NEW = "/desk/campaigns/new", f"/desk{PATH}/preview", "/desk/campaigns/preview"
+AUTOSAVE, AUTOSAVE_NEW = f"/desk{PATH}/autosave", "/desk/campaigns/autosave"
 EDITORS, PREVIEWS = (NEW, EDIT), (PREVIEW, PREVIEW_NEW)
+TEXT_ONLY = (*PREVIEWS, AUTOSAVE, AUTOSAVE_NEW)
+"""The routes that accept a campaign's text, but no picture."""
 
 
 class Body(io.BytesIO):
@@ -152,7 +155,7 @@ def test_body_longer_than_its_routes_limit_is_not_read(
         for client, kind in senders:
             signed_in = client is not senders[0][0]
             limit = MOST_BYTES
-            if signed_in and path in (*EDITORS, *PREVIEWS):
+            if signed_in and path in (*EDITORS, *TEXT_ONLY):
                 limit = UPLOAD_BYTES if path in EDITORS else TEXT_BYTES
             sent = send(client, path, b"a=1&b=2", kind, method=method, announced=limit + 1)
             assert sent.read == 0, (method, path)
@@ -180,7 +183,7 @@ def test_chunked_body_is_read_only_up_to_the_limit(
 
 @only_sqlite
 def test_strangers_chunked_form_is_limited_on_the_editors_routes(client: FlaskClient, campaign: Campaign) -> None:
-    for path in (*EDITORS, *PREVIEWS):
+    for path in (*EDITORS, *TEXT_ONLY):
         for kind in (URLENCODED, MULTIPART):
             sent = send(client, path, part("letter", b"a" * UPLOAD_BYTES), kind, chunked=True)
             assert sent.read <= MOST_BYTES
@@ -391,7 +394,7 @@ def test_nginx_refuses_every_body_that_the_site_would_refuse(tmp_path: Any) -> N
     limits: dict[str, int] = dict.fromkeys(
         (f"{PATH}/signatures", "/desk/sign-in", f"/desk{PATH}/signatures"), MOST_BYTES
     )
-    limits |= dict.fromkeys(PREVIEWS, TEXT_BYTES) | dict.fromkeys(EDITORS, UPLOAD_BYTES)
+    limits |= dict.fromkeys(TEXT_ONLY, TEXT_BYTES) | dict.fromkeys(EDITORS, UPLOAD_BYTES)
     with behind_nginx(tmp_path / "nginx") as (proxy, node):
         for path, limit in limits.items():
             node.got.clear()

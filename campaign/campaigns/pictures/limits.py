@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL import Image
 
-MOST_PIXELS = 25_000_000
-"""The most pixels of a JPEG with one scan, like a camera's. It is decoded at reduced size, which takes up to 100 MB."""
+MOST_PIXELS = 110_000_000
+"""The most pixels of a JPEG with one scan, like a camera's: phones take photos of up to 108 million. It is decoded at
+reduced size, which takes up to 150 MB."""
 MOST_PIXELS_IN_SCANS = 12_000_000
 """The most pixels of a progressive JPEG (several scans). The decoder holds all scans, in up to 140 MB (CMYK)."""
 MOST_PIXELS_WHOLE = 9_000_000

@@ -21,7 +21,7 @@ picture may be taller."""
 MOST_BYTES = 200 * 1024
 """The most bytes of a prepared picture. A phone on a slow network shows it within seconds."""
 LONGEST_WAIT = 5.0
-"""The most seconds that an upload waits for others to be decoded. Decoding one takes a second at most."""
+"""The most seconds that an upload waits for others to be decoded. Decoding one takes two seconds at most."""
 _decoding = BoundedSemaphore(1)
 # At most four uploads decode or wait, because each one occupies a thread that could serve a signer.
 _admitted = BoundedSemaphore(4)
@@ -50,7 +50,7 @@ def prepare(data: bytes) -> Prepared:
     """Shrink a JPEG, PNG, or WebP picture, rotate it upright, and remove metadata such as location and camera.
 
     A picture that this function made before is returned unchanged, so that a campaign file always yields the same
-    campaign. Each process decodes one picture at a time, because decoding can take 140 MB.
+    campaign. Each process decodes one picture at a time, because decoding can take 150 MB.
 
     Raises:
         ValueError: The data isn't such a picture, it is too large, or too many uploads are waiting. The message

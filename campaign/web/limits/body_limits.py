@@ -18,8 +18,8 @@ MOST_BYTES = 64 * 1024
 TEXT_BYTES = 12 * LETTER_LENGTH + MOST_BYTES
 """The largest body for the live preview, 650 KB. It sends a whole campaign percent-encoded: a four-byte character of
 the letter takes twelve bytes, and all other fields fit into MOST_BYTES."""
-UPLOAD_BYTES = 6 * 1024 * 1024
-"""The largest body for the editor's form: a picture of 5 MB and the text."""
+UPLOAD_BYTES = 26 * 1024 * 1024
+"""The largest body for the editor's form: a picture of 25 MB and the text."""
 MOST_FIELDS = 200
 """The most fields in a form. The largest form is the signature table: fifty checkboxes and a dozen search fields."""
 
