@@ -16,7 +16,7 @@ from flask_wtf.csrf import CSRFError, generate_csrf
 from werkzeug.exceptions import TooManyRequests, UnsupportedMediaType
 
 from campaign.accounts.permissions import Right
-from campaign.campaigns.letter.comparison import Comparer
+from campaign.campaigns.letter.comparison import Comparer, with_context
 from campaign.desk import access, accounts, audit_log, campaigns, deliveries, signatures, statistics, uploads
 from campaign.desk.sign_in import events as sign_in_events
 from campaign.desk.sign_in import second_factors, security, throttle
@@ -43,7 +43,7 @@ TABS = [
 _ERROR_STYLE = ErrorStyle(
     page="desk/error.html",
     noticed=None,
-    typing=frozenset({"campaigns.preview", "campaigns.preview_new"}),
+    typing=frozenset({"campaigns.preview", "campaigns.preview_new", "campaigns.autosave", "campaigns.autosave_new"}),
     words={
         400: Words(
             "Your request was incomplete",
@@ -56,7 +56,7 @@ _ERROR_STYLE = ErrorStyle(
         ),
         413: Words(
             "Your form is too large",
-            "Nothing was saved. Go back and shorten the text, or choose a picture of 5 MB or less.",
+            "Nothing was saved. Go back and shorten the text, or choose a picture of 25 MB or less.",
         ),
         415: Words(
             "We can’t read this request", "The desk accepts only the forms on its own pages. Go back and use the form."
@@ -71,6 +71,11 @@ _STALE = Words(
 )
 _STALE_PREVIEW = Words(
     "The preview can’t be updated",
+    "The page was open for too long, or you signed in again in the meantime. What you typed is still here. Select "
+    "Save, then select Try again on the next page.",
+)
+_STALE_AUTOSAVE = Words(
+    "Your changes can’t be saved right now",
     "The page was open for too long, or you signed in again in the meantime. What you typed is still here. Select "
     "Save, then select Try again on the next page.",
 )
@@ -137,6 +142,7 @@ def _template_context() -> dict[str, object]:
         "prop_next": _keep_next,
         # Each page gets a new comparer, because all comparisons on a page share one budget of steps.
         "difference": Comparer().difference,
+        "with_context": with_context,
         "adding_first_passkey": second_factors.is_adding_first_passkey(),
     }
 
@@ -156,7 +162,8 @@ def _stale(error: CSRFError) -> ResponseReturnValue:
 
     The form came from our own page: `refuse_cross_site` has already rejected all others.
     """
-    preview_words = {"campaigns.preview_new": _STALE_PREVIEW, "campaigns.preview": _STALE_PREVIEW}
+    preview_words = dict.fromkeys(("campaigns.preview_new", "campaigns.preview"), _STALE_PREVIEW)
+    preview_words |= dict.fromkeys(("campaigns.autosave_new", "campaigns.autosave"), _STALE_AUTOSAVE)
     ours = request.blueprint not in (None, "security") and request.endpoint not in _PASSWORD_FORMS
     if ours and request.endpoint not in preview_words:
         g.keep_form = True

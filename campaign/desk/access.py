@@ -106,6 +106,6 @@ def can(right: Right, campaign: Campaign | None = None) -> bool:
     return permissions.may_with(db.session(), me(), right, campaign)
 
 
-def notice(text: str) -> None:
-    """Show a success message on the next page."""
-    flash(text, "success")
+def notice(text: str, kind: str = "success") -> None:
+    """Show a message on the next page; `kind` is success or error."""
+    flash(text, kind)

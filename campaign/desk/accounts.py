@@ -205,7 +205,7 @@ def account(account_id: int) -> ResponseReturnValue:
     found = db.session.get(Account, account_id) or abort(404)
     own = {campaign.id for campaign in rules.own_campaigns(db.session(), found)}
     form = AccountForm(role=found.role.value, active=found.active, own=list(own))
-    titles = db.session.execute(select(Campaign.id, Campaign.title)).all()
+    titles = db.session.execute(select(Campaign.id, Campaign.title).where(Campaign.deleted_at.is_(None))).all()
     by_title = sorted(titles, key=lambda row: sort_key(row.title))
     form.own.choices = [SelectChoice(row.id, row.title) for row in by_title]
     if form.validate_on_submit():

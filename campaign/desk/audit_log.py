@@ -12,6 +12,7 @@ from wtforms.fields.core import UnboundField
 
 from campaign.accounts import audit_log
 from campaign.accounts.permissions import Right
+from campaign.campaigns.versions import sittings
 from campaign.deliveries import contents
 from campaign.deliveries.contents import Purpose
 from campaign.desk.access import allow
@@ -82,7 +83,7 @@ def _plain(key: str, value: object, zone: str) -> str:
     if isinstance(value, list):
         listed = ", ".join(str(item).replace("_", " ") for item in value[:_MOST_IDS])
         return listed if len(value) <= _MOST_IDS else f"{listed} … ({len(value):,} in total)"
-    if key in ("opens_at", "closes_at"):
+    if key.endswith("_at"):
         return moment(datetime.fromisoformat(str(value)), "en", zone)
     return str(value)
 
@@ -96,9 +97,10 @@ def of_campaign(campaign: Campaign) -> ResponseReturnValue:
         abort(404)
     entries = audit_log.page(db.session(), campaign.id, int(before) if before else None)
     more = len(entries) > audit_log.PAGE
-    return render_template(
-        "desk/audit_log/audit_log.html", campaign=campaign, entries=entries[: audit_log.PAGE], more=more
-    )
+    # What somebody is writing right now will be an entry when they finish.
+    sitting = None if before else sittings.entry_of(db.session(), campaign)
+    shown = ([sitting] if sitting else []) + entries[: audit_log.PAGE]
+    return render_template("desk/audit_log/audit_log.html", campaign=campaign, entries=shown, more=more)
 
 
 @records.get("/record.csv")

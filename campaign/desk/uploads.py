@@ -14,7 +14,8 @@ from campaign.web.request_checks import SAFE_METHODS
 
 _EDITORS = {"campaigns.new": Right.CREATE, "campaigns.edit": Right.WRITE}
 """The endpoints that accept a picture, and the right that each requires."""
-_PREVIEWS = {"campaigns.preview_new", "campaigns.preview"}
+_PREVIEWS = {"campaigns.preview_new", "campaigns.preview", "campaigns.autosave_new", "campaigns.autosave"}
+"""The endpoints that accept the text of a campaign without a picture."""
 _FILE_FIELDS = {"picture"}
 """The fields of the desk's forms that accept a file."""
 

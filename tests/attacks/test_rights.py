@@ -53,11 +53,15 @@ ROUTES = [
     ("GET", "campaigns/new", WRITE),
     ("POST", "campaigns/new", WRITE),
     ("POST", "campaigns/preview", WRITE),
+    ("POST", "campaigns/autosave", WRITE),
     ("GET", "campaigns/{slug}/edit", WRITE),
     ("POST", "campaigns/{slug}/edit", WRITE),
     ("POST", "campaigns/{slug}/preview", WRITE),
     ("POST", "campaigns/{slug}/preview-link", WRITE),
+    ("POST", "campaigns/{slug}/autosave", WRITE),
     ("GET", "campaigns/{slug}/campaign.md", WRITE),
+    ("GET", "campaigns/{slug}/delete", WRITE),
+    ("POST", "campaigns/{slug}/delete", WRITE),
     ("GET", "campaigns/{slug}/publish", WRITE),
     ("POST", "campaigns/{slug}/publish", WRITE),
     ("GET", "campaigns/{slug}/signatures", LOOK),
@@ -174,14 +178,29 @@ def test_guide_has_a_row_for_every_right_and_a_column_for_every_role() -> None:
 def test_each_role_can_use_exactly_the_routes_in_the_guide(
     app: Flask, at_desk: AtDeskAs, publish: Publish, role: str
 ) -> None:
-    campaign = publish(state=CampaignState.DRAFT)
-    everywhere = guide()[HAS_TO_DO_WITH][role] == "all campaigns"
-    client: AtDesk = at_desk(Role(role), own=[] if everywhere else [campaign])
+    access = guide()[HAS_TO_DO_WITH][role]
+    campaign = publish(state=CampaignState.OPEN if access == "all public campaigns" else CampaignState.DRAFT)
+    client: AtDesk = at_desk(Role(role), own=[campaign] if access == "their own" else [])
     for method, path, row, status in visit(client, campaign):
         if may(role, row):
             assert is_allowed(status), f"{role} is refused at {method} {path}: {status}"
         else:
             assert status == REFUSED, f"{role} gets {status} at {method} {path}"
+
+
+@pytest.mark.parametrize("role", COLUMNS)
+@pytest.mark.slow
+def test_drafts_are_hidden_from_roles_with_access_to_public_campaigns_only(
+    app: Flask, at_desk: AtDeskAs, publish: Publish, role: str
+) -> None:
+    if guide()[HAS_TO_DO_WITH][role] != "all public campaigns":
+        return
+    client = at_desk(Role(role))
+    at_desk(Role.ADMIN)
+    for method, path, row, status in visit(client, publish(state=CampaignState.DRAFT)):
+        if f"campaigns/{SLUG}" in path:
+            assert status == (NOT_THEIRS if may(role, row) else REFUSED), f"{method} {path}"
+    assert "Save the Park" not in client.get("/desk/").text
 
 
 @pytest.mark.parametrize("state", [CampaignState.DRAFT, CampaignState.OPEN])

@@ -46,6 +46,11 @@ def save(page: Page, **fields: str) -> None:
     page.locator("#editor .save button:not([formaction])").click()
 
 
+def press(page: Page, do: str) -> None:
+    """Press a button of the campaign form, such as `publish`, which saves the form first."""
+    page.locator(f"#editor button[name=do][value={do}]").click()
+
+
 def confirm(page: Page) -> None:
     """Press the button of a page that asks to confirm a step, such as closing a campaign."""
     page.locator("main form .save").get_by_role("button").click()

@@ -59,7 +59,8 @@ def test_every_page_of_editing_closing_and_winning_a_campaign_is_accessible(
     expect(first.locator("#notice .done")).to_be_visible()
     save(second, summary="Another summary.")
     expect(second.get_by_role("alert")).to_be_focused()
-    expect(second.locator(".both")).to_contain_text("Another")
+    expect(second.locator(".mine .both")).to_contain_text("Another")
+    expect(second.locator(".theirs .both")).not_to_contain_text("Another")
     check_accessible(second)
     second.goto(f"{server.page}/changes")
     check_accessible(second)
@@ -95,13 +96,13 @@ def test_preview_reports_an_expired_session_and_typing_can_continue(
     check_accessible(page)
 
 
-def test_picture_over_5_mb_is_not_uploaded(app: Flask, server: Server, open_page: OpenPage, admin: AtDesk) -> None:
+def test_picture_over_25_mb_is_not_uploaded(app: Flask, server: Server, open_page: OpenPage, admin: AtDesk) -> None:
     page = open_signed_in(open_page, server, admin)
     page.goto(f"{server.url}/desk/campaigns/new")
     picture = page.locator("#picture")
-    file: FilePayload = {"name": "lido.jpg", "mimeType": "image/jpeg", "buffer": bytes(5 * 1024 * 1024 + 1)}
+    file: FilePayload = {"name": "lido.jpg", "mimeType": "image/jpeg", "buffer": bytes(25 * 1024 * 1024 + 1)}
     picture.set_input_files(file)
-    expect(page.get_by_role("alert")).to_contain_text("5 MB")
+    expect(page.get_by_role("alert")).to_contain_text("25 MB")
     expect(picture).to_have_value("")
     check_accessible(page)
     picture.set_input_files({**file, "buffer": uploaded()})

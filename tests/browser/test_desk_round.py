@@ -22,6 +22,7 @@ from tests.browser.desk import (
     join,
     link,
     make_recovery_codes,
+    press,
     save,
     set_up_app,
     submit,
@@ -79,7 +80,7 @@ def write(page: Page) -> None:
     expect(preview.get_by_role("heading", name="Save the Lido")).to_be_visible()
     expect(preview.locator(".words strong")).to_have_text("lido")
     save(page)
-    expect(link(page, "/publish")).to_be_visible()
+    expect(page.locator("#notice .done")).to_be_visible()
     check_accessible(page)
 
 
@@ -114,12 +115,12 @@ def test_organizer_runs_a_campaign_from_invitation_to_delivery(
     response = stranger.reload()
     assert response
     assert response.status == 404
-    button(organizer, "/preview-link").click()
+    press(organizer, "preview_link")
     preview_url = organizer.locator("#preview-link").input_value()
     colleague = open_page(preview_url.replace("http://127.0.0.1:8000", server.url))
     expect(colleague.get_by_role("heading", name="Save the Lido")).to_be_visible()
 
-    link(organizer, "/publish").click()
+    press(organizer, "publish")
     check_accessible(organizer)
     confirm(organizer)
     link(organizer, "/figures").click()
@@ -166,7 +167,7 @@ def test_organizer_runs_a_campaign_from_invitation_to_delivery(
     assert fetched.value.path().read_bytes().startswith(b"%PDF-")
 
     link(organizer, "/edit").click()
-    link(organizer, "/close").click()
+    press(organizer, "close")
     confirm(organizer)
     visitor.wait_for_timeout(1100)
     visitor.goto(url)

@@ -200,54 +200,6 @@ def test_former_slug_redirects_to_the_new_one(organizer: AtDesk, client: FlaskCl
 
 
 @pytest.mark.slow
-def test_edit_conflict_keeps_the_changes_of_both_editors(
-    at_desk: AtDeskAs, organizer: AtDesk, campaign: Campaign
-) -> None:
-    admin = at_desk(Role.ADMIN)
-    mine, theirs = typed(organizer.get(EDIT).text), typed(admin.get(EDIT).text)
-    assert save(admin, theirs | {"title": "Their title", "goal": "500", "thanks": "Theirs"}).status_code == 303
-    answer = save(organizer, mine | {"title": "My title", "summary": "Mine", "thanks": "Theirs"})
-    assert answer.status_code == 409
-    assert re.search(r"admin-\w+@example\.org</bdi> edited the campaign, <time", answer.text)
-    kept = typed(answer.text)
-    assert (kept["title"], kept["summary"], kept["goal"]) == ("My title", "Mine", "500")
-    both = re.findall(r'<h3>([^<]+)</h3>\n<p class="both" dir="auto">(.*?)</p>', answer.text)
-    assert [name for name, _ in both] == ["Title"]
-    difference = re.sub(r"<span[^>]*>[^<]*</span>", "", both[0][1])
-    assert difference == "<del>Their</del><ins>My</ins> title"
-    assert stored().title == "Their title"
-    assert save(organizer, kept).status_code == 303
-    saved = stored()
-    assert (saved.title, saved.summary, saved.goal, saved.thanks) == ("My title", "Mine", 500, "Theirs")
-
-
-def test_edit_conflict_after_a_slug_change_keeps_input(at_desk: AtDeskAs, organizer: AtDesk) -> None:
-    admin, mine = at_desk(Role.ADMIN), typed(organizer.get(EDIT).text) | {"title": "My title"}
-    assert save(admin, typed(admin.get(EDIT).text) | {"slug": "keep-the-park"}).status_code == 303
-    answer = save(organizer, mine)
-    assert answer.status_code == 409
-    kept = typed(answer.text)
-    assert (kept["title"], kept["slug"]) == ("My title", "keep-the-park")
-    assert save(organizer, kept).location == "/desk/campaigns/keep-the-park/edit"
-    assert stored("keep-the-park").title == "My title"
-
-
-def test_edit_of_a_draft_published_in_the_meantime_is_a_conflict(
-    at_desk: AtDeskAs, client: FlaskClient, draft: Campaign
-) -> None:
-    admin = at_desk(Role.ADMIN)
-    mine = typed(admin.get(EDIT).text) | {"title": "Half a thou"}
-    page = admin.get(f"/desk{PATH}/publish").text
-    version = re.search(r'name="version" value="(\d+)"', page)
-    assert version
-    assert admin.post(f"/desk{PATH}/publish", data={"version": version[1]}).status_code == 303
-    answer = admin.post(EDIT, data=mine)
-    assert answer.status_code == 409
-    assert "published the campaign" in answer.text
-    assert "Half a thou" not in client.get(PATH).text
-
-
-@pytest.mark.slow
 def test_uploaded_picture_survives_a_form_error_and_can_be_removed(organizer: AtDesk, client: FlaskClient) -> None:
     fields = typed(organizer.get(EDIT).text)
     sent = {"picture": (io.BytesIO(uploaded(size=(2000, 1000))), "tree.jpg")}

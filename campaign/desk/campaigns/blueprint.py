@@ -23,7 +23,8 @@ STAGES = {
 
 @campaigns.app_template_filter("stage")
 def _stage(campaign: Campaign) -> str:
-    return STAGES[stages.stage(campaign, datetime.now(UTC))]
+    stage = STAGES[stages.stage(campaign, datetime.now(UTC))]
+    return f"{stage}, archived" if campaign.archived_at else stage
 
 
 @campaigns.app_template_test("over")

@@ -1,4 +1,7 @@
-"""The editor: views for writing and editing a campaign, and for the preview beside the form."""
+"""The editor: views for writing and editing a campaign, and for the preview beside the form.
+
+All buttons of the page belong to the form, and save it first. `do` says which button was pressed.
+"""
 
 import hashlib
 from dataclasses import replace
@@ -9,12 +12,11 @@ from flask.typing import ResponseReturnValue
 
 from campaign.accounts import permissions
 from campaign.accounts.permissions import Right
-from campaign.campaigns import editing, file_format, slugs
+from campaign.campaigns import editing, fields, file_format, slugs, stages
 from campaign.campaigns.fields import TITLE_LENGTH, CampaignFile, InvalidCampaignError
-from campaign.campaigns.versions import merging
 from campaign.campaigns.versions.conflicts import EditConflictError, check_version
 from campaign.desk.access import allow, by, me, notice
-from campaign.desk.campaigns import received
+from campaign.desk.campaigns import conflicts, received, steps
 from campaign.desk.campaigns.blueprint import campaigns
 from campaign.desk.campaigns.form import CampaignForm
 from campaign.desk.campaigns.page import page, preview_of
@@ -44,8 +46,7 @@ def new() -> ResponseReturnValue:
         except InvalidCampaignError as error:
             form.add_errors(error.errors)
             return page(None, form), 422
-    notice("Draft saved. The public can’t see it. To show it to colleagues, create a preview link.")
-    return redirect(url_for("campaigns.edit", slug=file.slug), 303)
+    return _saved(file, "Draft saved. The public can’t see it. To show it to colleagues, create a preview link.")
 
 
 def _is_saved(file: CampaignFile) -> bool:
@@ -59,8 +60,9 @@ def _is_saved(file: CampaignFile) -> bool:
 @allow(Right.WRITE)
 def edit(campaign: Campaign) -> ResponseReturnValue:
     """Edit a campaign. Changes to a public campaign are shown in the preview first, and saved by a second request."""
+    stored = editing.file_of(db.session(), campaign)
     if request.method == "GET":
-        return page(campaign, CampaignForm.filled_in(editing.file_of(db.session(), campaign), campaign.version))
+        return page(campaign, CampaignForm.filled_in(stored, campaign.version))
     form, editor, now = CampaignForm(), by(), datetime.now(UTC)
     file = received.received(form, campaign)
     if file is None or received.wants_preview():
@@ -68,8 +70,9 @@ def edit(campaign: Campaign) -> ResponseReturnValue:
     reason, version = form.reason.data or "", received.version()
     try:
         check_version(db.session(), campaign, version)
-        if campaign.state is not CampaignState.DRAFT and form.seen.data != _fingerprint(file, reason):
-            return page(campaign, form, to_confirm=_fingerprint(file, reason))
+        is_public = campaign.state is not CampaignState.DRAFT
+        if is_public and file != stored and form.seen.data != fingerprint(file, reason):
+            return page(campaign, form, to_confirm=fingerprint(file, reason))
         compared = editing.compare(db.session(), file, campaign)
         with write_transaction() as session:
             editing.edit(session, editor, campaign.id, file, now, version=version, reason=reason, compared=compared)
@@ -77,33 +80,71 @@ def edit(campaign: Campaign) -> ResponseReturnValue:
         form.add_errors(error.errors)
         return page(campaign, form), 422
     except EditConflictError as error:
-        return _conflict(campaign.id, file, reason, error), 409
-    notice("Saved.")
-    return redirect(url_for("campaigns.edit", slug=file.slug), 303)
+        return _merge(campaign.id, form, file, error)
+    return _saved(file, "Nothing has changed." if is_public and file == stored else "Saved.")
 
 
 @campaigns.post("/campaigns/preview")
 @allow(Right.CREATE)
 def preview_new() -> ResponseReturnValue:
     """Return the preview partial of a new campaign."""
-    return render_template("desk/campaigns/_preview.html", preview=preview_of(None, CampaignForm()))
+    return _preview(None)
 
 
 @campaigns.post("/campaigns/<slug>/preview")
 @allow(Right.WRITE)
 def preview(campaign: Campaign) -> ResponseReturnValue:
     """Return the preview partial of an existing campaign."""
-    return render_template("desk/campaigns/_preview.html", preview=preview_of(campaign, CampaignForm()))
+    return _preview(campaign)
 
 
-def _fingerprint(file: CampaignFile, reason: str) -> str:
+def _preview(campaign: Campaign | None) -> ResponseReturnValue:
+    form = CampaignForm()
+    page = render_template("desk/campaigns/_preview.html", preview=preview_of(campaign, form))
+    # editor.js removes the messages of all other fields: they are fixed.
+    return page, {"Campaign-Errors": " ".join(received.wrong_fields(form, campaign))}
+
+
+def fingerprint(file: CampaignFile, reason: str) -> str:
+    """Return a hash of a campaign and the reason for its change, to recognize what the editor has reviewed."""
     return hashlib.sha256(f"{reason}\n{file_format.write(file)}".encode()).hexdigest()
 
 
-def _conflict(campaign_id: int, mine: CampaignFile, reason: str, error: EditConflictError) -> str:
-    """Return the editing page with the merged changes of both users, and the fields that both changed."""
+def _saved(file: CampaignFile, words: str) -> ResponseReturnValue:
+    """Continue with what the pressed button does after saving, or return to the editor with a notice."""
+    pressed = received.pressed()
+    if pressed in stages.ALL_STEPS:
+        return redirect(url_for("campaigns.take_step", slug=file.slug, step=pressed), 303)
+    if pressed in steps.AFTER_SAVING:
+        return steps.AFTER_SAVING[pressed](file.slug)
+    if missing := [str(CampaignForm.name_of(key)) for key in fields.missing_texts(file)]:
+        words = f"{words} Before you can publish it, fill in: {', '.join(missing)}."
+    notice(words)
+    return redirect(url_for("campaigns.edit", slug=file.slug), 303)
+
+
+def _merge(campaign_id: int, form: CampaignForm, mine: CampaignFile, error: EditConflictError) -> ResponseReturnValue:
+    """Merge the changes of two editors. Ask about conflicts, and show the result before it becomes public."""
+    campaign, reason, editor = db.session.get_one(Campaign, campaign_id), form.reason.data or "", by()
+    found = conflicts.find(campaign, form, mine, error.since)
+    file, theirs = found.merged.file, editing.file_of(db.session(), campaign)
+    checked, errors = fields.check_each(vars(file), None, theirs)
+    if campaign.state is CampaignState.DRAFT and not received.must_be_finished():
+        errors = {key: why for key, why in errors.items() if key not in fields.missing_texts(file)}
+    errors |= editing.problems(db.session(), campaign, checked, reason)
+    is_clear, version = not found.merged.conflicts and not errors, campaign.version
+    if is_clear and campaign.state is CampaignState.DRAFT:
+        try:
+            with write_transaction() as session:
+                editing.edit(session, editor, campaign_id, file, datetime.now(UTC), version=version)
+        except EditConflictError:
+            # A third version was saved at this moment. Show the form, whose next submission merges it, too.
+            pass
+        else:
+            return _saved(file, f"Saved, together with {found.summary}.")
+    merged = CampaignForm.filled_in(file, version, started_from=theirs)
+    merged.reason.data = reason
+    merged.add_errors(errors)
+    to_confirm = fingerprint(file, reason) if is_clear and campaign.state is not CampaignState.DRAFT else None
     campaign = db.session.get_one(Campaign, campaign_id)
-    merged, both = merging.merge(mine, editing.file_of(db.session(), campaign), error.since)
-    form = CampaignForm.filled_in(merged, campaign.version)
-    form.reason.data = reason
-    return page(campaign, form, since=error.since, both=both)
+    return page(campaign, merged, since=error.since, found=found, to_confirm=to_confirm), 409

@@ -4,6 +4,7 @@
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from flask_wtf import FlaskForm
@@ -12,10 +13,14 @@ from wtforms import BooleanField, Field, HiddenField, SelectField, StringField
 
 from campaign.campaigns import fields, slugs, time_zones
 from campaign.campaigns.fields import TITLE_LENGTH, CampaignFile
+from campaign.campaigns.letter import merging
+from campaign.campaigns.letter.comparison import Comparer
+from campaign.desk.campaigns.started_from import encode
 from campaign.web.form_checks import OneErrorPerField
 
 _NUMBERS = ("goal", "goal_step")
 _TIMES = ("opens_at", "closes_at")
+_CHOICE = re.compile(r"keep-(?P<key>[a-z_]{1,40})(?:-(?P<start>\d{1,6})-(?P<end>\d{1,6}))?", re.ASCII)
 
 
 class CampaignForm(FlaskForm):  # type: ignore[misc]
@@ -48,12 +53,22 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
     """The digest of the current picture, or of one uploaded with an earlier request."""
     version = HiddenField()
     """The version of the campaign that the editor started from."""
+    started_from = HiddenField()
+    """The campaign as it was then (`started_from.py`)."""
     seen = HiddenField()
     """The fingerprint of the changes that the editor reviewed in the preview."""
 
     @classmethod
-    def filled_in(cls, file: CampaignFile | None, version: int | None) -> "CampaignForm":
-        """Return the form filled in with a campaign, or with the defaults of a new one."""
+    def filled_in(
+        cls, file: CampaignFile | None, version: int | None, started_from: CampaignFile | None = None
+    ) -> "CampaignForm":
+        """Return the form filled in with a campaign, or with the defaults of a new one.
+
+        Args:
+            file: The campaign to show.
+            version: The version that the next submission is based on.
+            started_from: The campaign in that version, if `file` has other values.
+        """
         if file is None:
             return cls(formdata=None, data={"language": "en", "time_zone": "UTC", "goal": "1000"})
         typed: dict[str, Any] = {key: getattr(file, key) for key in fields.CHECKS if key != "picture"}
@@ -61,8 +76,44 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
         typed |= {key: time_zones.local(typed[key], file.time_zone) if typed[key] else "" for key in _TIMES}
         return cls(
             formdata=None,
-            data={**typed, "kept_picture": file.picture.digest if file.picture else "", "version": str(version)},
+            data={
+                **typed,
+                "kept_picture": file.picture.digest if file.picture else "",
+                "version": str(version),
+                "started_from": encode(started_from or file),
+            },
         )
+
+    @classmethod
+    def name_of(cls, key: str) -> str:
+        """Return the name of a field."""
+        return str(vars(cls)[key].args[0])
+
+    def choose(self, stored: "CampaignForm", sent: Mapping[str, str]) -> None:
+        """Take the other editor's version where this editor chose it in an edit conflict.
+
+        Args:
+            stored: The form filled in with the other editor's version.
+            sent: The submitted form: the choices are named `keep-KEY` or, for lines of a text, `keep-KEY-START-END`.
+        """
+        comparer = Comparer()
+        for name, choice in sent.items():
+            found = _CHOICE.fullmatch(name)
+            if not found or choice not in ("theirs", "both") or found["key"] not in fields.CHECKS:
+                continue
+            key, is_whole = found["key"], found["start"] is None
+            if is_whole and choice == "both":
+                continue
+            if key == "picture":
+                self.kept_picture.data, self.picture.data = stored.kept_picture.data, None
+                self.without_picture.data = not stored.kept_picture.data
+            elif is_whole:
+                self[key].data = stored[key].data
+            else:
+                lines = int(found["start"]), int(found["end"])
+                self[key].data = merging.choose(
+                    _lines(self[key]), _lines(stored[key]), *lines, comparer, keep_both=choice == "both"
+                )
 
     def parse(self, was: CampaignFile | None) -> tuple[dict[str, object], dict[str, str]]:
         """Return the typed values as `fields.check` expects them, without the picture, and errors by field.

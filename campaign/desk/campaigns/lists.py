@@ -20,7 +20,8 @@ from campaign.storage.database import db
 @allow(None)
 def every() -> ResponseReturnValue:
     """List the campaigns that the account has access to, newest first."""
-    shown = list(db.session.scalars(permissions.campaigns_of(me())))
+    found = db.session.scalars(permissions.campaigns_of(me()))
+    shown = sorted(found, key=lambda campaign: campaign.archived_at is not None)
     counts = {each.id: tally.count(db.session(), each.id) for each in shown}
     glances = figures.at_a_glance(db.session(), counts, datetime.now(UTC))
     rows = [(each, counts[each.id], glances[each.id]) for each in shown]

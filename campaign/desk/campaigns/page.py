@@ -8,6 +8,7 @@ from flask import current_app, render_template
 from campaign.campaigns import fields, stages
 from campaign.campaigns.letter import changes as letter_changes
 from campaign.campaigns.pictures import storage as pictures
+from campaign.desk.campaigns import received
 from campaign.desk.campaigns.form import CampaignForm
 from campaign.models.campaign import Campaign, CampaignState
 from campaign.site import pages
@@ -20,10 +21,9 @@ def page(campaign: Campaign | None, form: CampaignForm, **more: Any) -> str:
     preview = preview_of(campaign, form)
     if campaign is None:
         return render_template("desk/campaigns/new.html", form=form, preview=preview, **more)
-    steps = [step for step, (states, _) in stages.STEPS.items() if campaign.state in states]
-    return render_template(
-        "desk/campaigns/edit.html", campaign=campaign, form=form, signed=signed, preview=preview, steps=steps, **more
-    )
+    steps = [step for step in stages.ALL_STEPS if stages.allows(campaign, step, signed=signed)]
+    context = {"form": form, "signed": signed, "preview": preview, "steps": steps, "pressed": received.pressed()}
+    return render_template("desk/campaigns/edit.html", campaign=campaign, **context, **more)
 
 
 def preview_of(campaign: Campaign | None, form: CampaignForm) -> str:

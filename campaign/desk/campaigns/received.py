@@ -1,6 +1,7 @@
 """Reads a submitted editor form: its campaign, its picture, and the version that the editor started from."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from flask import request
 
@@ -9,28 +10,67 @@ from campaign.campaigns.fields import CampaignFile
 from campaign.campaigns.pictures import storage as pictures
 from campaign.campaigns.pictures.preparing import Prepared, prepare
 from campaign.desk.campaigns.form import CampaignForm
-from campaign.models.campaign import Campaign
+from campaign.models.campaign import Campaign, CampaignState
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 
 
 def received(form: CampaignForm, campaign: Campaign | None) -> CampaignFile | None:
-    """Return the submitted campaign, or attach all its errors to the form and return None. Store its picture."""
-    session = db.session()
-    stored = editing.file_of(session, campaign) if campaign else None
+    """Return the submitted campaign, or attach all its errors to the form and return None. Store its picture.
+
+    A draft may be saved while required texts are blank. But if it can't be saved for another reason, the errors include
+    these texts.
+    """
+    stored = editing.file_of(db.session(), campaign) if campaign else None
+    if campaign and stored and campaign.version == version():
+        form.choose(CampaignForm.filled_in(stored, campaign.version), request.form)
+    checked, errors = check(form, stored)
+    is_draft = campaign is None or campaign.state is CampaignState.DRAFT
+    if is_draft and not must_be_finished() and not unfinished(form, checked, errors)[1]:
+        checked, errors = unfinished(form, checked, errors)
+    else:
+        errors |= _missing(form)
+    if form.has_automatic_slug and "slug" in checked:
+        checked["slug"] = slugs.free(db.session(), checked["slug"], campaign.id if campaign else None)
+    # A preview needs no reason. And if another editor has saved meanwhile, that comes first.
+    if not wants_preview() and (campaign is None or campaign.version == version()):
+        errors |= editing.problems(db.session(), campaign, checked, form.reason.data or "")
+    form.add_errors(errors)
+    return None if errors else CampaignFile(**checked)
+
+
+def wrong_fields(form: CampaignForm, campaign: Campaign | None) -> list[str]:
+    """Return the fields that have errors, or that a public campaign may not lack, without changing anything."""
+    stored = editing.file_of(db.session(), campaign) if campaign else None
+    checked, errors = fields.check_each(*form.parse(stored), stored)
+    if form.has_automatic_slug:
+        checked.pop("slug", None)
+    errors |= editing.problems(db.session(), campaign, checked, form.reason.data or "") | _missing(form)
+    if form.kept_picture.data and not form.without_picture.data and not checked.get("picture_text"):
+        errors["picture_text"] = ""
+    return list(errors)
+
+
+def _missing(form: CampaignForm) -> dict[str, str]:
+    return fields.missing_texts({key: form[key].data for key in fields.TO_PUBLISH})
+
+
+def check(form: CampaignForm, stored: CampaignFile | None) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the valid fields of the form, and an error for each other field. Store the picture."""
     values, errors = form.parse(stored)
     try:
         values["picture"] = _picture(form)
     except ValueError as error:
         errors["picture"] = str(error)
-    checked, errors = fields.check_each(values, errors, stored)
-    if form.has_automatic_slug and "slug" in checked:
-        checked["slug"] = slugs.free(session, checked["slug"], campaign.id if campaign else None)
-    # A preview needs no reason. And if another editor has saved meanwhile, that comes first.
-    if not wants_preview() and (campaign is None or campaign.version == version()):
-        errors |= editing.problems(session, campaign, checked, form.reason.data or "")
-    form.add_errors(errors)
-    return None if errors else CampaignFile(**checked)
+    return fields.check_each(values, errors, stored)
+
+
+def unfinished(
+    form: CampaignForm, checked: dict[str, Any], errors: dict[str, str]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the same fields and errors for an unfinished draft, in which required texts may be blank."""
+    blank = _missing(form)
+    return checked | dict.fromkeys(blank, ""), {key: why for key, why in errors.items() if key not in blank}
 
 
 def _picture(form: CampaignForm) -> Prepared | None:
@@ -61,9 +101,19 @@ def _picture(form: CampaignForm) -> Prepared | None:
     return None
 
 
+def pressed() -> str:
+    """Return which button was pressed; empty for Save. After a review, it is the button that led to the review."""
+    return request.form.get("do") or (request.form.get("then", "") if request.form.get("seen") else "")
+
+
+def must_be_finished() -> bool:
+    """Return whether the campaign is about to be published, so that it may lack nothing."""
+    return pressed() == "publish"
+
+
 def wants_preview() -> bool:
     """Return whether the user pressed Preview."""
-    return request.form.get("do") == "preview"
+    return pressed() == "preview"
 
 
 def version() -> int:

@@ -1,21 +1,25 @@
-"""Steps of a campaign, such as publishing, and links to preview a draft."""
+"""Steps of a campaign, such as publishing, deleting a draft, copies, and links to preview a draft."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import current_app, redirect, render_template, request, url_for
+from flask import abort, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from campaign.accounts import audit_log
 from campaign.accounts.permissions import Right
-from campaign.campaigns import editing, preview_links, stages
+from campaign.campaigns import drafts, editing, fields, lookup, preview_links, stages
+from campaign.campaigns.fields import InvalidCampaignError
+from campaign.campaigns.letter import changes as letter_changes
+from campaign.campaigns.versions import sittings
 from campaign.campaigns.versions.conflicts import EditConflictError
 from campaign.desk.access import allow, by, notice
 from campaign.desk.campaigns import received
 from campaign.desk.campaigns.blueprint import OVER, campaigns, is_over
 from campaign.desk.campaigns.form import CampaignForm
 from campaign.desk.campaigns.page import page
-from campaign.models.campaign import Campaign
+from campaign.models.campaign import Campaign, CampaignState
 from campaign.site import pages
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
@@ -25,6 +29,10 @@ DONE = {
     "close": "The campaign is closed and no longer accepts signatures.",
     "win": "The campaign is marked as won. Congratulations!",
     "reopen": "The campaign is open again.",
+    "unpublish": "The campaign is a draft again, which the public can’t see.",
+    "archive": "The campaign is archived. Its page still works, but the front page no longer lists it.",
+    "unarchive": "The campaign is back on the front page.",
+    "delete": "The draft is deleted.",
 }
 
 
@@ -32,18 +40,40 @@ DONE = {
 @allow(Right.WRITE)
 def preview_link(campaign: Campaign) -> ResponseReturnValue:
     """Create a link that shows a draft to colleagues, and show it."""
+    return _show_preview_link(campaign)
+
+
+def _show_preview_link(campaign: Campaign) -> ResponseReturnValue:
     settings, making, now = current_app.config["SETTINGS"], by(), datetime.now(UTC)
     with write_transaction() as session:
+        sittings.close(session, editing.load_locked(session, campaign.id))
         audit_log.write(session, making, "campaign.preview_link", now, campaign_id=campaign.id)
     path = url_for("site.preview", slug=campaign.slug, key=preview_links.make(settings.secret_key, campaign.id))
     form = CampaignForm.filled_in(editing.file_of(db.session(), campaign), campaign.version)
     return page(campaign, form, link=f"{settings.site_url}{path}")
 
 
-@campaigns.route("/campaigns/<slug>/<any(publish, close, win, reopen):step>", methods=["GET", "POST"])
+def _duplicate(campaign: Campaign) -> ResponseReturnValue:
+    copying, now = by(), datetime.now(UTC)
+    with write_transaction() as session:
+        copy = drafts.duplicate(session, copying, campaign, now)
+        slug = copy.slug
+    notice("This is the copy, a new draft. It opens and closes at no set time until you choose one.")
+    return redirect(url_for("campaigns.edit", slug=slug), 303)
+
+
+def _after(act: Callable[[Campaign], ResponseReturnValue]) -> Callable[[str], ResponseReturnValue]:
+    return lambda slug: act(lookup.find(db.session(), slug) or abort(404))
+
+
+AFTER_SAVING = {"preview_link": _after(_show_preview_link), "duplicate": _after(_duplicate)}
+"""What further buttons of the editor do once the form is saved, for the campaign with a slug."""
+
+
+@campaigns.route(f"/campaigns/<slug>/<any({', '.join(stages.ALL_STEPS)}):step>", methods=["GET", "POST"])
 @allow(Right.WRITE)
 def take_step(campaign: Campaign, step: str) -> ResponseReturnValue:
-    """Show how the page will look after a step such as publishing; a POST takes the step."""
+    """Show what a step such as publishing does, and how the page will look; a POST takes the step."""
     if request.method == "GET":
         return _confirm(campaign, step)
     taking, now, version = by(), datetime.now(UTC), received.version()
@@ -52,7 +82,10 @@ def take_step(campaign: Campaign, step: str) -> ResponseReturnValue:
             editing.take_step(session, taking, campaign.id, step, now, version=version)
     except EditConflictError as error:
         return _confirm(db.session.get_one(Campaign, campaign.id), step, 409, since=error.since)
-    except editing.StepNotAllowedError:
+    except InvalidCampaignError as error:
+        return _incomplete(campaign, error.errors)
+    except editing.StepNotAllowedError as error:
+        notice(f"Nothing has changed: {error}.", "error")
         return redirect(url_for("campaigns.edit", slug=campaign.slug), 303)
     if is_over(campaign) and step in ("publish", "reopen"):
         notice(f"{DONE['publish']} {OVER}" if step == "publish" else OVER)
@@ -61,9 +94,40 @@ def take_step(campaign: Campaign, step: str) -> ResponseReturnValue:
     return redirect(url_for("campaigns.edit", slug=campaign.slug), 303)
 
 
-def _confirm(campaign: Campaign, step: str, status: int = 200, **more: Any) -> ResponseReturnValue:
-    from_states, to_state = stages.STEPS[step]
-    if campaign.state not in from_states:
+@campaigns.route("/campaigns/<slug>/delete", methods=["GET", "POST"])
+@allow(Right.WRITE)
+def delete(campaign: Campaign) -> ResponseReturnValue:
+    """Ask whether to delete a draft; a POST deletes it."""
+    if request.method == "GET":
+        return _confirm(campaign, "delete")
+    deleting, now, version = by(), datetime.now(UTC), received.version()
+    try:
+        with write_transaction() as session:
+            drafts.delete(session, deleting, campaign.id, now, version=version)
+    except EditConflictError as error:
+        return _confirm(db.session.get_one(Campaign, campaign.id), "delete", 409, since=error.since)
+    except editing.StepNotAllowedError as error:
+        notice(f"Nothing has changed: {error}.", "error")
         return redirect(url_for("campaigns.edit", slug=campaign.slug), 303)
-    preview = pages.preview_of(current_app.extensions["site"], campaign, state=to_state)
+    notice(DONE["delete"])
+    return redirect(url_for("campaigns.every"), 303)
+
+
+def _confirm(campaign: Campaign, step: str, status: int = 200, **more: Any) -> ResponseReturnValue:
+    signed = letter_changes.has_signatures(db.session(), campaign.id)
+    is_draft = campaign.state is CampaignState.DRAFT
+    if not (is_draft and not signed if step == "delete" else stages.allows(campaign, step, signed=signed)):
+        return redirect(url_for("campaigns.edit", slug=campaign.slug), 303)
+    file = editing.file_of(db.session(), campaign)
+    if step == "publish" and (missing := fields.missing_texts(file)):
+        return _incomplete(campaign, missing)
+    changes = {} if step == "delete" else stages.changes_of(step, datetime.now(UTC))
+    preview = pages.preview_of(current_app.extensions["site"], campaign, **changes)
     return render_template("desk/campaigns/confirm.html", campaign=campaign, step=step, preview=preview, **more), status
+
+
+def _incomplete(campaign: Campaign, errors: dict[str, str]) -> ResponseReturnValue:
+    """Return the editor with the fields that a campaign lacks to be published."""
+    form = CampaignForm.filled_in(editing.file_of(db.session(), campaign), campaign.version)
+    form.add_errors(errors)
+    return page(campaign, form), 422

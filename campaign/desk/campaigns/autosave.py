@@ -1,0 +1,108 @@
+"""Automatic saving of drafts while their editor types, for editor.js.
+
+Fields with errors aren't saved, and the response names them. Public campaigns are never saved automatically.
+"""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from flask import render_template
+from flask.typing import ResponseReturnValue
+
+from campaign.accounts.permissions import Right
+from campaign.campaigns import drafts, editing, fields, slugs
+from campaign.campaigns.editing import StepNotAllowedError
+from campaign.campaigns.fields import TITLE_LENGTH, CampaignFile, InvalidCampaignError
+from campaign.campaigns.versions.conflicts import EditConflictError
+from campaign.desk.access import allow, by
+from campaign.desk.campaigns import received, started_from
+from campaign.desk.campaigns.blueprint import campaigns
+from campaign.desk.campaigns.form import CampaignForm
+from campaign.models.campaign import Campaign
+from campaign.storage.database import db
+from campaign.storage.transactions import write_transaction
+
+BLANK = CampaignFile(
+    slug="",
+    title="",
+    category="",
+    summary="",
+    addressees="",
+    goal=1000,
+    thanks="",
+    share_text="",
+    donate_url="",
+    donate_text="",
+    language="en",
+    opens_at=None,
+    closes_at=None,
+    letter="",
+)
+"""A new draft before anything is typed."""
+_TOGETHER = {"picture_text": "picture", "closes_at": "opens_at"}
+"""Fields whose error may be caused by another field. Neither is saved then."""
+
+
+@campaigns.post("/campaigns/autosave")
+@allow(Right.CREATE)
+def autosave_new() -> ResponseReturnValue:
+    """Create a draft from the form of a new campaign, as soon as it has a title."""
+    form, creating, now = CampaignForm(), by(), datetime.now(UTC)
+    file, unsaved = _valid(form, None, BLANK)
+    if not file.title:
+        return "", 204
+    slug = slugs.of_title(file.title, file.language, TITLE_LENGTH) if form.has_automatic_slug else file.slug
+    try:
+        with write_transaction() as session:
+            free = replace(file, slug=slugs.free(session, slug, None))
+            campaign = editing.create(session, creating, free, now)
+            session.flush()
+            session.expunge(campaign)
+    except InvalidCampaignError:
+        # Another campaign has the slug that was typed. Saving the form says so.
+        return "", 204
+    return _answer(campaign, unsaved)
+
+
+@campaigns.post("/campaigns/<slug>/autosave")
+@allow(Right.WRITE)
+def autosave(campaign: Campaign) -> ResponseReturnValue:
+    """Save the valid fields of a draft, unless somebody else has changed it in the meantime."""
+    form, editor, now, version = CampaignForm(), by(), datetime.now(UTC), received.version()
+    stored = editing.file_of(db.session(), campaign)
+    file, unsaved = _valid(form, campaign, stored)
+    if not form.has_automatic_slug and slugs.of_typed(form.slug.data or "") != campaign.slug:
+        # Each former slug stays reserved, so half of a word must not become one.
+        unsaved.append("slug")
+    file = replace(file, slug=campaign.slug)
+    try:
+        with write_transaction() as session:
+            campaign = drafts.save_automatically(session, editor, campaign.id, file, now, version=version)
+            session.expunge(campaign)
+    except (EditConflictError, StepNotAllowedError):
+        return render_template("desk/campaigns/_autosave.html", conflict=True), 409
+    return _answer(campaign, unsaved)
+
+
+def _valid(form: CampaignForm, campaign: Campaign | None, stored: CampaignFile) -> tuple[CampaignFile, list[str]]:
+    """Return the stored campaign with the valid fields of the form, and the keys of the other fields."""
+    checked, errors = received.unfinished(form, *received.check(form, stored))
+    if campaign:
+        errors |= editing.problems(db.session(), campaign, {**checked, "slug": campaign.slug})
+    unsaved = {*errors, *(_TOGETHER[key] for key in errors if key in _TOGETHER)}
+    if "reason" in unsaved:
+        # Somebody has signed, so the page must say why the text changes.
+        unsaved |= {"title", "addressees", "letter"}
+    values = {key: value for key, value in checked.items() if key not in unsaved}
+    # A blank field that is required, but was never filled in, holds nothing that could be lost.
+    typed = {key for key in unsaved if key == "picture" or form[key].data}
+    return replace(stored, **values), [key for key in fields.CHECKS if key in typed]
+
+
+def _answer(campaign: Campaign, unsaved: list[str]) -> ResponseReturnValue:
+    return render_template(
+        "desk/campaigns/_autosave.html",
+        campaign=campaign,
+        started_from=started_from.encode(editing.file_of(db.session(), campaign)),
+        unsaved=[CampaignForm.name_of(key) for key in unsaved],
+    )

@@ -1,0 +1,82 @@
+"""Edit conflicts as the editor shows them: who changed what since this editor loaded the form."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from campaign.accounts import audit_log
+from campaign.campaigns import editing
+from campaign.campaigns.fields import CampaignFile
+from campaign.campaigns.versions import merging
+from campaign.campaigns.versions.conflicts import columns_since
+from campaign.campaigns.versions.merging import Merged
+from campaign.desk.access import me
+from campaign.desk.campaigns import started_from
+from campaign.desk.campaigns.form import CampaignForm
+from campaign.models.audit_log import Record
+from campaign.models.campaign import Campaign
+from campaign.storage.database import db
+from campaign.web import formatting
+
+_OWN = "you in another window"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a merge found, with names for its page."""
+
+    campaign: Campaign
+    merged: Merged
+    since: Sequence[Record]
+
+    def who(self, key: str) -> str:
+        """Return who changed a field in the meantime."""
+        entries = [entry for entry in self.since if key in entry.before] or self.since
+        # Keep the order, and name each editor once.
+        names = list(dict.fromkeys(_name(entry) for entry in entries))
+        return " and ".join(names) or "another editor"
+
+    def version_of(self, key: str) -> str:
+        """Return how to call the other editors' version of a field."""
+        who = self.who(key)
+        return "your version in the other window" if who == _OWN else f"the version of {who}"
+
+    def label(self, key: str) -> str:
+        """Return the name of a field."""
+        return CampaignForm.name_of(key)
+
+    def shown(self, key: str, value: object) -> str:
+        """Return a value as the page shows it."""
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        if key in ("opens_at", "closes_at") and value:
+            # A forged form may have another text.
+            with suppress(ValueError):
+                return formatting.moment(datetime.fromisoformat(str(value)), "en", self.campaign.time_zone)
+        if key == "picture":
+            return "a picture" if value else ""
+        return str(value) if value else ""
+
+    @property
+    def summary(self) -> str:
+        """What the other editors changed, such as "changes by ada@example.org: Goal, Letter"."""
+        by_name: dict[str, list[str]] = {}
+        for change in self.merged.theirs:
+            by_name.setdefault(self.who(change.key), []).append(self.label(change.key))
+        told = (f"changes by {name}: {', '.join(labels)}" for name, labels in by_name.items())
+        return "; ".join(told) or "changes by another editor"
+
+
+def find(campaign: Campaign, form: CampaignForm, mine: CampaignFile, since: Sequence[Record]) -> Found:
+    """Merge the submitted campaign with the stored one, which other editors have changed."""
+    theirs = editing.file_of(db.session(), campaign)
+    # A form without the version that it started from was sent by a page of an earlier release.
+    base = started_from.decode(form.started_from.data) or columns_since(campaign, list(theirs.columns()), since)
+    return Found(campaign, merging.merge(base, mine, theirs), since)
+
+
+def _name(entry: Record) -> str:
+    if entry.account_id == me().id:
+        return _OWN
+    return "the command line" if entry.actor == audit_log.COMMAND.name else entry.actor

@@ -1,0 +1,38 @@
+"""The version that an editor started from, which their form carries in a hidden field.
+
+A merge needs it: what differs from it in the form is this editor's change, and what differs in the database is somebody
+else's. The audit log can't give it, because automatic saves are grouped there. Whoever forges it may overwrite what
+others have changed, as they may anyway: they have the right to edit the campaign.
+"""
+
+import base64
+import binascii
+import json
+import zlib
+
+from campaign.campaigns.fields import CampaignFile
+from campaign.campaigns.letter.markdown import LETTER_LENGTH
+from campaign.campaigns.versions.sittings import recorded
+
+MOST_BYTES = 8 * LETTER_LENGTH
+"""The most bytes of all columns as JSON: the letter may take four bytes a character, and so may the rest."""
+
+
+def encode(file: CampaignFile) -> str:
+    """Return a campaign's columns as a short text of ASCII letters."""
+    columns = {key: recorded(value) for key, value in file.columns().items()}
+    return base64.urlsafe_b64encode(zlib.compress(json.dumps(columns, ensure_ascii=False).encode())).decode()
+
+
+def decode(sent: str | None) -> dict[str, object]:
+    """Return the columns, as the audit log stores them; empty if the text is not one that `encode` made."""
+    try:
+        inflating = zlib.decompressobj()
+        read = inflating.decompress(base64.urlsafe_b64decode((sent or "").encode("ascii")), MOST_BYTES)
+        columns = json.loads(read)
+    except (ValueError, zlib.error, binascii.Error, RecursionError):
+        return {}
+    # A version that lacks a field would make another editor's change to it look like none.
+    if not isinstance(columns, dict) or columns.keys() != CampaignFile.__dataclass_fields__.keys():
+        return {}
+    return columns

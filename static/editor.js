@@ -1,0 +1,166 @@
+// The campaign editor: saves drafts while their editor types, and warns before changes are lost. Without this file, the
+// form is saved by its buttons.
+(() => {
+  const form = document.getElementById("editor");
+  const status = document.getElementById("saved");
+  const PAUSE = 2000; // milliseconds without typing until a draft is saved
+  const RETRY = 15000; // milliseconds after which saving is tried again
+
+  // What was typed, as one text. The hidden fields change with each save, so they don't count.
+  const HIDDEN = ["csrf_token", "version", "started_from"];
+  function typed() {
+    const entries = [...new FormData(form)].filter(([name]) => !HIDDEN.includes(name));
+    return JSON.stringify(entries.map(([name, value]) => [name, value instanceof File ? value.name : value]));
+  }
+
+  let saved = "unsaved" in form.dataset ? null : typed();
+  let isLeaving = false;
+  let running = null; // the save that the server has not answered yet
+  let timer;
+
+  addEventListener("beforeunload", (event) => {
+    if (!isLeaving && typed() !== saved) event.preventDefault();
+  });
+  // The browser may show the page again with its Back button.
+  addEventListener("pageshow", () => (isLeaving = false));
+
+  form.addEventListener("submit", async (event) => {
+    clearTimeout(timer);
+    if (running) {
+      // The form must carry the version that the running save makes, or it would be in conflict with itself.
+      event.preventDefault();
+      await running;
+      form.requestSubmit(event.submitter);
+      return;
+    }
+    isLeaving = true;
+  });
+
+  function schedule(delay = PAUSE) {
+    clearTimeout(timer);
+    if (form.dataset.autosave && !isLeaving) timer = setTimeout(save, delay);
+  }
+
+  async function save() {
+    clearTimeout(timer);
+    if (running || !form.dataset.autosave || isLeaving || typed() === saved) return;
+    // The address of a new draft is made from its title, so wait until the title is complete.
+    const isNew = !form.elements.version.value;
+    if (isNew && document.activeElement === form.elements.title) return;
+    const sent = typed();
+    running = send(sent).finally(() => (running = null));
+    const isDone = await running;
+    // More was typed in the meantime.
+    if (isDone && typed() !== sent) schedule();
+  }
+
+  // Returns whether the draft was saved.
+  async function send(sent) {
+    const body = new FormData(form);
+    body.delete("picture");
+    try {
+      const response = await fetch(form.dataset.autosave, { method: "POST", body, headers: { "HX-Request": "true" } });
+      if (response.status === 204) return false;
+      const html = await response.text();
+      if (response.ok) show(html, sent);
+      else refuse(html, response.status);
+      return response.ok;
+    } catch {
+      tell("Not saved: there is no connection. We’ll try again.");
+      return false;
+    }
+  }
+
+  function show(html, sent) {
+    status.innerHTML = html;
+    status.querySelector("time").textContent = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    const { slug, edit, autosave, unsaved } = status.querySelector("[data-edit]").dataset;
+    form.toggleAttribute("data-unsaved", unsaved !== undefined);
+    form.dataset.autosave = autosave;
+    if (form.getAttribute("action") !== edit) {
+      // A new draft has its own address from now on.
+      form.setAttribute("action", edit);
+      for (const button of form.querySelectorAll("[formaction]")) button.setAttribute("formaction", `${edit}#preview`);
+      form.elements.slug.value ||= slug;
+      history.replaceState(null, "", edit);
+      sent = sent && typed();
+    }
+    saved = unsaved === undefined && !form.elements.picture.value ? sent : null;
+  }
+
+  function refuse(html, code) {
+    const fields = [...status.querySelectorAll("input")];
+    status.innerHTML = html;
+    status.prepend(...fields);
+    // After a conflict, only the form's own buttons can save. Other failures may be over soon.
+    if (code === 409) delete form.dataset.autosave;
+    else schedule(RETRY);
+  }
+
+  function tell(words) {
+    const message = Object.assign(document.createElement("p"), { className: "message", textContent: words });
+    refuse("", 0);
+    status.append(message);
+  }
+
+  // The preview says which fields are still wrong. Remove the messages of those that are fixed.
+  function fix(name) {
+    const field = form.elements[name];
+    document.getElementById(`${name}-message`)?.remove();
+    field?.closest(".field")?.classList.remove("wrong");
+    field?.removeAttribute("aria-invalid");
+    const item = form.querySelector(`.notice li a[href="#${name}"]`)?.parentElement;
+    if (item?.parentElement.children.length === 1) item.closest(".notice").remove();
+    else item?.remove();
+  }
+
+  document.addEventListener("htmx:before:response", (event) => {
+    const { response, sourceElement } = event.detail.ctx;
+    const wrong = response.headers.get("Campaign-Errors")?.split(" ");
+    if (sourceElement.id !== "preview" || !wrong) return;
+    for (const message of form.querySelectorAll(".message[id$='-message']")) {
+      const name = message.id.replace(/-message$/, "");
+      // The preview doesn't get the file, so the message about a picture stays until another one is chosen.
+      if (!wrong.includes(name) && name !== "picture") fix(name);
+    }
+  });
+
+  // Show the chosen picture, and shrink a photo before it is sent: phones take photos of 20 MB, on slow networks.
+  const WIDEST = 2400; // pixels, twice what the server keeps
+  const SMALL = 2e6; // bytes that are sent as they are
+
+  async function shrink(input) {
+    const [file] = input.files;
+    fix("picture");
+    if (!file) return;
+    let bitmap;
+    try {
+      bitmap = await createImageBitmap(file);
+    } catch {
+      return; // The server says what is wrong with the file.
+    }
+    const scale = Math.min(1, WIDEST / Math.max(bitmap.width, bitmap.height));
+    const size = { width: Math.round(bitmap.width * scale), height: Math.round(bitmap.height * scale) };
+    const canvas = Object.assign(document.createElement("canvas"), size);
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", `The chosen picture: ${file.name}`);
+    const paper = canvas.getContext("2d");
+    paper.fillStyle = "white";
+    paper.fillRect(0, 0, canvas.width, canvas.height);
+    paper.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    const words = Object.assign(document.createElement("p"), { className: "hint" });
+    words.textContent = "This picture will be attached when you select Save.";
+    document.getElementById("attached").replaceChildren(words, canvas);
+    if (scale === 1 && file.size <= SMALL) return;
+    const photo = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.9));
+    if (!photo || photo.size >= file.size || input.files[0] !== file) return;
+    const chosen = new DataTransfer();
+    chosen.items.add(new File([photo], `${file.name.replace(/\.\w+$/, "")}.jpg`, { type: photo.type }));
+    input.files = chosen.files;
+  }
+
+  form.elements.picture.addEventListener("change", (event) => shrink(event.target));
+  form.addEventListener("input", () => schedule());
+  form.addEventListener("change", () => schedule());
+  document.addEventListener("visibilitychange", () => document.hidden && save());
+})();

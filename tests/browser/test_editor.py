@@ -1,0 +1,165 @@
+"""The campaign editor in a real browser: automatic saving, warnings, messages, and photos."""
+
+import io
+import re
+
+import pytest
+from flask import Flask
+from PIL import Image
+from playwright.sync_api import Dialog, Page, expect
+
+from campaign.models.account import Role
+from campaign.models.campaign import Campaign
+from campaign.storage.database import db
+from tests.browser.conftest import OpenPage
+from tests.browser.desk import check_accessible, confirm, field, link, open_signed_in, press, save
+from tests.conftest import PATH, Server, only_sqlite
+from tests.desk.conftest import AtDeskAs, at_desk, invited  # noqa: F401 (fixtures)
+from tests.desk.editor import stored
+from tests.desk.people import AtDesk
+
+pytestmark = only_sqlite
+SAVED = re.compile(r"^\s*Saved at \d\d?:\d\d")
+
+
+@pytest.fixture
+def admin(at_desk: AtDeskAs, campaign: Campaign) -> AtDesk:  # noqa: F811
+    return at_desk(Role.ADMIN)
+
+
+def status(page: Page) -> str:
+    return page.locator("#saved").inner_text()
+
+
+def test_new_campaign_is_saved_while_typing_and_survives_a_crash(
+    app: Flask, server: Server, open_page: OpenPage, admin: AtDesk
+) -> None:
+    page = open_signed_in(open_page, server, admin)
+    page.goto(f"{server.url}/desk/campaigns/new")
+    field(page, "title").fill("Free the Library")
+    field(page, "letter").fill("Dear Mayor,\n\nfree it")
+    expect(page.locator("#saved")).to_have_text(SAVED, timeout=10_000)
+    expect(page).to_have_url(f"{server.url}/desk/campaigns/free-the-library/edit")
+    field(page, "summary").fill("It is locked.")
+    page.wait_for_function("document.querySelector('#saved [data-edit]') && !document.hidden")
+    page.wait_for_timeout(3500)
+    check_accessible(page)
+    # The browser crashes: another window opens the page again.
+    other = open_signed_in(open_page, server, admin)
+    other.goto(f"{server.url}/desk/campaigns/free-the-library/edit")
+    expect(field(other, "letter")).to_have_value("Dear Mayor,\n\nfree it")
+    expect(field(other, "summary")).to_have_value("It is locked.")
+    # The Save button saves this draft, not a second one.
+    save(page, thanks="Thank you.")
+    expect(page.locator("#notice .done")).to_contain_text("Saved.")
+    assert stored("free-the-library").thanks == "Thank you."
+    assert db.session.query(Campaign).count() == 2
+
+
+def test_leaving_with_unsaved_changes_asks_first(
+    app: Flask, server: Server, open_page: OpenPage, admin: AtDesk
+) -> None:
+    page = open_signed_in(open_page, server, admin)
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    page.goto(f"{server.url}/desk{PATH}/edit")
+    link(page, "/figures").click()
+    expect(page).to_have_url(re.compile("/figures$"))
+    assert asked == [], "nothing was typed"
+    page.goto(f"{server.url}/desk{PATH}/edit")
+    field(page, "title").fill("Save the Whole Park")
+    link(page, "/figures").click()
+    page.wait_for_timeout(300)
+    assert asked == ["beforeunload"]
+    expect(field(page, "title")).to_have_value("Save the Whole Park")
+    # The form's own buttons don't ask, and lose nothing.
+    press(page, "close")
+    expect(page.frame_locator("iframe").get_by_role("heading", name="Save the Whole Park")).to_be_visible()
+    page.locator("button[name=seen]").click()
+    expect(page).to_have_url(re.compile("/close$"))
+    confirm(page)
+    expect(page.locator("#notice .done")).to_be_visible()
+    assert asked == ["beforeunload"]
+    assert stored().title == "Save the Whole Park"
+
+
+def test_message_disappears_when_its_field_is_fixed(
+    app: Flask, server: Server, open_page: OpenPage, admin: AtDesk
+) -> None:
+    page = open_signed_in(open_page, server, admin)
+    page.goto(f"{server.url}/desk{PATH}/edit")
+    save(page, goal="many", donate_url="donate", thanks="")
+    for name in ("goal", "donate_url", "thanks"):
+        expect(page.locator(f"#{name}-message")).to_be_visible()
+    field(page, "goal").fill("still many")
+    field(page, "donate_url").fill("https://example.org/donate")
+    expect(page.locator("#donate_url-message")).to_have_count(0)
+    expect(page.locator("#goal-message")).to_be_visible()
+    expect(page.locator(".notice.wrong li")).to_have_count(2)
+    field(page, "goal").fill("1,000")
+    field(page, "thanks").fill("Thank you")
+    expect(page.locator("form .message:visible")).to_have_count(0)
+    expect(page.locator(".notice.wrong")).to_have_count(0)
+    check_accessible(page)
+
+
+def test_draft_changed_by_a_colleague_is_not_overwritten_while_typing(
+    app: Flask, server: Server, open_page: OpenPage, admin: AtDesk
+) -> None:
+    first, second = (open_signed_in(open_page, server, admin) for _ in range(2))
+    first.goto(f"{server.url}/desk/campaigns/new")
+    save(first, title="Ours", letter="One.\n\nTwo.\n\nThree.")
+    expect(first.locator("#notice .done")).to_be_visible()
+    second.goto(first.url)
+    field(first, "letter").fill("One.\n\nTwo by the first.\n\nThree.")
+    expect(first.locator("#saved")).to_have_text(SAVED, timeout=10_000)
+    field(second, "letter").fill("One.\n\nTwo by the second.\n\nThree, too.")
+    expect(second.locator("#saved")).to_contain_text("Not saved", timeout=10_000)
+    assert stored("ours").letter == "One.\n\nTwo by the first.\n\nThree."
+    save(second)
+    expect(second.get_by_role("group", name="Letter: you both changed these lines")).to_be_visible()
+    check_accessible(second)
+    second.get_by_label("Keep both").check()
+    save(second)
+    expect(second.locator("#notice .done")).to_be_visible()
+    assert stored("ours").letter == "One.\n\nTwo by the first.\n\nTwo by the second.\n\nThree, too."
+
+
+def test_photo_of_a_phone_is_shrunk_before_it_is_sent(
+    app: Flask, server: Server, open_page: OpenPage, admin: AtDesk
+) -> None:
+    photo = io.BytesIO()
+    Image.effect_noise((4000, 3000), 90).convert("RGB").save(photo, "JPEG", quality=80)
+    page = open_signed_in(open_page, server, admin)
+    page.goto(f"{server.url}/desk{PATH}/edit")
+    file = {"name": "lido.jpg", "mimeType": "image/jpeg", "buffer": photo.getvalue()}
+    page.locator("#picture").set_input_files(file)  # type: ignore[arg-type]
+    expect(page.get_by_role("img", name="The chosen picture: lido.jpg")).to_be_visible()
+    page.wait_for_function(f"document.getElementById('picture').files[0].size < {len(photo.getvalue()) // 2}")
+    save(page, picture_text="Half of it is red")
+    page.locator("button[name=seen]").click()
+    expect(page.get_by_role("img", name="The attached picture: Half of it is red")).to_be_visible()
+    check_accessible(page)
+
+
+def test_editor_works_without_javascript(app: Flask, server: Server, open_page: OpenPage, admin: AtDesk) -> None:
+    page = open_signed_in(open_page, server, admin, script=False)
+    page.goto(f"{server.url}/desk/campaigns/new")
+    for name, text in {"title": "Ours", "summary": "All", "letter": "Dear", "thanks": "Thanks"}.items():
+        field(page, name).fill(text)
+    press(page, "publish")
+    expect(page).to_have_url(re.compile("/campaigns/ours/publish$"))
+    confirm(page)
+    expect(page.locator("#notice .done")).to_be_visible()
+    page.locator(".steps summary").click()
+    press(page, "unpublish")
+    confirm(page)
+    page.locator(".steps summary").click()
+    link(page, "/delete").click()
+    confirm(page)
+    expect(page.locator("#notice .done")).to_contain_text("deleted")

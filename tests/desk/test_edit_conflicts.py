@@ -1,0 +1,230 @@
+"""Two editors of one campaign: what is merged, what the second editor is asked, and what the page shows them."""
+
+import base64
+import json
+import re
+import zlib
+from html import unescape
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from campaign.campaigns.fields import CampaignFile
+from campaign.models.account import Role
+from campaign.models.audit_log import Record
+from campaign.models.campaign import Campaign
+from campaign.storage.database import db
+from tests.conftest import PATH, Publish
+from tests.desk.conftest import AtDeskAs
+from tests.desk.editor import EDIT, save, shown, stored, typed
+from tests.desk.people import AtDesk
+
+LETTER = "Dear Mayor,\n\nPlease keep the park.\n\nIt has old trees.\n\nIt has a pond.\n\nChildren play there.\n\nYours"
+
+
+def legends(page: str) -> list[str]:
+    """Return the questions about conflicts."""
+    return [unescape(found) for found in re.findall(r"<legend>(.*?)</legend>", page)]
+
+
+def versions(page: str) -> list[str]:
+    """Return the versions in conflict, in HTML without the words for screen readers: theirs, mine, theirs, mine …"""
+    found = re.findall(r'<p class="both" dir="auto">(.*?)</p></div>', page, re.S)
+    return [unescape(re.sub(r"<span[^>]*>[^<]*</span>", "", each)) for each in found]
+
+
+@pytest.mark.slow
+def test_edit_conflict_keeps_the_changes_of_both_editors(
+    at_desk: AtDeskAs, organizer: AtDesk, campaign: Campaign
+) -> None:
+    admin = at_desk(Role.ADMIN)
+    mine, theirs = typed(organizer.get(EDIT).text), typed(admin.get(EDIT).text)
+    assert save(admin, theirs | {"title": "Their title", "goal": "500", "thanks": "Theirs"}).status_code == 303
+    answer = save(organizer, mine | {"title": "My title", "summary": "Mine", "thanks": "Theirs"})
+    assert answer.status_code == 409
+    assert re.search(r"admin-\w+@example\.org</bdi> edited the campaign, <time", answer.text)
+    kept = typed(answer.text)
+    assert (kept["title"], kept["summary"], kept["goal"]) == ("My title", "Mine", "500")
+    assert legends(answer.text) == ["Title: you both changed this"]
+    theirs_shown, mine_shown = versions(answer.text)
+    assert theirs_shown == "<del>Save the Park</del><ins>Their title</ins>"
+    assert mine_shown == "<del>Save the Park</del><ins>My title</ins>"
+    assert stored().title == "Their title"
+    assert save(organizer, kept).status_code == 303
+    saved = stored()
+    assert (saved.title, saved.summary, saved.goal, saved.thanks) == ("My title", "Mine", 500, "Theirs")
+
+
+def test_edit_conflict_after_a_slug_change_keeps_input(at_desk: AtDeskAs, organizer: AtDesk) -> None:
+    admin, mine = at_desk(Role.ADMIN), typed(organizer.get(EDIT).text) | {"title": "My title"}
+    assert save(admin, typed(admin.get(EDIT).text) | {"slug": "keep-the-park"}).status_code == 303
+    answer = save(organizer, mine)
+    assert answer.status_code == 409
+    kept = typed(answer.text)
+    assert (kept["title"], kept["slug"]) == ("My title", "keep-the-park")
+    assert save(organizer, kept).location == "/desk/campaigns/keep-the-park/edit"
+    assert stored("keep-the-park").title == "My title"
+
+
+def test_edit_of_a_draft_published_in_the_meantime_is_a_conflict(
+    at_desk: AtDeskAs, client: FlaskClient, draft: Campaign
+) -> None:
+    admin = at_desk(Role.ADMIN)
+    mine = typed(admin.get(EDIT).text) | {"title": "Half a thou"}
+    page = admin.get(f"/desk{PATH}/publish").text
+    version = re.search(r'name="version" value="(\d+)"', page)
+    assert version
+    assert admin.post(f"/desk{PATH}/publish", data={"version": version[1]}).status_code == 303
+    answer = admin.post(EDIT, data=mine)
+    assert answer.status_code == 409
+    assert "published the campaign" in answer.text
+    assert "Half a thou" not in client.get(PATH).text
+
+
+def both_edit(
+    organizer: AtDesk, admin: AtDesk, theirs: dict[str, str], mine: dict[str, str], path: str = EDIT
+) -> TestResponse:
+    """Let both load the editor, then the admin save, then the organizer; return the answer to the organizer."""
+    my, their = typed(organizer.get(path).text), typed(admin.get(path).text)
+    assert save(admin, their | theirs, path).status_code == 303
+    return organizer.post(path, data=my | mine)
+
+
+@pytest.fixture
+def draft_of_both(draft: Campaign, at_desk: AtDeskAs) -> tuple[AtDesk, AtDesk]:
+    """Return an organizer's and an admin's browser, for a draft with a letter of several paragraphs."""
+    organizer, admin = at_desk(Role.ORGANIZER, own=[draft]), at_desk(Role.ADMIN)
+    assert save(admin, typed(admin.get(EDIT).text) | {"letter": LETTER}).status_code == 303
+    return organizer, admin
+
+
+def test_changes_to_different_paragraphs_of_a_draft_are_merged_without_asking(
+    draft_of_both: tuple[AtDesk, AtDesk],
+) -> None:
+    organizer, admin = draft_of_both
+    theirs = {"letter": LETTER.replace("old trees", "ancient trees"), "goal": "500"}
+    answer = both_edit(organizer, admin, theirs, {"letter": LETTER.replace("pond", "lake"), "summary": "Mine"})
+    assert (answer.status_code, answer.location) == (303, EDIT)
+    saved = stored()
+    assert saved.letter == LETTER.replace("old trees", "ancient trees").replace("pond", "lake")
+    assert (saved.goal, saved.summary) == (500, "Mine")
+    page = organizer.get(EDIT).text
+    assert re.search(r"Saved, together with changes by admin-\w+@example.org: Goal, Letter\.", page), page
+
+
+def test_merged_change_of_a_public_campaign_is_saved_only_after_review(
+    at_desk: AtDeskAs, publish: Publish, client: FlaskClient
+) -> None:
+    campaign = publish(letter=LETTER)
+    organizer, admin = at_desk(Role.ORGANIZER, own=[campaign]), at_desk(Role.ADMIN)
+    theirs, mine = LETTER.replace("old", "ancient"), LETTER.replace("pond", "lake")
+    answer = both_edit(organizer, admin, {"letter": theirs}, {"letter": mine})
+    assert answer.status_code == 409
+    assert legends(answer.text) == []
+    assert "lake" in shown(answer.text)
+    assert "ancient" in shown(answer.text)
+    assert "lake" not in stored().letter
+    assert save(organizer, typed(answer.text)).status_code == 303
+    assert stored().letter == theirs.replace("pond", "lake")
+
+
+def test_conflict_shows_only_the_changed_lines_and_marks_each_editors_own_changes(
+    draft_of_both: tuple[AtDesk, AtDesk],
+) -> None:
+    organizer, admin = draft_of_both
+    theirs = {"letter": LETTER.replace("a pond", "a deep pond").replace("Yours", "Sincerely")}
+    mine = {"letter": LETTER.replace("a pond", "a lake").replace("Mayor", "Madam Mayor")}
+    answer = both_edit(organizer, admin, theirs, mine)
+    assert answer.status_code == 409
+    assert legends(answer.text) == ["Letter: you both changed these lines"]
+    assert versions(answer.text) == ["It has a <ins>deep </ins>pond.", "It has a <del>pond.</del><ins>lake.</ins>"]
+    context = re.findall(r'<p class="context" dir="auto"><span.*?</span> (.*?)</p>', answer.text)
+    assert context == ["It has old trees.", "Children play there."]
+    # What the admin changed elsewhere is in the form, and named as the admin's.
+    assert "Sincerely" in typed(answer.text)["letter"]
+    assert "Madam Mayor" in typed(answer.text)["letter"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "lines"),
+    [
+        ("mine", "It has a lake."),
+        ("theirs", "It has a deep pond."),
+        ("both", "It has a deep pond.\n\nIt has a lake."),
+    ],
+)
+def test_second_editor_chooses_the_lines_to_keep(draft_of_both: tuple[AtDesk, AtDesk], choice: str, lines: str) -> None:
+    organizer, admin = draft_of_both
+    theirs = {"letter": LETTER.replace("a pond", "a deep pond"), "title": "Theirs"}
+    answer = both_edit(organizer, admin, theirs, {"letter": LETTER.replace("a pond", "a lake"), "title": "Mine"})
+    kept = typed(answer.text)
+    asked = [name for name in kept if name.startswith("keep-")]
+    assert [name.split("-")[1] for name in asked] == ["title", "letter"]
+    assert save(organizer, kept | dict.fromkeys(asked, choice)).status_code == 303
+    assert stored().letter == LETTER.replace("It has a pond.", lines)
+    assert stored().title == ("Theirs" if choice == "theirs" else "Mine")
+
+
+def test_same_change_by_both_is_not_a_conflict(draft_of_both: tuple[AtDesk, AtDesk]) -> None:
+    organizer, admin = draft_of_both
+    same = {"letter": LETTER.replace("pond", "lake")}
+    assert both_edit(organizer, admin, same, same).status_code == 303
+    assert stored().letter == same["letter"]
+
+
+def test_own_change_in_another_window_is_named_as_such(draft_of_both: tuple[AtDesk, AtDesk]) -> None:
+    organizer, _ = draft_of_both
+    answer = both_edit(organizer, organizer, {"title": "One"}, {"title": "Two"})
+    assert answer.status_code == 409
+    assert "You in another window" in answer.text
+    assert "Your version in the other window" in answer.text
+
+
+def packed(content: bytes) -> str:
+    return base64.urlsafe_b64encode(zlib.compress(content)).decode()
+
+
+UNREADABLE = {
+    "nothing": "",
+    "no base64": "é",
+    "no zlib": "A" * 100_000,
+    "no JSON": packed(b"{"),
+    "not all fields": packed(b'{"letter": "Dear Mayor"}'),
+    "a list": packed(b"[1]"),
+    "a bomb of ten million brackets": packed(b"[" * 10_000_000),
+}
+
+
+@pytest.mark.parametrize("value", UNREADABLE.values(), ids=UNREADABLE)
+def test_conflict_without_a_readable_starting_version_loses_nothing(
+    draft_of_both: tuple[AtDesk, AtDesk], value: str
+) -> None:
+    organizer, admin = draft_of_both
+    mine = {"letter": LETTER.replace("pond", "lake"), "started_from": value}
+    answer = both_edit(organizer, admin, {"letter": LETTER.replace("trees", "oaks"), "goal": "7"}, mine)
+    assert answer.status_code == 303
+    assert stored().letter == LETTER.replace("trees", "oaks").replace("pond", "lake")
+    assert stored().goal == 7
+
+
+def test_conflict_with_a_forged_starting_version_is_shown(draft_of_both: tuple[AtDesk, AtDesk]) -> None:
+    organizer, admin = draft_of_both
+    forged = {key: ["<b>"] for key in CampaignFile.__dataclass_fields__} | {"opens_at": "never"}
+    mine = {"opens_at": "2027-01-01T00:00", "title": "Mine", "started_from": packed(json.dumps(forged).encode())}
+    answer = both_edit(organizer, admin, {"opens_at": "2027-01-02T00:00", "title": "Theirs"}, mine)
+    assert answer.status_code == 409
+    assert "<b>" not in answer.text
+    assert stored().title == "Theirs"
+
+
+def test_merge_is_recorded_for_the_editor_who_made_it(draft_of_both: tuple[AtDesk, AtDesk]) -> None:
+    organizer, admin = draft_of_both
+    assert both_edit(organizer, admin, {"goal": "500"}, {"summary": "Mine"}).status_code == 303
+    db.session.rollback()
+    *_, theirs, mine = db.session.scalars(select(Record).where(Record.action == "campaign.edit").order_by(Record.id))
+    assert set(theirs.before) == {"goal", "version"}
+    assert set(mine.before) == {"summary", "version"}
+    assert theirs.actor.startswith("admin-")
+    assert mine.actor.startswith("organizer-")
