@@ -4,7 +4,6 @@ import csv
 import io
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from math import ceil
 from typing import Any
 
@@ -104,8 +103,6 @@ def _shown(campaign: Campaign, unit: Unit | None) -> dict[str, Any]:
     }
 
 
-# Cache it, because drawing the chart of a year takes a tenth of a second.
-@lru_cache(maxsize=64)
 def _chart(series: Series) -> Markup:
     every = ceil(len(series.spans) / _MOST_LABELS)
     bars = []
