@@ -1,10 +1,9 @@
 """The desk: the organizers' pages. It is a Flask app of its own, because the public site has no sessions.
 
-Start with `create_desk()`, then `access.py`: every view declares the right that it needs. `signatures.py`,
-`statistics.py`, `deliveries.py`, `audit_log.py`, and `accounts.py` have the views of one subject each, and `campaigns/`
-those for writing campaigns. `signature_forms.py` has the forms of the signature table. `uploads.py` limits bodies and
-files before a form is parsed. `bounded_fields.py` limits the text that Flask-Security processes. Sign-in is in
-`sign_in/`.
+Start with `create_desk()`, then `access.py`: every view declares the right that it needs. `statistics.py`,
+`deliveries.py`, `audit_log.py`, and `accounts.py` have the views of one subject each, and so have the subpackages
+`campaigns/` for writing campaigns and `signatures/`. `uploads.py` limits bodies and files before a form is parsed.
+`bounded_fields.py` limits the text that Flask-Security processes. Sign-in is in `sign_in/`.
 """
 
 from urllib.parse import urlencode
@@ -17,10 +16,11 @@ from werkzeug.exceptions import TooManyRequests, UnsupportedMediaType
 
 from campaign.accounts.permissions import Right
 from campaign.campaigns.letter.comparison import Comparer, with_context
-from campaign.desk import access, accounts, audit_log, campaigns, deliveries, signatures, statistics, uploads
+from campaign.desk import access, accounts, audit_log, campaigns, deliveries, statistics, uploads
 from campaign.desk.sign_in import events as sign_in_events
 from campaign.desk.sign_in import second_factors, security, throttle
 from campaign.desk.sign_in.settings import settings_of
+from campaign.desk.signatures.views import signatures
 from campaign.settings import ROOT, Settings
 from campaign.storage.database import db, engine_options
 from campaign.web import errors, formatting, request_checks, request_log, security_headers
@@ -91,7 +91,7 @@ _BLUEPRINTS = (
     deliveries.deliveries,
     statistics.figures,
     audit_log.records,
-    signatures.signatures,
+    signatures,
 )
 
 

@@ -1,6 +1,6 @@
 """The organizers' table of signatures: filters, search, and paging by key, with a limit on the work per page.
 
-`desk/signatures.py` shows the table. `actions.py` uses it to find all matching signatures. `search.py` finds words and
+`desk/signatures/` shows the table. `actions.py` uses it to find all matching signatures. `search.py` finds words and
 email addresses.
 """
 

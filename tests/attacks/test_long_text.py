@@ -6,7 +6,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from campaign.campaigns import sharing
-from campaign.desk.signature_forms import _shown
+from campaign.desk.signatures.forms import _shown
 from campaign.models.account import Role
 from campaign.models.campaign import Campaign
 from campaign.models.columns import NAME_LENGTH

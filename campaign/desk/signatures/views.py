@@ -17,7 +17,7 @@ from werkzeug.datastructures import MultiDict
 from campaign.accounts import audit_log
 from campaign.accounts.permissions import Right
 from campaign.desk.access import allow, by, can
-from campaign.desk.signature_forms import URL_FIELDS, ActForm, FilterForm, numbers
+from campaign.desk.signatures.forms import URL_FIELDS, ActForm, FilterForm, numbers
 from campaign.models.campaign import Campaign
 from campaign.moderation import actions, duplicates, unindexed
 from campaign.moderation import table as signature_table

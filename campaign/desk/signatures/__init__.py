@@ -1,0 +1,4 @@
+"""The desk's pages of signatures: the table, moderation, email addresses, and possible duplicates.
+
+Start with `views.py`. `forms.py` has the filter, and the form that selects signatures to change.
+"""
