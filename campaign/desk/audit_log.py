@@ -3,11 +3,15 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
 
 from flask import Blueprint, Response, abort, render_template, request, stream_with_context
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
 from wtforms.fields.core import UnboundField
 
 from campaign.accounts import audit_log
@@ -15,11 +19,15 @@ from campaign.accounts.permissions import Right
 from campaign.campaigns.versions import sittings
 from campaign.deliveries import contents
 from campaign.deliveries.contents import Purpose
-from campaign.desk.access import allow
+from campaign.desk.access import allow, can
 from campaign.desk.campaigns.form import CampaignForm
 from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign
-from campaign.moderation import actions
+from campaign.models.signature import Standing
+from campaign.moderation import entries as table_entries
+from campaign.moderation import undo as undoing
+from campaign.moderation.effects import Effects, moves, signatures
+from campaign.moderation.undo import UndoneBy
 from campaign.storage.database import db
 from campaign.web.formatting import moment
 
@@ -27,11 +35,8 @@ records = Blueprint("records", __name__)
 
 _FIELDS = {key: field for key, field in vars(CampaignForm).items() if isinstance(field, UnboundField) and field.args}
 _NAMES = {key: field.args[0] for key, field in _FIELDS.items()} | {
-    "listed": "Listed signatures",
-    "hidden": "Hidden signatures",
-    "removed": "Removed signatures",
-    "blocked": "Removed signatures with a blocked email address",
-    "shown": "Signatures",
+    "standing": "Status",
+    "region": "US state",
     "email": "Organizer",
     "only_updates": "Only people who want updates",
     "names_hidden": "Hidden signatures are named",
@@ -39,27 +44,101 @@ _NAMES = {key: field.args[0] for key, field in _FIELDS.items()} | {
     "grouped": "Grouped by country and state",
 }
 """The display name of each key of an entry. A campaign's fields have the names that its form gives them."""
-_PURPOSES = {Purpose.HAND_OVER.value: "delivery", Purpose.OURS.value: "internal use"}
-_FOR_MACHINES = ("version", "undoes")
-"""Keys that the page leaves out: the campaign's version number, and the id of the entry that was undone."""
-_MOST_IDS = 10
-"""The most ids that the page lists for an entry. The CSV file has all of them."""
+_PURPOSES = {Purpose.HAND_OVER.value: "the recipient", Purpose.OURS.value: "internal use"}
+_FOR_MACHINES = ("version", "undoes", "page")
+"""Keys that the page leaves out: the campaign's version number, the entry that was undone, and the table's cursor."""
+_MOST_NAMES = 10
+"""The most signatures that are named for an entry."""
+_ERASED = "a signature whose data was erased"
+_CHUNK = 100
+"""How many entries of the CSV file are named with one query."""
 
-_COLUMNS = ("at", "actor", "action", "campaign_id", "reason", "before", "after")
+_OF_SIGNATURES = {"shown", *Standing}
+"""Keys whose values are the ids of signatures."""
+_COLUMNS = ("at", "actor", "action", "campaign_id", "reason", "done", "signatures", "before", "after")
+
+
+@dataclass(frozen=True)
+class Line:
+    """An entry as the page shows it."""
+
+    entry: Record
+    words: str
+    """What the actor did, such as "removed 3 signatures"."""
+    signatures: Sequence[tuple[str, str]]
+    """What happened to which signatures, such as ("From listed to removed", "Ada Lovelace, London, GB")."""
+    undo: str | None
+    """What undoing it does, such as "restore 3 signatures"; empty if all has changed since, None if nobody may."""
+    undone: UndoneBy | None
+    """Who undid it; None if nobody has."""
 
 
 @records.app_context_processor
 def _words() -> dict[str, object]:
-    return {"record_done": audit_log.DONE, "record_command": audit_log.COMMAND.name, "can_undo": actions.can_undo}
+    return {"record_done": audit_log.DONE, "record_command": audit_log.COMMAND.name}
+
+
+def _lines(campaign: Campaign, entries: Sequence[Record]) -> list[Line]:
+    """Return the entries of a campaign's page. Signatures are named for accounts that may see who signed."""
+    session = db.session()
+    undone = undoing.undone_by(session, [entry.id for entry in entries])
+    names = _signature_names(session, entries) if can(Right.MODERATE, campaign) else None
+    may_remove = can(Right.REMOVE, campaign)
+    undoable = [each for each in entries if each.id not in undone and undoing.can_undo(each, may_remove=may_remove)]
+    plans = undoing.plans(session, campaign.id, undoable) if can(Right.MODERATE, campaign) else {}
+    orders = {entry_id: plan.orders(again=True) if plan else "" for entry_id, plan in plans.items()}
+    return [
+        Line(each, _sentence(each), _changed(each, names), orders.get(each.id), undone.get(each.id)) for each in entries
+    ]
+
+
+def _sentence(entry: Record) -> str:
+    """Return what the actor did, such as "removed 3 signatures"."""
+    if entry.action == "signature.addresses":
+        shown = entry.after.get("shown", [])
+        return f"viewed the email addresses of {signatures(len(shown))}"
+    effects = Effects.of(entry) if entry.action.startswith("signature.") else None
+    if not effects:
+        return audit_log.DONE.get(entry.action, entry.action)
+    return f"undid a change: {effects.reports()}" if entry.action == undoing.UNDO else effects.reports()
+
+
+def _groups(entry: Record) -> dict[str, Sequence[int]]:
+    """Return the ids of the signatures that an entry is about, by what happened to them."""
+    if entry.action == "signature.addresses":
+        return {"Signatures": entry.after.get("shown", [])}
+    if not entry.action.startswith("signature."):
+        return {}
+    return {f"From {was} to {became}": ids for (was, became), ids in moves(entry).items()}
+
+
+def _signature_names(session: Session, entries: Iterable[Record]) -> dict[int, str]:
+    ids = {id_ for entry in entries for group in _groups(entry).values() for id_ in group[:_MOST_NAMES]}
+    return table_entries.names(session, ids)
+
+
+def _changed(entry: Record, names: Mapping[int, str] | None) -> list[tuple[str, str]]:
+    """Return what happened to which signatures. Without `names`, they are only counted."""
+    return [(what, _listed(ids, names)) for what, ids in _groups(entry).items()]
+
+
+def _listed(ids: Sequence[int], names: Mapping[int, str] | None) -> str:
+    if names is None:
+        return signatures(len(ids))
+    shown = [names.get(id_, _ERASED) for id_ in ids[:_MOST_NAMES]]
+    if len(ids) > _MOST_NAMES:
+        shown.append(f"and {len(ids) - _MOST_NAMES:,} more")
+    return "; ".join(shown)
 
 
 @records.app_template_filter("changes")
 def _changes(entry: Record, zone: str) -> list[tuple[str, str | None, str | None]]:
     """Return the changes of an entry as (name, before, after); `before` or `after` is None if the entry lacks it.
 
-    Times are shown in the time zone with this IANA name.
+    Times are shown in the time zone with this IANA name. Changes to signatures are left out; see `_groups`.
     """
-    keys = [key for key in {**entry.before, **entry.after} if key not in _FOR_MACHINES]
+    left_out = {*_FOR_MACHINES, *_OF_SIGNATURES} if entry.action.startswith("signature.") else {*_FOR_MACHINES}
+    keys = [key for key in {**entry.before, **entry.after} if key not in left_out]
     sides = (entry.before, entry.after)
     before, after = ({key: _plain(key, value, zone) for key, value in side.items()} for side in sides)
     return [(_name(key), before.get(key), after.get(key)) for key in keys]
@@ -81,8 +160,7 @@ def _plain(key: str, value: object, zone: str) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{_name(name).lower()}: {_plain(name, item, zone)}" for name, item in value.items())
     if isinstance(value, list):
-        listed = ", ".join(str(item).replace("_", " ") for item in value[:_MOST_IDS])
-        return listed if len(value) <= _MOST_IDS else f"{listed} … ({len(value):,} in total)"
+        return ", ".join(str(item).replace("_", " ") for item in value)
     if key.endswith("_at"):
         return moment(datetime.fromisoformat(str(value)), "en", zone)
     return str(value)
@@ -99,8 +177,8 @@ def of_campaign(campaign: Campaign) -> ResponseReturnValue:
     more = len(entries) > audit_log.PAGE
     # What somebody is writing right now will be an entry when they finish.
     sitting = None if before else sittings.entry_of(db.session(), campaign)
-    shown = ([sitting] if sitting else []) + entries[: audit_log.PAGE]
-    return render_template("desk/audit_log/audit_log.html", campaign=campaign, entries=shown, more=more)
+    lines = _lines(campaign, ([sitting] if sitting else []) + entries[: audit_log.PAGE])
+    return render_template("desk/audit_log/audit_log.html", campaign=campaign, lines=lines, more=more)
 
 
 @records.get("/record.csv")
@@ -113,15 +191,30 @@ def everything() -> ResponseReturnValue:
     return Response(stream_with_context(lines), mimetype="text/csv", headers=headers)
 
 
-def _csv(entries: Iterable[Record]) -> Iterator[str]:
+def _csv(entries: Iterator[Record]) -> Iterator[str]:
     line = io.StringIO(newline="")
     writer = csv.writer(line)
     line.write(contents.BOM)
     writer.writerow(_COLUMNS)
-    for entry in entries:
-        words = (entry.actor, entry.action, str(entry.campaign_id or ""), entry.reason)
-        changes = (json.dumps(change, ensure_ascii=False) for change in (entry.before, entry.after))
-        writer.writerow([entry.at.isoformat(), *(contents.neutral(word) for word in (*words, *changes))])
-        yield line.getvalue()
-        line.seek(0)
-        line.truncate()
+    while chunk := list(islice(entries, _CHUNK)):
+        names = _signature_names(db.session(), chunk)
+        for entry in chunk:
+            writer.writerow(_row(entry, names))
+            yield line.getvalue()
+            line.seek(0)
+            line.truncate()
+
+
+def _row(entry: Record, names: Mapping[int, str]) -> list[str]:
+    of = "; ".join(f"{what}: {listed}" for what, listed in _changed(entry, names))
+    words = (entry.actor, entry.action, str(entry.campaign_id or ""), entry.reason, _sentence(entry), of)
+    changes = (json.dumps(_without_ids(change), ensure_ascii=False) for change in (entry.before, entry.after))
+    return [entry.at.isoformat(), *(contents.neutral(word) for word in (*words, *changes))]
+
+
+def _without_ids(change: dict[str, Any]) -> dict[str, Any]:
+    """Return a side of an entry with each signature's id as text, because a bare number would look like a count."""
+    return {
+        key: [f"signature {id_}" for id_ in value] if key in _OF_SIGNATURES and isinstance(value, list) else value
+        for key, value in change.items()
+    }

@@ -1,4 +1,4 @@
-"""The table of the audit log."""
+"""The tables of the audit log."""
 
 from datetime import datetime
 from typing import Any
@@ -29,3 +29,14 @@ class Record(Base):
     reason: Mapped[str] = mapped_column(Text, default="")
     before: Mapped[dict[str, Any]] = mapped_column(JSON)
     after: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class Undone(Base):
+    """A change to signatures that was undone. Its key allows that only once."""
+
+    __tablename__ = "undone"
+
+    entry_id: Mapped[int] = mapped_column(BIG_ID, ForeignKey("record.id"), primary_key=True, autoincrement=False)
+    """The entry of the change."""
+    undo_id: Mapped[int] = mapped_column(BIG_ID, ForeignKey("record.id"))
+    """The later entry of the change that undid it."""

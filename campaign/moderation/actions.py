@@ -1,4 +1,4 @@
-"""Hide, remove, and restore signatures, and undo such changes. Every change has a reason and is in the audit log.
+"""Hide, remove, and restore signatures. Every change has a reason, is in the audit log, and can be undone (undo.py).
 
 A hidden signature is counted but not listed; a removed signature is neither. A removed signature releases its mailbox,
 so that the owner of the email address can sign, unless the mailbox is blocked (mailboxes.py). If the mailbox has signed
@@ -6,20 +6,20 @@ again since, the removed signature can't be restored. Withdrawn and pending sign
 module, by changes.py, and signing change the state of a signature.
 """
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
 from campaign.accounts.audit_log import Actor
-from campaign.models.audit_log import Record
 from campaign.models.signature import Standing
 from campaign.moderation import changes
 from campaign.moderation import table as signature_table
-from campaign.moderation.changes import NOT_COUNTED, Done, by_id
+from campaign.moderation.changes import NOT_COUNTED, Done
 from campaign.moderation.table import Filter
+from campaign.storage import pagination
 from campaign.storage.database import STORAGE_ERRORS, db
 from campaign.storage.transactions import write_transaction
 
@@ -27,6 +27,10 @@ BATCH = 1000
 """Signatures changed in one transaction. Between two batches, waiting signers get their turn."""
 MOST = 50_000
 """The most signatures that one request changes, so that it ends before the proxy's timeout."""
+MOST_ENTRIES = 500
+"""The most audit log entries that one request writes, so that a form has room for all of them to be undone."""
+ASK_ABOVE = 25
+"""The most matching signatures that are changed together without a question."""
 
 
 class Action(StrEnum):
@@ -62,10 +66,6 @@ class NotAllowedError(Exception):
     """The caller may not remove signatures or restore removed ones."""
 
 
-class NoSuchEntryError(Exception):
-    """The audit log has no such change to this campaign's signatures."""
-
-
 def act(
     session: Session,
     by: Actor,
@@ -90,7 +90,7 @@ def act(
         NotAllowedError: The action removes signatures, and the caller may not.
     """
     _check(action, reason, may_remove)
-    allowed = _FROM[action] - (set() if may_remove else NOT_COUNTED)
+    allowed = _allowed(action, may_remove)
     before = {
         id_: found for id_, found in changes.locked(session, campaign_id, ids).items() if found.standing in allowed
     }
@@ -99,22 +99,54 @@ def act(
     return done + Done(0, len(set(ids)) - len(before), ())
 
 
+@dataclass(frozen=True)
+class Matching:
+    """The signatures that an action on all matching signatures would change, as far as they are counted."""
+
+    ids: Sequence[int]
+    """The newest ones, at most MOST_COUNTED."""
+    exact: bool
+    """Whether there are no others."""
+    first: str | None
+    """The cursor before the newest match, so that signatures that arrive later are not changed; None without one."""
+
+
+def matching(session: Session, campaign_id: int, action: Action, wanted: Filter, *, may_remove: bool) -> Matching:
+    """Return the signatures that `act_on_all` would change now, after a bounded search."""
+    page = signature_table.page(session, campaign_id, wanted, size=signature_table.MOST_COUNTED)
+    ids = [entry.id for entry in page.entries if entry.standing in _allowed(action, may_remove)]
+    first = pagination.after(page.entries[0].signed_at, page.entries[0].id + 1) if page.entries else None
+    return Matching(ids, page.next is None and not page.missed, first)
+
+
 def act_on_all(
-    by: Actor, campaign_id: int, action: Action, wanted: Filter, reason: str, now: datetime, *, may_remove: bool
+    by: Actor,
+    campaign_id: int,
+    action: Action,
+    wanted: Filter,
+    reason: str,
+    now: datetime,
+    *,
+    may_remove: bool,
+    first: str | None = None,
 ) -> Done:
     """Apply an action to all matching signatures of the campaign, newest first, until MOST are changed.
 
     Each batch of BATCH signatures has its own transaction and its own audit log entry. If a batch can't be stored, stop
     and keep the batches before it.
 
+    Args:
+        first: The cursor to start from, as `matching` returned it; None to start with the newest signature.
+
     Raises:
         NoReasonError, NotAllowedError: As in `act`; nothing is changed.
+        ValueError: `first` is not a cursor.
         STORAGE_ERRORS: The first batch could not be stored; nothing is changed.
     """
     _check(action, reason, may_remove)
-    done, before = Done(0, 0, ()), None
+    done, before = Done(0, 0, ()), first
     try:
-        while done.changed < MOST:
+        while not is_full(done):
             # Search outside the write transaction: it takes longer than the change, and signers would wait for it.
             size = min(BATCH, MOST - done.changed)
             page = signature_table.page(db.session(), campaign_id, wanted, before, size=size)
@@ -128,62 +160,18 @@ def act_on_all(
             if before is None:
                 break
     except STORAGE_ERRORS as error:
-        done = _ended(done, error)
+        done = done.ended_by(error)
     return done
 
 
-def _ended(done: Done, error: Exception) -> Done:
-    if not done.changed:
-        raise error
-    return replace(done, fault=error)
+def is_full(done: Done) -> bool:
+    """Return whether a change has reached the limit of one request, so that some signatures may be left."""
+    return done.changed >= MOST or len(done.entries) >= MOST_ENTRIES
 
 
-def undo(session: Session, by: Actor, campaign_id: int, entry_id: int, now: datetime, *, may_remove: bool) -> Done:
-    """Undo the change of an audit log entry, in the caller's write transaction, and record that as well.
-
-    Signatures that were changed again since then are left unchanged, and so are those whose mailbox has signed again.
-
-    Raises:
-        NoSuchEntryError: There is no such change to this campaign's signatures.
-        NotAllowedError: The change concerns removed signatures, and the caller may not remove or restore those.
-    """
-    entry = session.get(Record, entry_id)
-    if entry is None or entry.campaign_id != campaign_id or not can_undo(entry, may_remove=True):
-        raise NoSuchEntryError
-    if not can_undo(entry, may_remove=may_remove):
-        raise NotAllowedError
-    was, became = by_id(entry.before), by_id(entry.after)
-    locked = changes.locked(session, campaign_id, was)
-    before = {id_: found for id_, found in locked.items() if found.standing is became[id_]}
-    after = {id_: was[id_] for id_ in before}
-    done = changes.change(session, by, campaign_id, "signature.undo", before, after, entry.reason, now, undoes=entry.id)
-    return done + Done(0, len(was) - len(before), ())
-
-
-def can_undo(entry: Record, *, may_remove: bool) -> bool:
-    """Return whether an audit log entry is a change to signatures that the caller may undo."""
-    changed = entry.action.startswith("signature.") and bool(entry.before)
-    return changed and (may_remove or NOT_COUNTED.isdisjoint({*entry.before, *entry.after}))
-
-
-def undo_all(by: Actor, campaign_id: int, entry_ids: Collection[int], now: datetime, *, may_remove: bool) -> Done:
-    """Undo several audit log entries, the latest first, each in its own transaction.
-
-    If an entry can't be undone because of a storage error, stop and keep the entries undone before it.
-
-    Raises:
-        NoSuchEntryError, NotAllowedError: As in `undo`.
-        STORAGE_ERRORS: The first entry could not be undone; nothing is changed.
-    """
-    done = Done(0, 0, ())
-    try:
-        for entry_id in sorted(set(entry_ids), reverse=True):
-            with write_transaction() as session:
-                undone = undo(session, by, campaign_id, entry_id, now, may_remove=may_remove)
-            done += undone
-    except STORAGE_ERRORS as error:
-        done = _ended(done, error)
-    return done
+def _allowed(action: Action, may_remove: bool) -> set[Standing]:
+    """Return the states from which the action changes a signature."""
+    return _FROM[action] - (set() if may_remove else NOT_COUNTED)
 
 
 def _check(action: Action, reason: str, may_remove: bool) -> None:

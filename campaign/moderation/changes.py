@@ -5,7 +5,7 @@ tally and the statistics, and writes the audit log.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import null, select, update
@@ -15,6 +15,7 @@ from campaign.accounts import audit_log
 from campaign.accounts.audit_log import Actor
 from campaign.models.signature import Signature, SignatureState, Standing, mailbox, standing
 from campaign.moderation import mailboxes
+from campaign.moderation.effects import Effects
 from campaign.signatures import tally
 from campaign.statistics import roll_ups
 
@@ -44,12 +45,25 @@ class Done:
     """One of STORAGE_ERRORS if it prevented the rest of the change, otherwise None."""
     missed: int = 0
     """How many of the newest signatures were not searched, because they aren't indexed yet."""
+    effects: Effects = field(default_factory=Effects)
+    """What has happened to the signatures that were changed."""
 
     def __add__(self, other: "Done") -> "Done":
         """Return the combined result of two changes."""
         entries, again = self.entries + other.entries, self.signed_again + other.signed_again
-        missed = max(self.missed, other.missed)
-        return Done(self.changed + other.changed, self.left + other.left, entries, again, missed=missed)
+        missed, effects = max(self.missed, other.missed), Effects(self.effects + other.effects)
+        changed, left = self.changed + other.changed, self.left + other.left
+        return Done(changed, left, entries, again, missed=missed, effects=effects)
+
+    def ended_by(self, error: Exception) -> "Done":
+        """Return this result of the first part of a change whose rest failed with this storage error.
+
+        Raises:
+            STORAGE_ERRORS: Nothing was changed before the error.
+        """
+        if not self.changed:
+            raise error
+        return replace(self, fault=error)
 
 
 @dataclass(frozen=True)
@@ -58,6 +72,14 @@ class Found:
 
     standing: Standing
     email_key: str
+
+
+def standings(session: Session, campaign_id: int, ids: Collection[int]) -> dict[int, Standing]:
+    """Return the state of each of these signatures of the campaign, without a lock."""
+    s = Signature
+    shown = s.id, s.state, s.listed_at, s.email_key
+    rows = session.execute(select(*shown).where(s.id.in_(ids), s.campaign_id == campaign_id))
+    return {id_: standing(state, listed_at, key) for id_, state, listed_at, key in rows}
 
 
 def locked(session: Session, campaign_id: int, ids: Collection[int]) -> dict[int, Found]:
@@ -114,7 +136,7 @@ def change(
         before=_by_standing(before),
         after=_by_standing(after) | more,
     )
-    return Done(len(before), 0, (entry.id,), len(again))
+    return Done(len(before), 0, (entry.id,), len(again), effects=Effects.between(before, after))
 
 
 def _store(session: Session, becomes: Standing, ids: Iterable[int]) -> None:
@@ -137,8 +159,3 @@ def _by_standing(standings: Mapping[int, Standing]) -> dict[str, list[int]]:
     for id_, state in standings.items():
         ids.setdefault(state.value, []).append(id_)
     return ids
-
-
-def by_id(logged: Mapping[str, object]) -> dict[int, Standing]:
-    """Return the state of each signature from one side of an audit log entry."""
-    return {id_: Standing(state) for state, ids in logged.items() if isinstance(ids, list) for id_ in ids}

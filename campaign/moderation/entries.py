@@ -1,6 +1,6 @@
 """Signatures as the organizers' table shows them. `table.py` finds them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -37,7 +37,7 @@ class Entry:
     @property
     def place(self) -> str:
         """The signer's place, from the city to the country."""
-        return ", ".join(filter(None, (self.city, self.region, self.postal_code, self.country)))
+        return _joined(self.city, self.region, self.postal_code, self.country)
 
 
 def read(session: Session, campaign_id: int, ids: Sequence[int], *, with_addresses: bool) -> list[Entry]:
@@ -47,6 +47,20 @@ def read(session: Session, campaign_id: int, ids: Sequence[int], *, with_address
     marks = _Marks(session, campaign_id, rows)
     by_id = {row.id: _entry(row, marks) for row in rows}
     return [by_id[id_] for id_ in ids if id_ in by_id]
+
+
+def names(session: Session, ids: Collection[int]) -> dict[int, str]:
+    """Return the name and place of each of these signatures, such as "Ada Lovelace, London, GB", by id.
+
+    Signatures that don't exist anymore, or whose name was erased, are left out.
+    """
+    s = Signature
+    rows = session.execute(select(s.id, s.name, s.city, s.region, s.country).where(s.id.in_(ids)))
+    return {id_: _joined(name, city, region, country) for id_, name, city, region, country in rows if name}
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(filter(None, parts))
 
 
 _COLUMNS = (

@@ -5,7 +5,7 @@ In SQLite that would slow signers down, so the background worker does it (indexi
 signatures itself (unindexed.py). `table.py` combines searches with filters.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from email_validator import EmailNotValidError
@@ -30,10 +30,12 @@ _BLOCK = 14
 """PostgreSQL's index contains each word once for each block of 2**_BLOCK ids."""
 
 
-def newest(session: Session, campaign_id: int, words: str, address: str, before: int | None, most: int) -> list[int]:
+def newest(
+    session: Session, campaign_id: int, words: Sequence[str], address: str, before: int | None, most: int
+) -> list[int]:
     """Return the ids of the `most` newest matching signatures, newest first.
 
-    A signature matches if each word of `words` begins a word of its name, city, region, or postal code, as
+    A signature matches if each word of all texts in `words` begins a word of its name, city, region, or postal code, as
     search_words.py defines words, and if `address` matches its email address.
 
     Args:
@@ -41,10 +43,11 @@ def newest(session: Session, campaign_id: int, words: str, address: str, before:
         before: If given, return only ids below this one.
 
     Raises:
-        RefusedTextError: `words` or `address` is longer than LONGEST_SEARCH, or has too many combining marks.
+        RefusedTextError: One of `words` or `address` is longer than LONGEST_SEARCH, or has too many combining marks.
     """
-    check(words, LONGEST_SEARCH)
-    wanted = search_words.searched(words)
+    for each in words:
+        check(each, LONGEST_SEARCH)
+    wanted = [options for each in words for options in search_words.searched(each)]
     if not (wanted or _cleaned(address)):
         return []
     if address:

@@ -49,6 +49,8 @@ class Filter:
     """Blocked signatures are among the removed ones, too."""
     country: str = ""
     """ISO 3166-1 alpha-2."""
+    region: str = ""
+    """The name of a US state."""
     since: datetime | None = None
     until: datetime | None = None
     """Signed at or after `since`, and before `until`; both are timezone-aware."""
@@ -65,7 +67,7 @@ class Filter:
     @property
     def searches(self) -> bool:
         """Whether the search index is used."""
-        return bool(self.words or self.address)
+        return bool(self.words or self.address or self.region)
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class Page:
     full: bool
     """Whether the page is full. If it is not and has a `next`, older signatures have not been checked yet."""
     count: Count | None
-    """How many signatures match in total; only on the first page of a filter."""
+    """How many signatures match in total; only on the first page."""
     missed: int
     """How many of the newest signatures are not indexed yet, if the search could not look at all of them; or 0."""
 
@@ -126,10 +128,21 @@ def page(
     shown = entries.read(session, campaign_id, ids[:size], with_addresses=with_addresses)
     full = len(ids) > size
     after = pagination.after(shown[-1].signed_at, shown[-1].id) if full else end
-    missed = unindexed.missed(session) if wanted.searches else 0
+    missed = _missed(session, wanted)
     if missed and count:
         count = replace(count, exact=False)
     return Page(shown, after, full, None if position else count, missed)
+
+
+def count(session: Session, campaign_id: int, wanted: Filter) -> Count:
+    """Return how many signatures of the campaign match, as the first page states it, after a bounded search."""
+    find = _search if wanted.searches else _scan_index
+    found = find(session, campaign_id, wanted, None, 1)[2] or Count(0, exact=True)
+    return replace(found, exact=found.exact and not _missed(session, wanted))
+
+
+def _missed(session: Session, wanted: Filter) -> int:
+    return unindexed.missed(session) if wanted.searches else 0
 
 
 _ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)
@@ -146,7 +159,8 @@ def _search(session: Session, campaign_id: int, wanted: Filter, position: Positi
     has_other_filters = replace(wanted, words="", address="") != Filter()
     most = LOOK_FOUND if has_other_filters else size + 1 if position else max(size, MOST_COUNTED) + 1
     below = position[1] if position else None
-    matching = search.newest(session, campaign_id, wanted.words, wanted.address, below, most)
+    # A state has no index of its own. Its name is among the words of the search index, which finds it in any case.
+    matching = search.newest(session, campaign_id, [wanted.words, wanted.region], wanted.address, below, most)
     is_cut = len(matching) == most
     ids: Sequence[int] = matching
     if has_other_filters:
@@ -164,8 +178,8 @@ def _scan_index(session: Session, campaign_id: int, wanted: Filter, position: Po
     """Scan the most selective index, newest first, and apply the other filters to its entries."""
     index, newest = _most_selective_index(session, campaign_id, wanted)
     after = newest.where(tuple_(Signature.signed_at, Signature.id) < tuple_(*position)) if position else newest
-    # The first page of a filter shows how many signatures match.
-    counts = position is None and wanted != Filter()
+    # The first page shows how many signatures match.
+    counts = position is None
     enough = max(size, MOST_COUNTED if counts else 0) + 1
     # A short scan is usually enough. With several filters it isn't, because few signatures match all of them.
     limits = (2 * enough, LOOK) if len(_indexed_conditions(Signature, wanted)) < 2 else (LOOK,)
@@ -236,6 +250,8 @@ def _indexed_conditions(of: type[Signature], wanted: Filter) -> dict[str, Condit
 def _other_conditions(of: type[Signature], wanted: Filter) -> list[Condition]:
     """Return the conditions that have no index."""
     conditions: list[Condition] = []
+    if wanted.region:
+        conditions.append((of.country == "US") & (of.region == wanted.region))
     if wanted.standing is Standing.LISTED:
         conditions.append(of.listed_at.is_not(None))
     if wanted.standing is Standing.BLOCKED:

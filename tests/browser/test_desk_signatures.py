@@ -38,6 +38,13 @@ def test_signature_is_found_hidden_and_restored_by_undo(
     page = open_table(open_page, server, moderator, width=width)
     rows = page.locator("tbody tr")
     expect(rows).to_have_count(50)
+    # The actions stay in view while scrolling through the rows.
+    for row in (rows.first, rows.nth(25)):
+        row.scroll_into_view_if_needed()
+        expect(button(page, "/hide")).to_be_in_viewport()
+    place = rows.first.locator("td[data-label=Place]")
+    label = place.evaluate("cell => getComputedStyle(cell, '::before').content")
+    assert label == ('"Place"' if width == 360 else "none"), "on a phone, each row is a card with labels"
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert violations(page) == []
     page.locator("button[name=next]").click()
@@ -94,3 +101,30 @@ def test_table_works_without_javascript(app: Flask, server: Server, open_page: O
     expect(page.locator("tbody")).to_contain_text("hidden")
     button(page, "/undo").click()
     expect(page.locator("tbody")).to_contain_text("listed")
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_question_before_a_large_change_keeps_the_selection(
+    app: Flask, server: Server, open_page: OpenPage, moderator: AtDesk, script: bool
+) -> None:
+    page = open_table(open_page, server, moderator, script=script, width=360)
+    boxes = page.locator("tbody input[name=id]")
+    for number in (0, 1):
+        boxes.nth(number).check()
+    field(page, "everyone").check()
+    field(page, "reason").fill("spam")
+    button(page, "/hide").click()
+    question = page.get_by_role("alert")
+    expect(question).to_be_focused()
+    expect(question).to_contain_text("Hide all 61 signatures of this campaign?")
+    if script:  # axe-core is a script.
+        assert violations(page) == []
+    question.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(boxes.nth(1)).to_be_checked()
+    button(page, "/hide").click()
+    question.get_by_role("button", name="Hide only the 2 selected").click()
+    notice = page.locator("#table .notice.done")
+    expect(notice).to_contain_text("2 signatures hidden.")
+    notice.get_by_role("button", name="Undo: restore 2 signatures").click()
+    expect(notice).to_contain_text("2 signatures restored.")

@@ -41,7 +41,7 @@ def test_search_says_how_many_signatures_are_being_indexed(at_desk: AtDeskAs) ->
 
 def test_change_of_all_that_match_says_that_it_could_not_search_all(at_desk: AtDeskAs) -> None:
     client = at_desk(Role.MODERATOR)
-    form = {"words": "ada", "everyone": "y", "reason": "spam"}
+    form = {"words": "ada", "everyone": "y", "sure": "all", "reason": "spam"}
     page = client.post(f"{PAGE}/hide", data=form).text
     assert "5 signatures hidden." in page
     assert f"{BEING_INDEXED} and could not be searched. Repeat the action in a minute." in page

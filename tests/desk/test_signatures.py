@@ -180,7 +180,7 @@ def test_moderator_can_hide_restore_and_undo(
     assert "2 signatures restored. 1 left unchanged." in answer.text
     assert standings() == ["listed"] * 3
     answer = undo(moderator, answer)
-    assert "2 signatures reverted." in answer.text
+    assert "2 signatures hidden again." in answer.text
     assert standings() == ["hidden", "hidden", "listed"]
     assert [entry.reason for entry in entries("signature.restore")] == ["they are real"]
 
@@ -217,19 +217,19 @@ def test_blocked_address_is_shown_with_its_attempts(
     assert names(page) == names(organizer.get(f"{PAGE}?standing=removed")) == ["Ada Lovelace"]
     assert "2 attempts to sign again, the last on <time" in page.text
     assert 'name="block"' not in moderator.get(PAGE).text
-    assert "0 signatures restored. 1 left unchanged." in act(moderator, "restore", people[:1]).text
+    assert "No signature was changed. 1 left unchanged." in act(moderator, "restore", people[:1]).text
     assert undo(moderator, answer).status_code == 403
     undo(organizer, answer)
     assert standings() == ["listed"] * 3
     log = organizer.get(f"/desk/campaigns/{SLUG}/record").text
-    assert "removed signatures and blocked their email addresses" in log
+    assert "removed 1 signature and blocked its email address" in log
 
 
 def test_moderator_cannot_remove_or_undo_a_removal(people: list[int], organizer: AtDesk, moderator: AtDesk) -> None:
     assert act(moderator, "remove", people).status_code == 403
     removed = act(organizer, "remove", people[:1])
     assert undo(moderator, removed).status_code == 403
-    assert "0 signatures restored. 1 left unchanged." in act(moderator, "restore", people[:1]).text
+    assert "No signature was changed. 1 left unchanged." in act(moderator, "restore", people[:1]).text
     assert standings() == ["removed", "listed", "listed"]
 
 

@@ -165,7 +165,7 @@ def test_failed_write_is_explained_keeps_the_form_and_changes_nothing(
         for path, form in (
             (EDIT, editor | {"reason": "mend", "letter": "Much anew. " * 2000, "seen": seen[1]}),
             (f"{PAGE}/hide", {"id": str(one), "reason": "spam " * 100}),
-            (f"{PAGE}/remove", {"everyone": "y", "reason": "spam " * 100}),
+            (f"{PAGE}/remove", {"everyone": "y", "reason": "spam " * 100, "sure": "all"}),
             (f"{PAGE}/addresses", {"country": ""}),
         ):
             sent = form | {"csrf_token": token}
@@ -236,7 +236,8 @@ def test_partial_change_after_a_storage_error_is_reported_and_can_be_undone(
     mend = _stop_at(settings, ids[3])
     answer = undo(client, answer)
     assert answer.status_code == 503
-    assert "2 signatures reverted. The rest couldn’t be saved" in answer.text
+    assert "2 signatures restored. The rest couldn’t be saved" in answer.text
+    assert "Undo: restore 4 signatures" in answer.text
     assert standings() == ["listed"] * 2 + ["hidden"] * 4
     mend()
     assert undo(client, answer).status_code == 200

@@ -16,6 +16,7 @@ from campaign.models.campaign import Campaign
 from campaign.models.signature import Signature, SignatureState, Standing, standing
 from campaign.moderation import actions
 from campaign.moderation import table as signature_table
+from campaign.moderation import undo as undoing
 from campaign.moderation.actions import Action
 from campaign.moderation.changes import Done
 from campaign.moderation.table import Filter
@@ -49,7 +50,7 @@ def ids(campaign: Campaign, sign: Sign) -> list[int]:
 
 
 def undo(campaign: Campaign, done: Done, may_remove: bool = True) -> Done:
-    return actions.undo_all(BY, campaign.id, done.entries, NOW, may_remove=may_remove)
+    return undoing.undo_all(BY, campaign.id, done.entries, NOW, may_remove=may_remove)
 
 
 def standings() -> list[str]:
@@ -180,44 +181,6 @@ def test_removing_and_restoring_removed_signatures_need_permission(
         undo(campaign, restored_by_admin, may_remove=False)
 
 
-@pytest.mark.parametrize("action", Action)
-def test_undo_restores_previous_states_and_can_be_undone(
-    campaign: Campaign, ids: list[int], act: Act, action: Action
-) -> None:
-    act(HIDE, ids[:1])
-    act(REMOVE, ids[1:2])
-    before = standings(), counted(campaign)
-    done = act(action, ids)
-    after = standings(), counted(campaign)
-    undone = undo(campaign, done)
-    assert (undone.changed, undone.left) == (done.changed, 0)
-    assert (standings(), counted(campaign)) == before
-    assert entries()[-1] == ("signature.undo", "spam", entries()[-2][3], entries()[-2][2] | {"undoes": done.entries[0]})
-    undo(campaign, undone)
-    assert (standings(), counted(campaign)) == after
-
-
-def test_undo_skips_signatures_changed_since(campaign: Campaign, ids: list[int], act: Act) -> None:
-    done = act(HIDE, ids)
-    act(REMOVE, ids[:1])
-    act(RESTORE, ids[1:2])
-    undone = undo(campaign, done)
-    assert (undone.changed, undone.left) == (1, 2)
-    assert standings() == ["removed", "listed", "listed"]
-    assert undo(campaign, done).changed == 0
-
-
-def test_only_changes_of_this_campaigns_signatures_can_be_undone(
-    campaign: Campaign, ids: list[int], act: Act, publish: Publish
-) -> None:
-    done = act(HIDE, ids)
-    with write_transaction() as session:
-        other = audit_log.write(session, BY, "campaign.publish", NOW, campaign_id=campaign.id, before={}, after={}).id
-    for where, entry in ((campaign, other), (campaign, 10**6), (publish(slug="other"), done.entries[0])):
-        with pytest.raises(actions.NoSuchEntryError):
-            undo(where, Done(0, 0, (entry,)))
-
-
 def test_audit_log_has_ids_and_states_but_no_personal_data(campaign: Campaign, ids: list[int], act: Act) -> None:
     act(REMOVE, ids)
     assert not any(word in str(entries()) for word in ("Ada", "example.org", "90012"))
@@ -337,7 +300,7 @@ def test_concurrent_batch_changes_keep_count_and_audit_log_correct(
         with app.app_context():
             done = actions.act_on_all(BY, campaign.id, first, Filter(), "spam", NOW, may_remove=True)
             actions.act_on_all(BY, campaign.id, second, Filter(country="US"), "spam", NOW, may_remove=True)
-            actions.undo_all(BY, campaign.id, done.entries, NOW, may_remove=True)
+            undoing.undo_all(BY, campaign.id, done.entries, NOW, may_remove=True)
 
     def sign_too() -> None:
         with app.app_context():

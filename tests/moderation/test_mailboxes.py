@@ -17,6 +17,7 @@ from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign
 from campaign.models.signature import Signature, SignatureState, Standing, standing
 from campaign.moderation import actions, duplicates, mailboxes
+from campaign.moderation import undo as undoing
 from campaign.moderation.actions import Action
 from campaign.moderation.changes import Done
 from campaign.moderation.table import Filter
@@ -46,7 +47,7 @@ def act(app: Flask, campaign: Campaign) -> Act:
 
 
 def undo(campaign: Campaign, done: Done) -> Done:
-    return actions.undo_all(BY, campaign.id, done.entries, datetime.now(UTC), may_remove=True)
+    return undoing.undo_all(BY, campaign.id, done.entries, datetime.now(UTC), may_remove=True)
 
 
 def standings() -> list[str]:
@@ -219,9 +220,9 @@ def test_undo_of_a_block_accepts_the_address_again_and_can_be_undone(campaign: C
     assert standings() == ["blocked", "blocked"]
     undone = undo(campaign, blocked)
     assert standings() == ["listed", "removed"]
-    undo(campaign, undone)
+    redone = undo(campaign, undone)
     assert standings() == ["blocked", "blocked"]
-    undo(campaign, blocked)
+    undo(campaign, redone)
     sign(name="Grace", email="grace@example.org")
     assert standings() == ["listed", "removed", "listed"]
     assert act(BLOCK, *ids).signed_again == 1

@@ -202,7 +202,7 @@ def test_search_finds_old_signatures_across_id_blocks(campaign: Campaign) -> Non
             session.execute(text("SELECT setval('signature_id_seq', 65536 * 45)"))
     new = put(campaign, {"name": "Old Bore", "email": "bore@example.org"})
     assert found(campaign, words="old") == ["Old Bore", "Old Hand", "Old Timer"]
-    assert search.newest(db.session(), campaign.id, "old", "", new[0], 10) == old[::-1]
+    assert search.newest(db.session(), campaign.id, ["old"], "", new[0], 10) == old[::-1]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from campaign.accounts.audit_log import COMMAND
 from campaign.models.campaign import Campaign, CampaignState
 from campaign.models.roll_up import GroupCount, Kind, MinuteCount, QuarterCount, RollUp
 from campaign.models.signature import Signature
-from campaign.moderation import actions
+from campaign.moderation import actions, undo
 from campaign.moderation.actions import Action
 from campaign.settings import ROOT, Settings
 from campaign.signatures import fake, tally
@@ -88,7 +88,7 @@ def test_roll_ups_are_exact_after_any_sequence_of_changes(publish: Publish, seed
                 entries += [(campaign, entry) for entry in act(campaign, chance.choice([*Action]), some)]
             case "undo" if entries:
                 of, entry = entries.pop(chance.randrange(len(entries)))
-                done = actions.undo_all(COMMAND, of.id, [entry], NOW, may_remove=True)
+                done = undo.undo_all(COMMAND, of.id, [entry], NOW, may_remove=True)
                 entries += [(of, entry) for entry in done.entries]
         assert_exact(*campaigns)
     roll_up(NOW)

@@ -15,13 +15,13 @@ from campaign.models.signature import Standing
 from campaign.moderation import table as signature_table
 from campaign.moderation.search_words import LONGEST_SEARCH
 from campaign.moderation.table import Filter
-from campaign.signatures import sources
+from campaign.signatures import places, sources
 from campaign.signatures.countries import countries
 from campaign.storage.database import db
 from campaign.web.form_checks import OneErrorPerField, text
 
 REASON_LENGTH = 500
-URL_FIELDS = ("standing", "country", "since", "until", "anonymous", "source")
+URL_FIELDS = ("standing", "country", "region", "since", "until", "anonymous", "source")
 """The filter's fields that may appear in a URL. The others can contain personal data."""
 
 
@@ -53,6 +53,7 @@ class FilterForm(Form):  # type: ignore[misc]  # WTForms publishes no types.
         "Status", choices=[("", "All"), *((value, value.capitalize()) for value in Standing)], default=""
     )
     country = SelectField("Country", default="")
+    region = SelectField("US state", default="")
     since = DateField("Signed on or after", [Optional(), _year])
     until = DateField("Signed on or before", [Optional(), _year])
     anonymous = SelectField("Shown as", choices=[("", "All"), ("yes", "Anonymous"), ("no", "By name")], default="")
@@ -63,6 +64,7 @@ class FilterForm(Form):  # type: ignore[misc]  # WTForms publishes no types.
         super().__init__(values)
         self.campaign_id, self.zone = campaign.id, campaign.time_zone
         self.country.choices = [("", "All"), *countries("en").items()]
+        self.region.choices = [("", "All"), *((name, name) for name in sorted(places.US_STATES.values()))]
         if not can(Right.ADDRESSES, campaign):
             del self.address
 
@@ -80,6 +82,7 @@ class FilterForm(Form):  # type: ignore[misc]  # WTForms publishes no types.
         return Filter(
             standing=Standing(self.standing.data) if self.standing.data else None,
             country=self.country.data,
+            region=self.region.data,
             since=signature_table.day(since, self.zone) if since else None,
             until=signature_table.day(until + timedelta(days=1), self.zone) if until else None,
             anonymous={"yes": True, "no": False}.get(self.anonymous.data),
@@ -102,7 +105,7 @@ class ActForm(Form):  # type: ignore[misc]
 
     Meta = OneErrorPerField
 
-    everyone = BooleanField("All matching signatures, not only the selected ones")
+    everyone = BooleanField("All signatures that match")
     block = BooleanField("Don’t accept this address again")
     reason = StringField("Reason", [text("The reason", REASON_LENGTH)], filters=[_shown])
 
@@ -110,6 +113,8 @@ class ActForm(Form):  # type: ignore[misc]
         """Read the request's values."""
         super().__init__(values)
         self.ids = numbers(values.getlist("id"))
+        # The answer to a question (notices.py), and the newest signature that the question was about.
+        self.sure, self.first = values.get("sure"), values.get("first")
 
     def validate_everyone(self, field: Field) -> None:
         """Require at least one signature."""
@@ -119,7 +124,7 @@ class ActForm(Form):  # type: ignore[misc]
     def validate_reason(self, field: Field) -> None:
         """Require a reason."""
         if not field.data:
-            raise ValidationError("Enter a reason. It is stored in the audit log")
+            raise ValidationError("Enter a reason. It is stored in the activity log")
 
 
 def numbers(words: list[str]) -> list[int]:

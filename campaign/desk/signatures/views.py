@@ -5,7 +5,7 @@ reason, requests that change signatures respond with the updated table, not with
 a second time changes nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -17,35 +17,21 @@ from werkzeug.datastructures import MultiDict
 from campaign.accounts import audit_log
 from campaign.accounts.permissions import Right
 from campaign.desk.access import allow, by, can
+from campaign.desk.signatures import notices
 from campaign.desk.signatures.forms import URL_FIELDS, ActForm, FilterForm, numbers
+from campaign.desk.signatures.notices import Notice, Question
 from campaign.models.campaign import Campaign
 from campaign.moderation import actions, duplicates, unindexed
 from campaign.moderation import table as signature_table
+from campaign.moderation import undo as undoing
 from campaign.moderation.actions import Action
 from campaign.moderation.changes import Done
-from campaign.moderation.table import Page
+from campaign.moderation.table import Count, Page
 from campaign.signatures import sources, tally
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 
 signatures = Blueprint("signatures", __name__)
-_DONE = {
-    Action.HIDE: "hidden",
-    Action.REMOVE: "removed",
-    Action.BLOCK: "removed and blocked",
-    Action.RESTORE: "restored",
-}
-
-
-@dataclass(frozen=True)
-class Notice:
-    """The result of a change, shown above the table."""
-
-    words: str
-    entries: tuple[int, ...]
-    """The ids of the audit log entries that can be undone."""
-    fault: bool
-    """Whether a storage error prevented the rest of the change."""
 
 
 @signatures.get("/campaigns/<slug>/signatures")
@@ -89,62 +75,65 @@ def restore(campaign: Campaign) -> ResponseReturnValue:
 
 def _act(campaign: Campaign, action: Action) -> ResponseReturnValue:
     form, act, before = FilterForm(campaign, request.form), ActForm(request.form), _cursor()
-    if not form.validate() or not act.validate():
+    if not form.validate() or not act.validate() or act.sure == notices.NONE:
         return _answer(campaign, form, before, act=act)
     if action is Action.REMOVE and act.block.data:
         action = Action.BLOCK
     actor, may_remove, now = by(), can(Right.REMOVE, campaign), datetime.now(UTC)
     reason: str = act.reason.data
-    if act.everyone.data:
-        done = actions.act_on_all(actor, campaign.id, action, form.filter(), reason, now, may_remove=may_remove)
+    if act.everyone.data and act.sure != notices.SELECTED:
+        wanted, first = form.filter(), act.first
+        if act.sure != notices.ALL:
+            matching = actions.matching(db.session(), campaign.id, action, wanted, may_remove=may_remove)
+            if question := notices.about_all(action, matching, act.ids, is_filtered=bool(form.chosen())):
+                return _answer(campaign, form, before, act=act, question=question)
+            first = matching.first
+        try:
+            done = actions.act_on_all(
+                actor, campaign.id, action, wanted, reason, now, may_remove=may_remove, first=first
+            )
+        except ValueError:
+            abort(404)
     else:
         with write_transaction() as session:
             done = actions.act(session, actor, campaign.id, action, act.ids, reason, now, may_remove=may_remove)
-    notice = _noticed(done, _DONE[action], done.entries)
-    return _answer(campaign, form, before, act=act if done.fault else None, notice=notice)
+    return _answer(campaign, form, before, act=act if done.fault else None, notice=_noticed(done))
 
 
 @signatures.post("/campaigns/<slug>/signatures/undo")
 @allow(Right.MODERATE)
 def undo(campaign: Campaign) -> ResponseReturnValue:
-    """Undo changes to signatures."""
+    """Undo changes to signatures. If that hides or removes many, ask first."""
     form, before, entries = FilterForm(campaign, request.form), _cursor(), numbers(request.form.getlist("entry"))
-    actor, may_remove = by(), can(Right.REMOVE, campaign)
+    actor, may_remove, sure = by(), can(Right.REMOVE, campaign), request.form.get("sure")
+    if sure == notices.NONE:
+        return _answer(campaign, form, before)
     try:
-        done = actions.undo_all(actor, campaign.id, entries, datetime.now(UTC), may_remove=may_remove)
+        if sure != notices.ALL:
+            planned = undoing.plan(db.session(), campaign.id, entries, may_remove=may_remove)
+            if question := notices.about_undo(planned, entries):
+                return _answer(campaign, form, before, question=question)
+        done = undoing.undo_all(actor, campaign.id, entries, datetime.now(UTC), may_remove=may_remove)
     except actions.NotAllowedError:
         abort(403)
-    except actions.NoSuchEntryError:
+    except undoing.NoSuchEntryError:
         abort(404)
-    # Undoing an entry again is harmless: signatures that are reverted already are left unchanged.
-    notice = _noticed(done, "reverted", tuple(entries) if done.fault else ())
+    undone = undoing.undone_by(db.session(), entries)
+    if undone and not done.changed:
+        notice = notices.undone_already(max(undone.values(), key=lambda each: each.at), campaign.time_zone)
+    else:
+        notice = _noticed(done, is_undo=True)
+    if done.fault:
+        # Offer to undo the rest, not to undo what was undone.
+        rest = undoing.plan(db.session(), campaign.id, entries, may_remove=may_remove)
+        notice = replace(notice, entries=entries, undo=rest.orders(again=True))
     return _answer(campaign, form, before, notice=notice)
 
 
-def _noticed(done: Done, verb: str, to_undo: tuple[int, ...]) -> Notice:
+def _noticed(done: Done, *, is_undo: bool = False) -> Notice:
     if done.fault:
         current_app.logger.error("the database could not be used", exc_info=done.fault)
-    return Notice(_summary(done, verb), to_undo, done.fault is not None)
-
-
-def _summary(done: Done, verb: str) -> str:
-    words = f"{done.changed:,} {'signature' if done.changed == 1 else 'signatures'} {verb}."
-    if done.left:
-        words += f" {done.left:,} left unchanged."
-    if done.signed_again:
-        words += f" {done.signed_again:,} left unchanged, because the email address has signed again since."
-    if done.missed:
-        words += f" {_being_indexed(done.missed)} and could not be searched. Repeat the action in a minute."
-    if done.fault:
-        return words + " The rest couldn’t be saved and is unchanged. Try again in a minute."
-    if done.changed >= actions.MOST:
-        words += " That is the most that can be changed at once. Repeat the action for the rest."
-    return words
-
-
-def _being_indexed(missed: int) -> str:
-    """Return which signatures are still being indexed."""
-    return f"The newest {unindexed.rounded(missed):,} signatures are still being indexed"
+    return notices.result(done, is_undo=is_undo)
 
 
 @signatures.post("/campaigns/<slug>/signatures/addresses")
@@ -186,6 +175,7 @@ def _answer(
     page: Page | None = None,
     act: ActForm | None = None,
     notice: Notice | None = None,
+    question: Question | None = None,
 ) -> ResponseReturnValue:
     """Return the table: alone for HTMX, otherwise within its page.
 
@@ -204,8 +194,10 @@ def _answer(
         act=act or ActForm(MultiDict()),
         live=_is_htmx(),
         notice=notice,
-        being_indexed=_being_indexed(page.missed) if page and page.missed else "",
+        being_indexed=notices.being_indexed(page.missed) if page and page.missed else "",
         looked_at=unindexed.LOOK,
+        question=question,
+        matches=_count(campaign, form, page) if page else None,
         counted=None if form.chosen() else tally.count(db.session(), campaign.id),
     )
     if notice and notice.fault:
@@ -218,6 +210,11 @@ def _page(session: Session, campaign: Campaign, form: FilterForm, before: str | 
         return signature_table.page(session, campaign.id, form.filter(), before, **options)
     except ValueError:
         abort(404)
+
+
+def _count(campaign: Campaign, form: FilterForm, page: Page) -> Count:
+    """Return how many signatures match. Only the first page says so itself."""
+    return page.count or signature_table.count(db.session(), campaign.id, form.filter())
 
 
 def _cursor() -> str | None:

@@ -1,0 +1,153 @@
+"""Undo changes to signatures. An undo is a change itself: it is in the audit log, and can be undone.
+
+Each change is undone at most once, so a chain of changes always ends with one that can be undone. Signatures that were
+changed again since are left unchanged, and so are those whose mailbox has signed again, or that don't exist anymore.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from campaign.accounts.audit_log import Actor
+from campaign.models.audit_log import Record, Undone
+from campaign.models.signature import Standing
+from campaign.moderation import changes
+from campaign.moderation.actions import MOST, NotAllowedError
+from campaign.moderation.changes import NOT_COUNTED, Done
+from campaign.moderation.effects import Effects, by_id
+from campaign.storage.database import STORAGE_ERRORS
+from campaign.storage.transactions import write_transaction
+
+MOST_LOOKED_UP = 2_000
+"""The most signatures whose state is looked up for a page of the audit log."""
+UNDO = "signature.undo"
+"""The action of an undo's audit log entry."""
+
+
+class NoSuchEntryError(Exception):
+    """The audit log has no such change to this campaign's signatures."""
+
+
+@dataclass(frozen=True)
+class UndoneBy:
+    """Who undid a change, and when."""
+
+    actor: str
+    at: datetime
+
+
+def undone_by(session: Session, entry_ids: Collection[int]) -> dict[int, UndoneBy]:
+    """Return who undid these entries and when, by the id of the entry. Entries that weren't undone are left out."""
+    undo_of = select(Undone.entry_id, Record.actor, Record.at).join(Record, Record.id == Undone.undo_id)
+    rows = session.execute(undo_of.where(Undone.entry_id.in_(entry_ids)))
+    return {entry_id: UndoneBy(actor, at) for entry_id, actor, at in rows}
+
+
+def can_undo(entry: Record, *, may_remove: bool) -> bool:
+    """Return whether an audit log entry is a change to signatures that the caller may undo, if nobody has yet."""
+    changed = entry.action.startswith("signature.") and bool(entry.before)
+    return changed and (may_remove or NOT_COUNTED.isdisjoint({*entry.before, *entry.after}))
+
+
+def plan(session: Session, campaign_id: int, entry_ids: Collection[int], *, may_remove: bool) -> Effects:
+    """Return what undoing these entries would do now. Entries that were undone already count for nothing.
+
+    Raises:
+        NoSuchEntryError, NotAllowedError: As in `undo`.
+    """
+    planned = Effects()
+    undone = undone_by(session, entry_ids)
+    for entry_id in _latest_first(entry_ids):
+        if planned.total() >= MOST:
+            break
+        entry = _find(session, campaign_id, entry_id, may_remove)
+        if entry_id not in undone:
+            is_now = changes.standings(session, campaign_id, by_id(entry.after))
+            planned.update(_planned(entry, is_now))
+    return planned
+
+
+def plans(session: Session, campaign_id: int, entries: Sequence[Record]) -> dict[int, Effects]:
+    """Return what undoing each of these changes would do now, by the id of the entry; nothing if all has changed since.
+
+    The signatures of the first entries are looked up, up to MOST_LOOKED_UP in total. For the other entries, the result
+    says what undoing them would do if no signature had changed since.
+    """
+    found: set[int] = set()
+    ids: set[int] = set()
+    for entry in entries:
+        changed = by_id(entry.after).keys()
+        if len(ids) + len(changed) > MOST_LOOKED_UP:
+            break
+        found.add(entry.id)
+        ids |= changed
+    is_now = changes.standings(session, campaign_id, ids)
+    return {entry.id: _planned(entry, is_now) if entry.id in found else Effects.of(entry).undone() for entry in entries}
+
+
+def _planned(entry: Record, is_now: Mapping[int, Standing]) -> Effects:
+    became = by_id(entry.after)
+    unchanged = {id_: state for id_, state in became.items() if is_now.get(id_) is state}
+    return Effects.between(unchanged, by_id(entry.before))
+
+
+def undo(session: Session, by: Actor, campaign_id: int, entry_id: int, now: datetime, *, may_remove: bool) -> Done:
+    """Undo the change of an audit log entry, in the caller's write transaction, and record that as well.
+
+    If the entry was undone before, nothing is changed.
+
+    Raises:
+        NoSuchEntryError: There is no such change to this campaign's signatures.
+        NotAllowedError: The change concerns removed signatures, and the caller may not remove or restore those.
+    """
+    entry = _find(session, campaign_id, entry_id, may_remove)
+    was, became = by_id(entry.before), by_id(entry.after)
+    locked = changes.locked(session, campaign_id, was)
+    # Look only after locking the signatures, because a concurrent request may be undoing the same entry.
+    if session.get(Undone, entry_id):
+        return Done(0, 0, ())
+    before = {id_: found for id_, found in locked.items() if found.standing is became[id_]}
+    after = {id_: was[id_] for id_ in before}
+    done = changes.change(session, by, campaign_id, UNDO, before, after, entry.reason, now, undoes=entry.id)
+    if done.entries:
+        session.add(Undone(entry_id=entry.id, undo_id=done.entries[0]))
+        session.flush()
+    return done + Done(0, len(was) - len(before), ())
+
+
+def undo_all(by: Actor, campaign_id: int, entry_ids: Collection[int], now: datetime, *, may_remove: bool) -> Done:
+    """Undo several audit log entries, the latest first, each in its own transaction, until MOST signatures are changed.
+
+    If an entry can't be undone because of a storage error, stop and keep the entries undone before it.
+
+    Raises:
+        NoSuchEntryError, NotAllowedError: As in `undo`.
+        STORAGE_ERRORS: The first entry could not be undone; nothing is changed.
+    """
+    done = Done(0, 0, ())
+    try:
+        for entry_id in _latest_first(entry_ids):
+            if done.changed >= MOST:
+                break
+            with write_transaction() as session:
+                undone = undo(session, by, campaign_id, entry_id, now, may_remove=may_remove)
+            done += undone
+    except STORAGE_ERRORS as error:
+        done = done.ended_by(error)
+    return done
+
+
+def _latest_first(entry_ids: Collection[int]) -> list[int]:
+    return sorted(set(entry_ids), reverse=True)
+
+
+def _find(session: Session, campaign_id: int, entry_id: int, may_remove: bool) -> Record:
+    entry = session.get(Record, entry_id)
+    if entry is None or entry.campaign_id != campaign_id or not can_undo(entry, may_remove=True):
+        raise NoSuchEntryError
+    if not can_undo(entry, may_remove=may_remove):
+        raise NotAllowedError
+    return entry
