@@ -7,8 +7,8 @@
     const button = event.target.closest("[data-copy]");
     if (!button) return;
     const field = document.getElementById(button.dataset.copy);
-    field.select();
-    await navigator.clipboard.writeText(field.value);
+    field.select?.();
+    await navigator.clipboard.writeText(field.value ?? field.textContent);
     button.textContent = button.dataset.copied;
   });
 
@@ -86,6 +86,10 @@
 
   for (const form of document.querySelectorAll("[data-passkey-new]")) submitPasskey(form, createPasskey, form.dataset.passkeyNew);
   for (const form of document.querySelectorAll("[data-passkey]")) submitPasskey(form, usePasskey, form.dataset.passkey);
+
+  // Request the passkey without another click. A user who comes back to this page wants to leave the sign-in.
+  const [navigation] = performance.getEntriesByType("navigation");
+  if (navigation?.type !== "back_forward") document.querySelector("[data-send-at-once]")?.submit();
 
   // Keep the preview's scroll position when it refreshes while the user types.
   const preview = () => document.querySelector("#preview iframe");

@@ -39,6 +39,7 @@ from tests.desk.people import (
     is_in,
     make_password_stale,
     set_up_app,
+    token_of,
 )
 
 
@@ -53,6 +54,41 @@ def test_first_passkey_is_recorded_and_signs_in(app: Flask, newcomer: str) -> No
     assert not is_in(client)
     assert use_passkey(client, key).location == "/desk/arrive"
     assert is_in(client)
+
+
+def test_second_factor_is_chosen_with_one_press_or_replaced_by_a_recovery_code(app: Flask, at_desk: AtDeskAs) -> None:
+    key, client = Key(), at_desk(Role.ORGANIZER)
+    add_passkey(client, key)
+    email = db.session.scalars(select(Account.email)).one()
+    page = client.post("/desk/account/recovery-codes", data={"generate_new_codes": "y"}).text
+    codes = re.findall(r"<li><code>([^<]+)", page)
+    again = browser(app)
+    choice = enter_password(again, email).location
+    page = again.get(choice).text
+    assert set(re.findall(r'<button name="which" value="(\w+)"', page)) == {"webauthn", "authenticator"}
+    assert 'href="/desk/sign-in/recovery-code' in page
+    form = {"csrf_token": token_of(page), "which": "webauthn"}
+    passkey = FlaskClient.post(again, choice, data=form).location
+    assert "data-send-at-once" in again.get(passkey).text
+    assert use_passkey(again, key).location == "/desk/arrive"
+    other = browser(app)
+    enter_password(other, email)
+    other.get("/desk/sign-in/second-factor")
+    page = other.get("/desk/sign-in/recovery-code").text
+    form = {"csrf_token": token_of(page), "code": codes[0]}
+    assert FlaskClient.post(other, "/desk/sign-in/recovery-code", data=form).location == "/desk/arrive"
+    assert is_in(other)
+
+
+def test_failed_passkey_is_not_requested_again_without_a_press(app: Flask, newcomer: str) -> None:
+    sign_in_with_first_passkey(app, Key())
+    client = browser(app)
+    enter_password(client, newcomer)
+    failed = use_passkey(client, Key())
+    assert failed.location.startswith("/desk/sign-in/passkey")
+    page = client.get(failed.location).text
+    assert "data-send-at-once" not in page
+    assert "Use passkey" in page
 
 
 def change_password(client: AtDesk) -> str:

@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from campaign.desk.sign_in import session_cookie
 from campaign.models.account import DeskSession, Role
 from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign
@@ -32,6 +33,7 @@ from tests.desk.people import (
 )
 
 Invited = Callable[[Role], Person]
+WEBKIT = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
 
 _KEPT_FIELD = r'<textarea name="([^"]+)" hidden>\n(.*?)</textarea>'
 
@@ -125,11 +127,32 @@ def test_user_sees_and_ends_their_own_sessions(app: Flask, invited: Invited) -> 
         sign_in(client, person)
     page = here.get("/desk/account").text
     assert "Firefox on Linux" in page
+    assert page.count("<strong>(this one)</strong>") == 1
+    assert len(re.findall(r"Signed in [^<]+ UTC\. Last used [^<]+\.</span>", page)) == 3
     ended = re.findall(r'name="session" value="([0-9a-f]{64})"', page)
     assert len(ended) == 2  # The session of the setup, and the other one of this test.
     here.post("/desk/account/sessions")
     assert is_in(here)
     assert not is_in(there)
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "shown"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0", "Firefox on Linux"),
+        (f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {WEBKIT} Chrome/142.0.0.0 Safari/537.36", "Chrome on Windows"),
+        (f"Mozilla/5.0 (Windows NT 10.0) {WEBKIT} Chrome/142.0.0.0 Safari/537.36 Edg/142.0", "Edge on Windows"),
+        (f"Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) {WEBKIT} Chrome/142.0.0.0 Safari/537.36", "Chrome on ChromeOS"),
+        (f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {WEBKIT} Version/26.1 Safari/605.1.15", "Safari on a Mac"),
+        (f"Mozilla/5.0 (iPhone; CPU iPhone OS 26_1 like Mac OS X) {WEBKIT} CriOS/142 Safari", "Chrome on an iPhone"),
+        (f"Mozilla/5.0 (iPad; CPU OS 26_1 like Mac OS X) {WEBKIT} FxiOS/145.0 Safari/605.1.15", "Firefox on an iPad"),
+        (f"Mozilla/5.0 (Linux; Android 10) {WEBKIT} SamsungBrowser/28.0 Chrome/130", "Samsung Internet on Android"),
+        ("curl/8.5.0", "A browser"),
+    ],
+)
+def test_browser_and_system_are_named_and_nothing_else_is_stored(app: Flask, user_agent: str, shown: str) -> None:
+    with app.test_request_context(headers={"User-Agent": user_agent}):
+        assert session_cookie.browser() == shown
 
 
 def test_another_users_session_cannot_be_ended(at_desk: AtDeskAs) -> None:

@@ -3,10 +3,13 @@
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from html import unescape
 from threading import Barrier
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
+from passlib.totp import TOTP
 from sqlalchemy import select, update
 
 from campaign.models.account import Account, DeskSession, Role
@@ -50,6 +53,25 @@ def test_password_is_followed_by_second_factor_page(app: Flask, invited: Invited
     page = client.get(answer.location)
     assert page.status_code == 200, answer.location
     assert "Code" in page.text
+
+
+def test_app_setup_has_a_link_for_the_app_on_the_same_device(app: Flask) -> None:
+    client, person = browser(app), Person("grace+desk@example.org")
+    accept(client, invitation(app, person.email, Role.ADMIN))
+    enter_password(client, person.email)
+    form = {"csrf_token": token_of(client.get("/desk/account/app").text), "setup": "authenticator"}
+    page = FlaskClient.post(client, "/desk/account/app", data=form).text
+    for _ in range(2):
+        [link] = re.findall(r'href="(otpauth:[^"]+)"', page)
+        totp = TOTP.from_uri(unescape(link))
+        assert (totp.label, totp.issuer) == (person.email, "Campaign")
+        [key] = re.findall(r'<code id="key">([^<]+)</code>', page)
+        assert totp.base32_key == key.replace("-", "")
+        # After a wrong code, the same page appears again.
+        page = enter_code(client, "000000", token_of(page)).text
+    person.key = totp.base32_key
+    enter_code(client, person.code(), token_of(page))
+    assert is_in(client)
 
 
 @pytest.mark.slow

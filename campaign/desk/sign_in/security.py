@@ -6,6 +6,7 @@ second factors are in second_factors.py, and those of accounts and sessions in c
 
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from flask import Flask, abort, current_app, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -124,6 +125,8 @@ def _render(template: str, **context: Any) -> ResponseReturnValue:
     has_errors = any(isinstance(form, Form) and form.errors for form in context.values())
     if session.get("tf_state") == "validating_profile" and not current_user.is_authenticated:
         template, context = _app_setup_again(template, context)
+    if "authr_key" in context:
+        context["authr_link"] = _app_link(context)
     return render_template(template, **context), 422 if has_errors else 200
 
 
@@ -133,8 +136,20 @@ def _app_setup_again(template: str, context: dict[str, Any]) -> tuple[str, dict[
     if template != current_app.config["SECURITY_TWO_FACTOR_VERIFY_CODE_TEMPLATE"] or form is None:
         return template, context
     shown = current_app.extensions["security"].totp_factory.fetch_setup_values(form.tf_totp_secret, form.user)
-    app = {"chosen_method": "authenticator", "authr_qrcode": shown["image"], "authr_key": shown["key"]}
-    return current_app.config["SECURITY_TWO_FACTOR_SETUP_TEMPLATE"], context | app | {"changing": False}
+    app = {f"authr_{name}": shown[name] for name in ("key", "username", "issuer")} | {"authr_qrcode": shown["image"]}
+    return current_app.config["SECURITY_TWO_FACTOR_SETUP_TEMPLATE"], context | app | {
+        "chosen_method": "authenticator",
+        "changing": False,
+    }
+
+
+def _app_link(context: dict[str, Any]) -> str:
+    """Return the link that the QR code contains, for users whose authenticator app is on this device.
+
+    The format is described in https://github.com/google/google-authenticator/wiki/Key-Uri-Format.
+    """
+    issuer, user = quote(context["authr_issuer"]), quote(context["authr_username"])
+    return f"otpauth://totp/{issuer}:{user}?secret={context['authr_key'].replace('-', '')}&issuer={issuer}"
 
 
 def _still_signed_in(account: DeskAccount | None) -> DeskAccount | None:
@@ -222,6 +237,9 @@ def _guard_sign_in_steps() -> ResponseReturnValue | None:
         # Opening the code page would sign the user out.
         asks_for_code = request.endpoint == "security.two_factor_token_validation"
         return redirect(url_for("accounts.own")) if asks_for_code else None
+    if request.endpoint == "security.mf_recovery" and session.get("tf_select"):
+        # The password was right, and the second factor isn't chosen yet. Flask-Security expects it to be.
+        session["tf_state"] = "ready"
     if session.get("tf_state") in ("setup_from_login", "validating_profile"):
         # With a copied cookie of the first sign-in, an attacker could replace the second factor set up since then.
         account = db.session.scalar(select(Account).where(Account.fs_uniquifier == session.get("tf_user_id")))

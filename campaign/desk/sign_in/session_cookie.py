@@ -73,13 +73,26 @@ def signed_in_by(word_digest: str) -> bool:
     return sessions.digest(session.get(WORD, "")) == word_digest
 
 
-_BROWSERS = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "Chrome": "Chrome", "Safari": "Safari"}
+# The first mark found counts: most browsers also claim to be Chrome or Safari.
+_BROWSERS = {
+    "Edg": "Edge",
+    "OPR": "Opera",
+    "SamsungBrowser": "Samsung Internet",
+    "Vivaldi": "Vivaldi",
+    "DuckDuckGo": "DuckDuckGo",
+    "FxiOS": "Firefox",
+    "Firefox": "Firefox",
+    "CriOS": "Chrome",
+    "Chrome": "Chrome",
+    "Safari": "Safari",
+}
 _SYSTEMS = {
     "iPhone": "an iPhone",
     "iPad": "an iPad",
     "Android": "Android",
     "Windows": "Windows",
     "Mac": "a Mac",
+    "CrOS": "ChromeOS",
     "Linux": "Linux",
 }
 
