@@ -23,7 +23,7 @@ DONE = {
     "campaign.edit": "edited the campaign",
     "campaign.publish": "published the campaign",
     "campaign.close": "closed the campaign",
-    "campaign.win": "marked the campaign as won",
+    "campaign.win": "declared victory",
     "campaign.reopen": "reopened the campaign",
     "campaign.unpublish": "made the campaign a draft again",
     "campaign.archive": "archived the campaign",

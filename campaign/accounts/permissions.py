@@ -22,8 +22,8 @@ class Right(StrEnum):
     WRITE = "write, publish and close a campaign"
     CREATE = "create campaigns"
     DELIVER = "make files of signatures"
-    READ_RECORD = "read the audit log of a campaign"
-    EXPORT_RECORD = "download the whole audit log"
+    READ_RECORD = "read the activity log of a campaign"
+    EXPORT_RECORD = "download the whole activity log"
     ACCOUNTS = "invite people and change their accounts"
 
 

@@ -233,7 +233,7 @@ def forget_exports() -> None:
     """Delete expired exports and unused pictures.
 
     A picture is unused if it was uploaded more than a day ago and never saved. The desk also deletes exports when an
-    organizer opens “Deliveries” or requests an export, and some pictures when an organizer uploads one.
+    organizer opens “Downloads” or requests an export, and some pictures when an organizer uploads one.
     """
     now = datetime.now(UTC)
     exports.sweep(now)

@@ -35,9 +35,9 @@ class Purpose(StrEnum):
     """The organization itself, for example to write to signers who want updates."""
 
 
-TITLES = {Purpose.HAND_OVER: "For delivery", Purpose.OURS: "Internal use only"}
+TITLES = {Purpose.HAND_OVER: "For the recipient", Purpose.OURS: "Internal use only"}
 """The purpose as people read it in a file."""
-IN_FILE_NAMES = {Purpose.HAND_OVER: "for-delivery", Purpose.OURS: "internal-use-only"}
+IN_FILE_NAMES = {Purpose.HAND_OVER: "for-the-recipient", Purpose.OURS: "internal-use-only"}
 """The purpose in the names of files, so that nobody hands over the wrong one."""
 BOM = "\ufeff"
 """Begins each CSV file for people: Excel reads a file without a byte-order mark in an outdated encoding."""

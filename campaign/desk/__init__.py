@@ -35,8 +35,8 @@ TABS = [
     ("letter", "campaigns.edit", Right.WRITE),
     ("signatures", "signatures.table", Right.MODERATE),
     ("statistics", "figures.page", Right.FIGURES),
-    ("deliveries", "deliveries.page", Right.DELIVER),
-    ("audit log", "records.of_campaign", Right.READ_RECORD),
+    ("downloads", "deliveries.page", Right.DELIVER),
+    ("activity log", "records.of_campaign", Right.READ_RECORD),
 ]
 """The tabs of a campaign's pages: name, endpoint, and the right that each requires."""
 
@@ -137,6 +137,7 @@ def _template_context() -> dict[str, object]:
         "can": access.can,
         "Right": Right,
         "me": access.me,
+        "is_signed_in": access.is_signed_in,
         "csrf_token": generate_csrf,
         "desk_tabs": TABS,
         "prop_next": _keep_next,

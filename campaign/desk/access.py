@@ -17,7 +17,7 @@ from campaign.campaigns import lookup
 from campaign.desk.sign_in.settings import FRESH, GRACE
 from campaign.models.account import Account
 from campaign.models.campaign import Campaign
-from campaign.storage.database import db
+from campaign.storage.database import STORAGE_ERRORS, db
 
 View = Callable[..., ResponseReturnValue]
 
@@ -104,6 +104,14 @@ def can(right: Right, campaign: Campaign | None = None) -> bool:
     if campaign is None or campaign.id is None:
         return permissions.may(me(), right)
     return permissions.may_with(db.session(), me(), right, campaign)
+
+
+def is_signed_in() -> bool:
+    """Return whether somebody is signed in, and False if the database can't say so. Error pages call this."""
+    try:
+        return bool(current_user.is_authenticated)
+    except STORAGE_ERRORS:
+        return False
 
 
 def notice(text: str, kind: str = "success") -> None:

@@ -27,7 +27,7 @@ KINDS = {
     Kind.SPREADSHEET: "spreadsheet",
     Kind.CSV: "CSV file",
 }
-PURPOSES = {Purpose.HAND_OVER: "for delivery", Purpose.OURS: "for internal use"}
+PURPOSES = {Purpose.HAND_OVER: "for the recipient", Purpose.OURS: "for internal use"}
 TYPES = {
     Kind.BOOK: "application/pdf",
     Kind.SPREADSHEET: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",

@@ -179,7 +179,7 @@ def write(file: Path, header: Sequence[str], *rows: Sequence[Cell], purpose: Pur
 
 def test_sheets_are_named_after_their_purpose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spreadsheet, "MOST_ROWS", 2)
-    for purpose, name in ((Purpose.OURS, "Internal use only"), (Purpose.HAND_OVER, "For delivery")):
+    for purpose, name in ((Purpose.OURS, "Internal use only"), (Purpose.HAND_OVER, "For the recipient")):
         file = tmp_path / f"{purpose}.xlsx"
         write(file, ["name"], ["Ada"], ["Grace"], purpose=purpose)
         book = openpyxl.load_workbook(file)

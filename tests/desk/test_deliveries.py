@@ -70,7 +70,8 @@ def test_organizer_requests_follows_and_downloads_a_file(organizer: AtDesk, sign
     assert answer.content_type == "text/csv; charset=utf-8"
     assert answer.content_length == len(answer.data)
     assert re.fullmatch(
-        r'attachment; filename="save-the-park-for-delivery-\d{4}-\d\d-\d\d\.csv"', answer.headers["Content-Disposition"]
+        r'attachment; filename="save-the-park-for-the-recipient-[-\d]{10}\.csv"',
+        answer.headers["Content-Disposition"],
     )
     assert answer.headers["Cache-Control"] == "no-store"
     record = organizer.get("/desk/campaigns/save-the-park/record").text
@@ -92,7 +93,7 @@ def test_book_and_spreadsheet_have_their_file_types(organizer: AtDesk, sign: Sig
 
 @pytest.mark.parametrize(
     ("purpose", "named", "said"),
-    [("hand-over", "for-delivery", "for delivery"), ("ours", "internal-use-only", "for internal use")],
+    [("hand-over", "for-the-recipient", "for the recipient"), ("ours", "internal-use-only", "for internal use")],
 )
 @pytest.mark.slow
 def test_purpose_of_a_file_is_in_its_name_and_on_the_page(
@@ -107,7 +108,7 @@ def test_purpose_of_a_file_is_in_its_name_and_on_the_page(
     assert ("never hand this file over" in partial) == (purpose == "ours")
     assert f'filename="save-the-park-{named}-' in download(organizer).headers["Content-Disposition"]
     record = organizer.get("/desk/campaigns/save-the-park/record").text
-    assert f"<dd><bdi>{'internal use' if purpose == 'ours' else 'delivery'}</bdi></dd>" in record
+    assert f"<dd><bdi>{'internal use' if purpose == 'ours' else 'the recipient'}</bdi></dd>" in record
 
 
 def test_page_recommends_the_spreadsheet_for_excel(organizer: AtDesk) -> None:

@@ -12,7 +12,7 @@ from campaign.models.account import Role
 from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign
 from campaign.storage.database import db
-from tests.conftest import SLUG
+from tests.conftest import PATH, SLUG
 from tests.desk.conftest import AtDeskAs
 from tests.desk.people import browser
 
@@ -52,6 +52,19 @@ def test_every_route_requires_sign_in(app: Flask, campaign: Campaign) -> None:
         assert answer.status_code == (400 if method == "POST" else 302), f"{method} {address}"
         if method == "GET":
             assert answer.location.startswith("/desk/sign-in?next="), address
+
+
+def test_pages_for_refused_requests_keep_the_navigation(at_desk: AtDeskAs, campaign: Campaign, app: Flask) -> None:
+    organizer, stranger = at_desk(Role.ORGANIZER, own=[campaign]), browser(app)
+    for status, answer in (
+        (404, organizer.get("/desk/nothing")),
+        (403, organizer.get("/desk/accounts")),
+        (405, organizer.get(f"/desk{PATH}/signatures/hide")),
+        (400, organizer.post(f"/desk{PATH}/signatures/hide", data={"csrf_token": "x"})),
+    ):
+        assert (answer.status_code, answer.text.count('<nav aria-label="Desk">')) == (status, 1), status
+        assert '/sign-out"' in answer.text
+    assert "<nav" not in stranger.get("/desk/nothing").text
 
 
 @pytest.mark.slow

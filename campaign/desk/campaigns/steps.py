@@ -27,7 +27,7 @@ from campaign.storage.transactions import write_transaction
 DONE = {
     "publish": "The campaign is now public.",
     "close": "The campaign is closed and no longer accepts signatures.",
-    "win": "The campaign is marked as won. Congratulations!",
+    "win": "Victory declared. Congratulations!",
     "reopen": "The campaign is open again.",
     "unpublish": "The campaign is a draft again, which the public can’t see.",
     "archive": "The campaign is archived. Its page still works, but the front page no longer lists it.",
