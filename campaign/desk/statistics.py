@@ -99,6 +99,8 @@ def _shown(campaign: Campaign, unit: Unit | None) -> dict[str, Any]:
         "states": _named_states(read.breakdown.states),
         "sources": _named(read.breakdown.sources),
         "world": maps.world(dict(read.breakdown.countries)),
+        # The map of the country where most signers live comes first.
+        "us_first": next(iter(read.breakdown.countries), ("", 0))[0] == "US",
         "us": maps.states(dict(read.breakdown.states)),
     }
 
