@@ -25,6 +25,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sqlalchemy import select
 
 from campaign import create_app
+from campaign.deliveries import making
 from campaign.models.campaign import Campaign
 from campaign.settings import HTMX_URL, ROOT, Settings
 from campaign.signatures import fake, tally
@@ -239,13 +240,16 @@ def take_signatures(page: Page, desk: str) -> None:
     save(page, "desk-signatures")
 
 
-def take_deliveries(page: Page, desk: str) -> None:
+def take_deliveries(app: Flask, page: Page, desk: str) -> None:
     """Take a screenshot of the files for delivery, after two of them were made."""
     page.goto(f"{desk}/deliveries")
     section = page.locator("section", has=page.locator("#hand-over"))
     ready = page.locator("form[action$='/file']").get_by_role("button")
     for number, kind in enumerate(("pdf", "xlsx"), 1):
         section.locator(f"button[name=kind][value={kind}]").click()
+        with app.app_context():
+            making.make_next(db.engine, app.config["SETTINGS"], kind)
+            db.engine.dispose()
         expect(ready).to_have_count(number, timeout=60_000)
     page.goto(f"{desk}/deliveries")
     save(page, "desk-deliveries")
@@ -263,7 +267,7 @@ def main() -> None:
             take_signatures(page, desk)
             page.goto(f"{desk}/figures?by=hour")
             save(page, "desk-figures", 1240)
-            take_deliveries(page, desk)
+            take_deliveries(app, page, desk)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,12 @@
 import os
 import secrets
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from contextvars import Context
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -30,11 +34,12 @@ from campaign.accounts import audit_log
 from campaign.campaigns import editing
 from campaign.campaigns.fields import CampaignFile
 from campaign.models.campaign import Campaign, CampaignState
+from campaign.models.lease import is_worker_running
 from campaign.models.signature import Signature
 from campaign.settings import ROOT, Settings
 from campaign.signatures import places
 from campaign.storage import single_flight
-from campaign.storage.database import db, init_migrations
+from campaign.storage.database import STORAGE_ERRORS, db, init_migrations
 from campaign.storage.transactions import write_transaction
 from tests import services
 
@@ -328,3 +333,49 @@ def start_node(serve: Serve) -> Serve:
     proxied = {"SITE_URL": f"https://{DOMAIN}", "TRUSTED_PROXIES": "1", "WEB_CONCURRENCY": "1"}
     # All clients of a test share one IP address.
     return lambda **environ: serve(**proxied | {"RATELIMIT_ENABLED": "false"} | environ)
+
+
+StartWork = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def start_work(app: Flask, settings: Settings) -> Iterator[StartWork]:
+    """Return a function that starts a background worker as an operator does, and returns once it works.
+
+    Its arguments are those of the command. The workers are killed after the test, with the processes they started.
+    """
+    started = []
+
+    def start(*arguments: str) -> "subprocess.Popen[bytes]":
+        # Python passes on that a signal is ignored, and a test run in the background ignores Ctrl+C.
+        heeded = signal.signal(signal.SIGINT, signal.SIG_DFL)
+        environ = os.environ | {"DATABASE_URL": settings.database_url, "SECRET_KEY": settings.secret_key}
+        command = [sys.executable, "-m", "flask", "--app", "wsgi", "work", *arguments]
+        started.append(subprocess.Popen(command, cwd=ROOT, env=environ, start_new_session=True))
+        signal.signal(signal.SIGINT, heeded)
+        wait_for(lambda: started[-1].poll() is not None or _works())
+        assert started[-1].poll() is None
+        return started[-1]
+
+    yield start
+    for worker in started:
+        with suppress(ProcessLookupError):
+            os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait(timeout=30)
+
+
+def _works() -> bool:
+    with suppress(*STORAGE_ERRORS):
+        db.session.rollback()
+        found = is_worker_running(db.session(), datetime.now(UTC))
+        db.session.rollback()
+        return found
+    return False
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until a condition is met, for a minute at most."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -232,13 +232,17 @@ def export(slug: str, bom: bool) -> None:
 def forget_exports() -> None:
     """Delete expired exports and unused pictures.
 
-    A picture is unused if it was uploaded more than a day ago and never saved. The desk also deletes exports when an
-    organizer opens “Downloads” or requests an export, and some pictures when an organizer uploads one.
+    A picture is unused if it was uploaded more than a day ago and never saved. The background worker does this every
+    minute; the command is for a site whose worker doesn't run.
     """
     now = datetime.now(UTC)
-    exports.sweep(now)
+    while True:
+        with write_transaction() as session:
+            has_more = exports.delete_chunks(session, now)
+        if not has_more:
+            break
     with write_transaction() as session:
-        deleted = exports.clean(session, now)
+        deleted = exports.delete_expired(session, now)
     abandoned = 0
     while True:
         with write_transaction() as session:

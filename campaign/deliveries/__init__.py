@@ -2,6 +2,6 @@
 
 Start with `contents.py`, which selects the signatures and columns of a delivery, and writes CSV. `spreadsheet.py`
 writes XLSX. `book.py` makes the PDF book: of the entries in `signatories.py`, on the pages of `pages.py`, with
-`typesetting.py`, `coverage.py`, `book_words.py`, and `pdf.py`. `exports.py` stores requested files, and
-`making.py` makes each of them in a separate process.
+`typesetting.py`, `coverage.py`, `book_words.py`, and `pdf.py`. `exports.py` stores requested files. `making.py` makes
+each of them in a process of the background worker, and `queue.py` gives each to one process at a time.
 """

@@ -1,19 +1,16 @@
 """Exports: files of signatures that organizers request. They stay in the database for a day, so every machine has them.
 
-The desk requests exports, lists them, and serves the files. `start` starts a process that makes one (making.py).
+The desk requests exports, lists them, and serves the files. A request only adds a row. The background worker makes the
+files, one after the other (making.py). A process that makes a file takes its row for as long as it lives (queue.py).
 """
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import count
-from threading import Thread
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, and_, delete, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Engine, and_, delete, exists, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from campaign.accounts import audit_log
@@ -22,19 +19,21 @@ from campaign.deliveries import contents
 from campaign.deliveries.contents import Order, Purpose, Sorting
 from campaign.models.campaign import Campaign
 from campaign.models.export import Export, ExportChunk, ExportState
-from campaign.settings import ROOT, Settings
-from campaign.storage.database import db
-from campaign.storage.transactions import write_transaction
 
 KEPT = timedelta(hours=24)
 """How long a file can be downloaded: overnight, but not longer, because it is a copy of signers' personal data."""
 LAST_FETCH = timedelta(minutes=10)
 """How long after its expiration a file is deleted, so that a download that began at the last moment can finish."""
-DEAD_AFTER = timedelta(seconds=60)
-"""How long a process that makes a file may be silent before it counts as dead. It reports every second."""
-
+MOST_WAITING = 20
+"""How many files of a campaign can wait at a time. A larger number is a mistake, or an attack."""
 PIECES = 4
 """How many chunks of files are deleted in one transaction. Each chunk is a megabyte (making.py)."""
+
+NOT_MADE = (ExportState.WAITING, ExportState.MAKING)
+
+
+class QueueFullError(Exception):
+    """MOST_WAITING files of the campaign are waiting already."""
 
 
 class Kind(StrEnum):
@@ -45,33 +44,32 @@ class Kind(StrEnum):
     BOOK = "pdf"
 
 
-def ask(
-    session: Session, by: Actor, campaign: Campaign, kind: Kind, order: Order, now: datetime
-) -> tuple[Export, bool]:
-    """Request an export, in the caller's write transaction, unless one of this format and purpose is being made.
+def ask(session: Session, by: Actor, campaign: Campaign, kind: Kind, order: Order, now: datetime) -> Export:
+    """Request an export, in the caller's write transaction.
 
     Returns:
-        The new export and True, or the one that is being made and False. Call `start` for a new one after the commit.
+        The new export, or one with the same options that is waiting, because its file will be the same.
 
     Raises:
         ValueError: A book was requested, but not for the addressees.
+        QueueFullError: Too many files are waiting.
     """
     if kind is Kind.BOOK and order.purpose is not Purpose.HAND_OVER:
         raise ValueError("a book can only be made for the addressees")
     # Of two simultaneous requests, the second waits here, and then finds the export of the first.
     session.execute(select(Campaign.id).where(Campaign.id == campaign.id).with_for_update(key_share=True))
-    clean(session, now)
-    being_made = Export.state.in_([ExportState.WAITING, ExportState.MAKING])
-    same = select(Export).where(Export.campaign_id == campaign.id, Export.kind == kind, being_made)
-    for found in session.scalars(same):
-        # An organizer who requests a file for delivery must never get the internal one.
-        if order_of(found).purpose is order.purpose:
-            return found, False
     # The audit log shows these options, so leave out those that mean nothing for this file.
     without = [] if kind is Kind.BOOK else ["sorting", "grouped"]
     without += ["names_hidden"] if order.purpose is Purpose.OURS else []
     options: dict[str, Any] = vars(order) | {"columns": list(order.columns)}
     options = {name: value for name, value in options.items() if name not in without}
+    own = select(Export).where(Export.campaign_id == campaign.id, Export.state == ExportState.WAITING)
+    waiting = session.scalars(own.order_by(Export.id)).all()
+    for found in waiting:
+        if found.kind == kind and found.options == options:
+            return found
+    if len(waiting) >= MOST_WAITING:
+        raise QueueFullError
     export = Export(
         campaign_id=campaign.id,
         account_id=by.account_id,
@@ -86,7 +84,13 @@ def ask(
     session.flush()
     what = {"export": export.id, "kind": kind} | options
     audit_log.write(session, by, "export.ask", now, campaign_id=campaign.id, after=what)
-    return export, True
+    return export
+
+
+def ahead(session: Session, export: Export) -> int:
+    """Return how many files of all campaigns were requested before a waiting one, and are not ready yet."""
+    earlier = select(func.count()).where(Export.id < export.id, Export.state.in_(NOT_MADE))
+    return session.scalar(earlier) or 0
 
 
 def file_name(campaign: Campaign, export: Export) -> str:
@@ -109,75 +113,33 @@ def order_of(export: Export) -> Order:
     )
 
 
-def start(export_id: int, settings: Settings) -> "subprocess.Popen[bytes]":
-    """Start a process that makes the export, and that continues if this process ends."""
-    ours = {
-        "DATABASE_URL": settings.database_url,
-        "SECRET_KEY": settings.secret_key,
-        "SITE_NAME": settings.site_name,
-        "SITE_COUNTRY": settings.site_country,
-    }
-    command = [sys.executable, "-m", "campaign.deliveries.making", str(export_id)]
-    maker = subprocess.Popen(  # noqa: S603 (the command contains no user input)
-        command, cwd=ROOT, env=os.environ | ours, stdin=subprocess.DEVNULL, start_new_session=True
-    )
-    # A process that has ended stays a zombie until its parent has waited for it.
-    Thread(target=maker.wait, daemon=True).start()
-    return maker
-
-
 def _expired(now: datetime) -> ColumnElement[bool]:
-    return Export.expires_at <= now
+    # A file that nobody has made yet doesn't expire.
+    return and_(Export.expires_at <= now, Export.state.not_in(NOT_MADE))
 
 
-def _over(now: datetime) -> ColumnElement[bool]:
-    return _expired(now - LAST_FETCH)
+def delete_chunks(session: Session, now: datetime) -> bool:
+    """Delete a few chunks of files that expired LAST_FETCH ago or have failed, in the caller's write transaction.
 
-
-def _dead(now: datetime) -> ColumnElement[bool]:
-    being_made = Export.state.in_([ExportState.WAITING, ExportState.MAKING])
-    return and_(being_made, Export.touched_at < now - DEAD_AFTER)
-
-
-def is_dead(export: Export, now: datetime) -> bool:
-    """Return whether the process that makes the export has died."""
-    return export.state in (ExportState.WAITING, ExportState.MAKING) and export.touched_at < now - DEAD_AFTER
-
-
-def needs_cleaning(session: Session, now: datetime) -> bool:
-    """Return whether `clean` has anything to do."""
-    return session.scalar(select(Export.id).where(or_(_over(now), _dead(now))).limit(1)) is not None
-
-
-def sweep(now: datetime) -> None:
-    """Delete the contents of files that expired LAST_FETCH ago, a few chunks at a time, so that signers don't wait.
-
-    Call this before `clean` and outside of a transaction, so that `clean` has little left to delete.
-
-    Raises:
-        STORAGE_ERRORS: The database failed. Chunks may have been deleted before that.
+    Signers wait for the transaction. So call this again, in another one, until it returns False.
     """
     piece = ExportChunk.export_id, ExportChunk.number
-    # Nobody downloads these files anymore, and no process writes to them.
-    some = select(*piece).join(Export).where(_over(now), Export.state == ExportState.READY).limit(PIECES)
-    while db.session.scalar(select(some.exists())):
-        with write_transaction() as session:
-            session.execute(delete(ExportChunk).where(tuple_(*piece).in_(some)))
+    useless = or_(_expired(now - LAST_FETCH), Export.state == ExportState.FAILED)
+    some = session.execute(select(*piece).join(Export).where(useless).limit(PIECES)).all()
+    if some:
+        session.execute(delete(ExportChunk).where(tuple_(*piece).in_([tuple(key) for key in some])))
+    return bool(some)
 
 
-def clean(session: Session, now: datetime) -> int:
-    """Delete exports that expired LAST_FETCH ago, and mark dead ones as failed, in the caller's write transaction.
+def delete_expired(session: Session, now: datetime) -> int:
+    """Delete exports that expired LAST_FETCH ago and have no chunks anymore, in the caller's write transaction.
 
     Returns:
         The number of deleted exports.
     """
-    over = session.scalars(select(Export.id).where(_over(now))).all()
-    dead = session.scalars(select(Export.id).where(_dead(now), ~_over(now))).all()
-    session.execute(delete(ExportChunk).where(ExportChunk.export_id.in_([*over, *dead])))
-    session.execute(delete(Export).where(Export.id.in_(over)))
-    fault = "It stopped before it was finished, perhaps because the server was restarted. Please request it again."
-    session.execute(update(Export).where(Export.id.in_(dead)).values(state=ExportState.FAILED, fault=fault))
-    return len(over)
+    has_chunks = exists().where(ExportChunk.export_id == Export.id)
+    deleted = session.execute(delete(Export).where(_expired(now - LAST_FETCH), ~has_chunks))
+    return int(deleted.rowcount)  # type: ignore[attr-defined]
 
 
 def of_campaign(session: Session, campaign: Campaign, now: datetime) -> Sequence[Export]:

@@ -1,4 +1,10 @@
-"""Makes one export in a separate process, `python -m campaign.deliveries.making ID`, which exports.py starts."""
+"""Makes an export: `make_next` takes the one that has waited longest, makes its file, and stores it.
+
+The background worker runs this in a process of its own, `python -m campaign.deliveries.making PARENT MAKER`, where
+PARENT is the process ID of the worker, and MAKER is the name under which queue.py leases the export. A file of a
+million signatures takes minutes of computing, which would hold up the worker's other tasks. The memory that a book
+needs is free again when the process ends. If the system kills the process because memory is short, the worker lives on.
+"""
 
 import errno
 import logging
@@ -13,90 +19,114 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
 
-from sqlalchemy import Engine, create_engine, delete, update
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 
-from campaign.deliveries import book, contents, signatories, spreadsheet
+from campaign.deliveries import book, contents, queue, signatories, spreadsheet
 from campaign.deliveries.contents import Cell
-from campaign.deliveries.exports import DEAD_AFTER, KEPT, Kind, order_of
+from campaign.deliveries.exports import KEPT, Kind, order_of
 from campaign.deliveries.pages import paper_of
+from campaign.deliveries.queue import Lost, Taken
 from campaign.models.campaign import Campaign, Picture
-from campaign.models.export import Export, ExportChunk, ExportState
+from campaign.models.export import Export
 from campaign.monitoring import logging_setup
 from campaign.settings import Settings
 from campaign.storage.database import STORAGE_ERRORS, engine_options
-from campaign.storage.transactions import turn_to_write, write_connection
 
-NICENESS = 10
-"""A low priority, so that signing comes first."""
 PULSE_SECONDS = 1
-"""How often the process reports that it is alive, and its progress."""
-GIVE_UP_SECONDS = DEAD_AFTER.total_seconds()
-"""How long the process tries to store the reason for a failure. After that, the export counts as dead anyway."""
+"""How often the process reports that it is alive, and its progress, and checks that the worker is alive."""
 PIECE = 1024 * 1024
 """Bytes that are stored in one transaction. They are few, so that signers don't wait."""
 _FOLDER = "campaign-export-"
 
+_log = logging.getLogger(__name__)
+
 
 def main() -> None:
-    """Make the export whose id is the first argument, with the settings of the environment."""
-    # The system may forbid this, as deploy/campaign.service does.
-    with suppress(OSError):
-        os.nice(NICENESS)
-    # Exit in order, so that temporary files are deleted when the machine shuts down.
+    """Make the next export, with the settings of the environment. End if the parent ends."""
+    # Exit in order, so that temporary files are deleted, and another process can make the export at once.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    parent, maker = int(sys.argv[1]), sys.argv[2]
+    Thread(target=_end_with, args=(parent,), daemon=True).start()
     logging_setup.set_up()
     settings = Settings.from_environ()
     engine = create_engine(settings.database_url, **engine_options(settings.database_url, 2))
-    make(engine, int(sys.argv[1]), settings)
-    engine.dispose()
-
-
-def make(engine: Engine, export_id: int, settings: Settings) -> None:
-    """Make an export that is waiting, and store it, or store the reason why it failed."""
     try:
-        if not _change(engine, export_id, ExportState.WAITING, state=ExportState.MAKING):
-            return
-        with _folder() as folder:
-            maker = _Maker(engine, export_id, settings)
-            with maker.pulse():
-                file = maker.make(folder)
-                _store(engine, export_id, file)
-            size = file.stat().st_size
-        ready = {"state": ExportState.READY, "done": maker.of.count, "bytes": size, "spelled_out": maker.spelled_out}
-        is_stored = _change(engine, export_id, ExportState.MAKING, expires_at=datetime.now(UTC) + KEPT, **ready)
-        if not is_stored:
-            # The export was marked as failed in the meantime, for example because the machine was suspended.
-            _delete_chunks(engine, export_id)
+        make_next(engine, settings, maker)
+    except STORAGE_ERRORS:
+        _log.exception("an export could not be made now")
+        sys.exit(1)
+    finally:
+        engine.dispose()
+
+
+def _end_with(parent: int) -> None:
+    """Terminate this process once its parent has ended."""
+    while os.getppid() == parent:
+        time.sleep(PULSE_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def make_next(engine: Engine, settings: Settings, maker: str) -> bool:
+    """Make the export that has waited longest, and store it, or store the reason why it failed.
+
+    Args:
+        engine: The database's engine.
+        settings: The site's settings: a book has the organization's name, and the paper of its country.
+        maker: A random name of the caller, which no other process has.
+
+    Returns:
+        Whether an export was waiting.
+
+    Raises:
+        STORAGE_ERRORS: The database was unreachable. The export waits for another attempt.
+    """
+    taken = queue.take(engine, maker)
+    if taken is None:
+        return False
+    try:
+        _make(engine, settings, taken)
+    except Lost:
+        _log.warning("another process makes this export, because this process was silent for too long")
+    except STORAGE_ERRORS as error:
+        queue.give_back(engine, taken, fault_of(error))
+        raise
     except Exception as error:
-        logging.getLogger(__name__).exception("an export could not be made")
-        _give_up(engine, export_id, fault_of(error))
+        _log.exception("an export could not be made")
+        queue.fail(engine, taken, fault_of(error))
+    except BaseException:
+        # The process was asked to end, which says nothing about the export.
+        queue.give_back(engine, taken)
+        raise
+    return True
 
 
-def _give_up(engine: Engine, export_id: int, fault: str) -> None:
-    """Store why an export failed. If the database is unreachable, try again for GIVE_UP_SECONDS."""
-    until = time.monotonic() + GIVE_UP_SECONDS
-    while True:
-        try:
-            _delete_chunks(engine, export_id)
-            for before in (ExportState.WAITING, ExportState.MAKING):
-                _change(engine, export_id, before, state=ExportState.FAILED, fault=fault)
-            return
-        except STORAGE_ERRORS:
-            if time.monotonic() >= until:
-                return
-            time.sleep(PULSE_SECONDS)
+def _make(engine: Engine, settings: Settings, taken: Taken) -> None:
+    queue.delete_chunks(engine, taken)
+    with _folder() as folder:
+        maker = _Maker(engine, settings, taken)
+        with maker.pulse():
+            file = maker.make(folder)
+            _store(engine, taken, file)
+        size = file.stat().st_size
+    queue.finish(
+        engine,
+        taken,
+        done=maker.of.count,
+        bytes=size,
+        spelled_out=maker.spelled_out,
+        expires_at=datetime.now(UTC) + KEPT,
+    )
 
 
 class _Maker:
     """Makes the file of one export."""
 
-    def __init__(self, engine: Engine, export_id: int, settings: Settings) -> None:
-        self._engine, self._settings = engine, settings
+    def __init__(self, engine: Engine, settings: Settings, taken: Taken) -> None:
+        self._engine, self._settings, self._taken = engine, settings, taken
         with Session(engine, expire_on_commit=False) as session:
-            self._export = session.get_one(Export, export_id)
+            self._export = session.get_one(Export, taken.export_id)
             self._campaign = session.get_one(Campaign, self._export.campaign_id)
             self._order = order_of(self._export)
             # The book counts hidden signatures that it doesn't name.
@@ -105,7 +135,7 @@ class _Maker:
                 session, self._campaign.id, only_updates=self._order.only_updates, only_listed=only_listed
             )
         self._done = self.spelled_out = 0
-        _change(engine, export_id, ExportState.MAKING, total=self.of.count)
+        queue.report(engine, taken, total=self.of.count)
 
     def make(self, folder: Path) -> Path:
         """Write the file to the folder, and return its path."""
@@ -155,9 +185,10 @@ class _Maker:
 
         def beat() -> None:
             while not over.wait(PULSE_SECONDS):
-                # A single report may fail. The export counts as dead only if there is none for DEAD_AFTER.
-                with suppress(*STORAGE_ERRORS):
-                    _change(self._engine, self._export.id, ExportState.MAKING, done=self._done)
+                # A single report may fail. The process counts as dead only if there is none for DEAD_AFTER. If it
+                # has lost the export, it finds out when it stores the file.
+                with suppress(Lost, *STORAGE_ERRORS):
+                    queue.report(self._engine, self._taken, done=self._done)
 
         thread = Thread(target=beat)
         thread.start()
@@ -168,25 +199,10 @@ class _Maker:
             thread.join()
 
 
-def _change(engine: Engine, export_id: int, before: ExportState, **values: Any) -> bool:
-    """Change an export's row if its state is `before`; return whether it was."""
-    of_export = Export.id == export_id, Export.state == before
-    with turn_to_write(engine), write_connection(engine) as connection:
-        changed = connection.execute(update(Export).where(*of_export).values(touched_at=datetime.now(UTC), **values))
-    return changed.rowcount == 1
-
-
-def _store(engine: Engine, export_id: int, file: Path) -> None:
+def _store(engine: Engine, taken: Taken, file: Path) -> None:
     with file.open("rb") as opened:
         for number, data in enumerate(iter(lambda: opened.read(PIECE), b"")):
-            with turn_to_write(engine), write_connection(engine) as connection, Session(connection) as session:
-                session.add(ExportChunk(export_id=export_id, number=number, data=data))
-                session.flush()
-
-
-def _delete_chunks(engine: Engine, export_id: int) -> None:
-    with turn_to_write(engine), write_connection(engine) as connection:
-        connection.execute(delete(ExportChunk).where(ExportChunk.export_id == export_id))
+            queue.store_chunk(engine, taken, number, data)
 
 
 @contextmanager

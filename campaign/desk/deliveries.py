@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, SelectField, SelectMultipleField
@@ -11,12 +11,13 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import ValidationError
 
 from campaign.accounts.permissions import Right
-from campaign.deliveries import contents, exports
+from campaign.deliveries import contents, exports, queue
 from campaign.deliveries.contents import Order, Purpose, Sorting
 from campaign.deliveries.exports import Kind
 from campaign.desk.access import allow, by, notice
 from campaign.models.campaign import Campaign
-from campaign.storage.database import STORAGE_ERRORS, db
+from campaign.models.lease import is_worker_running
+from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 from campaign.web.form_checks import OneErrorPerField
 
@@ -74,6 +75,7 @@ class DeliveryForm(FlaskForm):  # type: ignore[misc]
         self.columns.choices = [SelectChoice(name, COLUMNS[name]) for name in contents.COLUMNS[purpose]]
         self.columns.id = f"columns-{purpose}"
         self.only_updates.id = f"only-updates-{purpose}"
+        self.kind.id = f"kind-{purpose}"
 
     def validate_columns(self, field: SelectMultipleField) -> None:
         """Require at least one column, except for a book, whose columns are fixed."""
@@ -99,23 +101,15 @@ def _words() -> dict[str, object]:
         "export_kinds": KINDS,
         "export_purposes": PURPOSES,
         "file_name": exports.file_name,
-        "is_dead": exports.is_dead,
+        "is_interrupted": queue.is_interrupted,
+        "ahead": lambda export: exports.ahead(db.session(), export),
     }
 
 
 @deliveries.get("/campaigns/<slug>/deliveries")
 @allow(Right.DELIVER)
 def page(campaign: Campaign) -> ResponseReturnValue:
-    """Show the forms and the files requested in the last day, and delete expired files."""
-    now = datetime.now(UTC)
-    try:
-        if exports.needs_cleaning(db.session(), now):
-            exports.sweep(now)
-            with write_transaction() as session:
-                exports.clean(session, now)
-    except STORAGE_ERRORS:
-        # The page hides expired files even if they can't be deleted now.
-        current_app.logger.exception("old files could not be deleted")
+    """Show the forms and the files requested in the last day."""
     return _page(campaign, map(DeliveryForm, Purpose))
 
 
@@ -123,29 +117,35 @@ def _page(campaign: Campaign, forms: Iterable[DeliveryForm]) -> str:
     now = datetime.now(UTC)
     made = exports.of_campaign(db.session(), campaign, now)
     return render_template(
-        "desk/deliveries/deliveries.html", campaign=campaign, forms=list(forms), exports=made, now=now
+        "desk/deliveries/deliveries.html",
+        campaign=campaign,
+        forms=list(forms),
+        exports=made,
+        now=now,
+        worker_runs=is_worker_running(db.session(), now),
     )
 
 
 @deliveries.post("/campaigns/<slug>/deliveries")
 @allow(Right.DELIVER)
 def ask(campaign: Campaign) -> ResponseReturnValue:
-    """Request a file, and start creating it unless one of this kind and purpose is already being created."""
+    """Request a file. The background worker creates one file after the other."""
     forms = [DeliveryForm(purpose) for purpose in Purpose]
     form = next((form for form in forms if form.purpose == request.form.get("purpose")), forms[0])
     if not form.validate():
         return _page(campaign, forms), 422
-    exports.sweep(datetime.now(UTC))
     kind = Kind(form.kind.data)
-    with write_transaction() as session:
-        export, new = exports.ask(session, by(), campaign, kind, form.order(), datetime.now(UTC))
-        export_id = export.id
-    what = f"A {KINDS[kind]} {PURPOSES[form.purpose]} is"
-    if new:
-        exports.start(export_id, current_app.config["SETTINGS"])
-        notice(f"{what} being created.")
-    else:
-        notice(f"{what} already being created. You can request another when it is ready.")
+    try:
+        with write_transaction() as session:
+            exports.ask(session, by(), campaign, kind, form.order(), datetime.now(UTC))
+    except exports.QueueFullError:
+        form.kind.errors = [
+            f"{exports.MOST_WAITING} files are waiting already. Request this one when some of them are ready"
+        ]
+        return _page(campaign, forms), 422
+    notice(
+        f"You requested a {KINDS[kind]} {PURPOSES[form.purpose]}. You can leave this page while it is being created."
+    )
     return redirect(url_for(".page", slug=campaign.slug), 303)
 
 
@@ -155,7 +155,10 @@ def progress(campaign: Campaign, export_id: int) -> ResponseReturnValue:
     """Return the partial with a file's progress, which an open page polls."""
     now = datetime.now(UTC)
     export = exports.find(db.session(), campaign, export_id, now) or abort(404)
-    return render_template("desk/deliveries/_export.html", campaign=campaign, export=export, now=now)
+    worker_runs = is_worker_running(db.session(), now)
+    return render_template(
+        "desk/deliveries/_export.html", campaign=campaign, export=export, now=now, worker_runs=worker_runs
+    )
 
 
 @deliveries.post("/campaigns/<slug>/deliveries/<int(max=2147483647):export_id>/file")

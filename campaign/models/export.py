@@ -43,6 +43,10 @@ class Export(Base):
     asked_at: Mapped[datetime] = mapped_column(UtcDateTime)
     touched_at: Mapped[datetime] = mapped_column(UtcDateTime)
     """When the process that makes the file last reported that it is running."""
+    maker: Mapped[str] = mapped_column(String(32), default="")
+    """The random name of the process that makes the file, or that has made it. No other process may change it."""
+    attempts: Mapped[int] = mapped_column(default=0)
+    """How many processes have begun to make the file. One that was stopped in order doesn't count."""
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     """When the file is deleted."""
     spelled_out: Mapped[int] = mapped_column(default=0)

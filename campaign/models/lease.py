@@ -33,3 +33,8 @@ def worker_seen_at(session: Session) -> datetime | None:
     # The function max() would return SQLite's text.
     until = session.scalar(select(Lease.until).order_by(Lease.until.desc()).limit(1))
     return until - LEASE if until else None
+
+
+def is_worker_running(session: Session, now: datetime) -> bool:
+    """Return whether a background worker runs. For a minute after a worker was killed, this returns True."""
+    return session.scalar(select(Lease.task).where(Lease.until > now).limit(1)) is not None

@@ -2,5 +2,5 @@
 
 `tasks.py` lists the tasks, and `task.py` explains how to write one. `loop.py` runs them, `leases.py` gives each task to
 one worker at a time, and `command.py` is the command. The rules of the tasks are in the packages of their subjects;
-`expiry.py` and `drafts.py` only call them.
+`expiry.py`, `drafts.py`, and `export_process.py` only call them.
 """

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from campaign.accounts import known_networks, sessions
 from campaign.campaigns.pictures import storage as pictures
+from campaign.deliveries import exports
 from campaign.storage.transactions import write_transaction
 from campaign.worker.task import NOW
 
@@ -12,13 +13,15 @@ LOOK_AGAIN = timedelta(minutes=1)
 
 
 def delete_expired() -> timedelta:
-    """Delete a piece of what has expired: pictures that were never saved, sessions, and networks of sign-ins.
+    """Delete a piece of what has expired: files, pictures that were never saved, sessions, and networks of sign-ins.
 
     Nothing depends on this: what has expired is refused everywhere, whether or not it has been deleted.
     """
     now = datetime.now(UTC)
     with write_transaction() as session:
-        has_more = pictures.delete_expired(session, now) == pictures.DELETE_BATCH
+        has_more = exports.delete_chunks(session, now)
+        exports.delete_expired(session, now)
+        has_more = pictures.delete_expired(session, now) == pictures.DELETE_BATCH or has_more
         sessions.delete_expired(session, now)
         known_networks.delete_expired(session, now)
     return NOW if has_more else LOOK_AGAIN

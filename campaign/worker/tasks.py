@@ -6,11 +6,14 @@ To add a task, write its function as `task.py` explains, in the package of its s
 from campaign.moderation import indexing
 from campaign.statistics import roll_ups
 from campaign.worker import drafts, expiry
+from campaign.worker.export_process import ExportProcess
 from campaign.worker.task import Task
 
+_exports = ExportProcess()
 TASKS = (
     Task("search index", indexing.index_piece),
     Task("statistics", roll_ups.roll_up),
+    Task("exports", _exports.look, shared=True, stop=_exports.stop),
     Task("expiry", expiry.delete_expired),
     Task("sittings", drafts.end_sittings),
 )

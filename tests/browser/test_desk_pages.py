@@ -15,6 +15,7 @@ from campaign.deliveries.contents import Purpose
 from campaign.deliveries.exports import Kind
 from campaign.models.account import Role
 from campaign.models.campaign import Campaign, CampaignState
+from campaign.models.export import ExportState
 from campaign.settings import Settings
 from campaign.storage.transactions import write_transaction
 from tests.browser.conftest import OpenPage
@@ -116,6 +117,8 @@ def test_every_page_of_moderating_and_delivering_signatures_is_accessible(
     with write_transaction() as session:
         order = contents.order(Purpose.HAND_OVER, ["name"])
         exports.ask(session, Actor(1, "another organizer"), campaign, Kind.BOOK, order, datetime.now(UTC))
+        making = exports.ask(session, Actor(1, "another organizer"), campaign, Kind.CSV, order, datetime.now(UTC))
+        making.state, making.touched_at = ExportState.MAKING, datetime.now(UTC) + timedelta(minutes=1)
     page = open_signed_in(open_page, server, admin)
     page.goto(f"{server.url}/desk{PATH}/signatures")
     button(page, "/hide").click()

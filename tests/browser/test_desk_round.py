@@ -27,7 +27,7 @@ from tests.browser.desk import (
     set_up_app,
     submit,
 )
-from tests.conftest import Server
+from tests.conftest import Server, StartWork
 from tests.desk.people import Person
 
 LETTER = "Dear Mayor,\n\nplease keep the **lido** open.\n"
@@ -96,8 +96,9 @@ def moderate(page: Page, name: str, action: str) -> None:
 
 
 def test_organizer_runs_a_campaign_from_invitation_to_delivery(
-    app: Flask, server: Server, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+    app: Flask, server: Server, start_work: StartWork, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    start_work()
     if db.engine.dialect.name == "postgresql":
         # Pages look the same on both databases.
         monkeypatch.setattr(sys.modules[__name__], "check_accessible", lambda _page: None)
@@ -150,9 +151,10 @@ def test_organizer_runs_a_campaign_from_invitation_to_delivery(
     check_accessible(organizer)
     section = organizer.locator("section", has=organizer.locator("#hand-over"))
     downloads = organizer.locator("form[action$='/file']").get_by_role("button")
+    # The second file waits for the first.
     for kind in ("csv", "pdf"):
         section.locator(f"button[name=kind][value={kind}]").click()
-        expect(downloads.first).to_be_visible(timeout=30_000)
+    expect(downloads).to_have_count(2, timeout=30_000)
     check_accessible(organizer)
     with organizer.expect_download() as fetched:
         organizer.get_by_role("button", name=re.compile("Download.*CSV", re.IGNORECASE)).click()

@@ -9,7 +9,8 @@ from flask.testing import FlaskCliRunner
 from sqlalchemy import Engine, event, func, select, update
 
 from campaign.accounts.audit_log import Actor
-from campaign.deliveries import exports
+from campaign.deliveries import contents, exports
+from campaign.deliveries.contents import Purpose
 from campaign.deliveries.exports import Kind
 from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign
@@ -26,18 +27,38 @@ def actions() -> list[tuple[str, dict[str, object]]]:
     return [(entry.action, entry.after) for entry in db.session.scalars(entries)]
 
 
-def test_second_request_returns_the_export_that_is_being_made(ask: Ask, publish: Publish, grace: Actor) -> None:
+def test_second_request_is_queued_unless_the_same_file_is_waiting(ask: Ask, publish: Publish, grace: Actor) -> None:
     first = ask()
     assert ask() == first
-    assert ask(Kind.SPREADSHEET) != first
+    fewer = ask(order=contents.order(Purpose.HAND_OVER, ["name"]))
+    assert fewer != first, "it has other columns"
+    assert ask(Kind.SPREADSHEET) not in (first, fewer)
     internal = ask(order=OURS)
     assert internal != first, "nobody may get the internal file in place of the one for delivery"
     assert ask(order=OURS) == internal
     other = publish(slug="other")
     with write_transaction() as session:
-        export, new = exports.ask(session, grace, other, Kind.CSV, HAND_OVER, datetime.now(UTC))
-        assert new
-        assert export.id != first
+        assert exports.ask(session, grace, other, Kind.CSV, HAND_OVER, datetime.now(UTC)).id != first
+    with write_transaction() as session:
+        session.execute(update(Export).where(Export.id == first).values(state=ExportState.MAKING))
+    second = ask()
+    assert second != first, "it includes signatures that have arrived since the first was begun"
+    assert exports.order_of(export_of(fewer)).columns == ("name",)
+    assert exports.ahead(db.session(), export_of(second)) == 5
+
+
+def test_queue_of_a_campaign_has_a_limit(
+    ask: Ask, publish: Publish, grace: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "MOST_WAITING", 2)
+    first = ask()
+    ask(Kind.BOOK)
+    with pytest.raises(exports.QueueFullError):
+        ask(Kind.SPREADSHEET)
+    assert ask() == first
+    other = publish(slug="other")
+    with write_transaction() as session:
+        assert exports.ask(session, grace, other, Kind.CSV, HAND_OVER, datetime.now(UTC))
 
 
 def test_simultaneous_requests_create_one_export(app: Flask, campaign: Campaign, ask: Ask) -> None:
@@ -69,12 +90,14 @@ def test_export_expires_after_a_day(sign: Sign, ask: Ask, make: Make, campaign: 
     export_id = export.id
     assert exports.find(db.session(), campaign, export_id, before)
     gone = after + timedelta(minutes=10)
-    assert not exports.needs_cleaning(db.session(), after)
-    assert exports.needs_cleaning(db.session(), gone)
     assert exports.of_campaign(db.session(), campaign, after) == []
     with write_transaction() as session:
         assert exports.hand_out(session, grace, campaign, export_id, after) is None
-        assert exports.clean(session, gone) == 1
+        assert exports.delete_expired(session, gone) == 0, "its chunks are deleted first, a few at a time"
+        assert exports.delete_chunks(session, after) is False
+        assert exports.delete_chunks(session, gone) is True
+        assert exports.delete_chunks(session, gone) is False
+        assert exports.delete_expired(session, gone) == 1
     assert content(export_id) == b""
 
 
@@ -83,13 +106,22 @@ def test_forget_exports_deletes_expired_exports(ask: Ask, runner: FlaskCliRunner
     ask()
     with write_transaction() as session:
         session.execute(
-            update(Export).where(Export.kind == "csv").values(expires_at=datetime.now(UTC) - timedelta(minutes=10))
+            update(Export)
+            .where(Export.kind == "csv")
+            .values(state=ExportState.READY, expires_at=datetime.now(UTC) - timedelta(minutes=10))
         )
     assert (
         runner.invoke(args=["signatures", "forget-exports"]).output
         == "Deleted 1 expired exports and 0 unused pictures.\n"
     )
     assert db.session.scalars(select(Export.kind)).all() == ["pdf"]
+
+
+def test_file_that_nobody_has_made_does_not_expire(ask: Ask, campaign: Campaign) -> None:
+    export_id = ask()
+    with write_transaction() as session:
+        assert exports.delete_expired(session, datetime.now(UTC) + timedelta(days=3)) == 0
+    assert exports.find(db.session(), campaign, export_id, datetime.now(UTC) + timedelta(days=3))
 
 
 def test_downloads_in_progress_finish_after_the_export_expires_but_no_new_one_starts(
@@ -103,9 +135,9 @@ def test_downloads_in_progress_finish_after_the_export_expires_but_no_new_one_st
     assert [next(each) for each in fetched] == [b"A"] * 2
     now = export_of(export_id).expires_at
     db.session.rollback()
-    exports.sweep(now)
     with write_transaction() as session:
-        assert exports.clean(session, now) == 0
+        assert exports.delete_chunks(session, now) is False
+        assert exports.delete_expired(session, now) == 0
         assert exports.hand_out(session, grace, campaign, export_id, now) is None
     assert [b"".join(each) for each in fetched] == [b"A" * 9] * 2
 
@@ -126,9 +158,8 @@ def test_expired_file_is_deleted_a_few_chunks_per_transaction(app: Flask, ask: A
     result = runner.invoke(args=["signatures", "forget-exports"])
     event.remove(Engine, "after_cursor_execute", record_deletion)
     assert result.output == "Deleted 1 expired exports and 0 unused pictures.\n"
-    # Four, four, and two chunks; the last deletion finds nothing.
-    assert len(deletions) == 4
-    assert "LIMIT" in deletions[0]
+    # Four, four, and two chunks.
+    assert len(deletions) == 3
     assert db.session.scalar(select(func.count()).select_from(ExportChunk)) == 0
 
 

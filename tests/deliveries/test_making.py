@@ -1,4 +1,4 @@
-"""Exports are made in a separate process, which may be killed, or run out of disk space or database."""
+"""Exports are made one after the other. A process that makes one may be killed, or run out of disk or database."""
 
 import csv
 import errno
@@ -8,28 +8,31 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 
 import openpyxl
 import pypdf
 import pytest
 from flask import Flask
-from sqlalchemy import ExceptionContext, create_engine, event, func, select, update
+from sqlalchemy import Engine, create_engine, event, func, select, update
 from sqlalchemy.exc import OperationalError
 
-from campaign.deliveries import exports, making
+from campaign.deliveries import making, queue
 from campaign.deliveries.exports import Kind
+from campaign.deliveries.queue import Lost, Taken
 from campaign.models.campaign import Campaign
-from campaign.models.export import ExportChunk, ExportState
+from campaign.models.export import Export, ExportChunk, ExportState
 from campaign.models.signature import Signature
 from campaign.settings import Settings
 from campaign.signatures import fake
-from campaign.storage.database import db, engine_options
+from campaign.storage.database import STORAGE_ERRORS, db, engine_options
 from campaign.storage.transactions import write_transaction
 from tests import services
-from tests.conftest import Sign, dispose, migrate
-from tests.deliveries.conftest import OURS, Ask, Make, Start, content, export_of, wait_for
+from tests.conftest import Sign, dispose, migrate, wait_for
+from tests.deliveries.conftest import OURS, Ask, Make, Start, content, export_of, make_next, use_folder
 from tests.faults.disk import small_disk
 
 pytestmark = pytest.mark.usefixtures("room")
@@ -82,13 +85,11 @@ def test_large_export_is_stored_in_chunks(campaign: Campaign, ask: Ask, make: Ma
 
 
 @pytest.mark.slow
-def test_making_reports_progress_and_runs_at_low_priority(campaign: Campaign, ask: Ask, start: Start) -> None:
+def test_making_reports_progress(campaign: Campaign, ask: Ask, start: Start) -> None:
     list(fake.sign(campaign.id, 20_000, datetime.now(UTC)))
     export_id = ask(Kind.BOOK)
-    maker = start(export_id)
+    maker = start()
     wait_for(lambda: export_of(export_id).total == 20_000)
-    assert os.getpriority(os.PRIO_PROCESS, maker.pid) == making.NICENESS
-    assert os.getsid(maker.pid) == maker.pid, "it must outlive the worker that started it"
     touched = export_of(export_id).touched_at
     wait_for(lambda: export_of(export_id).done > 0)
     assert export_of(export_id).touched_at > touched
@@ -97,48 +98,115 @@ def test_making_reports_progress_and_runs_at_low_priority(campaign: Campaign, as
 
 
 @pytest.mark.slow
-def test_killed_process_is_detected_and_the_export_can_be_requested_again(
+def test_exports_are_made_in_the_order_of_the_requests(sign: Sign, ask: Ask) -> None:
+    sign()
+    first, second = ask(), ask(Kind.SPREADSHEET)
+    states = []
+    while make_next():
+        states.append([export_of(each).state.value for each in (first, second)])
+    assert states == [["ready", "waiting"], ["ready", "ready"]]
+
+
+@pytest.mark.slow
+def test_killed_process_is_detected_and_another_makes_the_export(
     campaign: Campaign, ask: Ask, start: Start, make: Make, room: Path
 ) -> None:
     list(fake.sign(campaign.id, 5000, datetime.now(UTC)))
     export_id = ask(Kind.BOOK)
-    maker = start(export_id)
+    maker = start()
     wait_for(lambda: export_of(export_id).state is ExportState.MAKING and any(room.glob("campaign-export-*")))
     os.kill(maker.pid, signal.SIGKILL)
     maker.wait(timeout=30)
+    assert not queue.has_work(db.session(), datetime.now(UTC))
+    assert not make_next(), "it may still live"
+    with write_transaction() as session:
+        session.execute(update(Export).values(touched_at=datetime.now(UTC) - timedelta(seconds=31)))
+    assert queue.is_interrupted(export_of(export_id), datetime.now(UTC))
+    assert make_next()
     export = export_of(export_id)
-    assert not exports.is_dead(export, export.touched_at + timedelta(seconds=60))
-    later = datetime.now(UTC) + timedelta(seconds=61)
-    assert exports.is_dead(export, later)
-    again = ask(Kind.BOOK, now=later)
-    assert again != export_id
-    assert export_of(export_id).state is ExportState.FAILED
-    assert "request it again" in export_of(export_id).fault
-    assert make(again).state is ExportState.READY
+    assert (export.state, export.attempts, export.done) == (ExportState.READY, 2, 5000)
+    assert content(export_id).startswith(b"%PDF-")
     assert list(room.iterdir()) == [], "files of the killed process must be deleted too"
 
 
+def test_export_that_kills_three_processes_fails(ask: Ask) -> None:
+    export_id = ask()
+    for maker in ("a", "b", "c"):
+        assert queue.take(db.engine, maker) == Taken(export_id, maker)
+        assert queue.take(db.engine, "other") is None
+        queue.give_back_of(db.engine, maker)
+    assert queue.take(db.engine, "d") is None
+    assert export_of(export_id).state is ExportState.FAILED
+    assert "three attempts" in export_of(export_id).fault
+
+
+def test_process_that_ends_in_order_gives_its_export_back_without_an_attempt(ask: Ask) -> None:
+    export_id = ask()
+    for number in range(5):
+        taken = queue.take(db.engine, str(number))
+        assert taken
+        queue.give_back(db.engine, taken)
+    assert (export_of(export_id).state, export_of(export_id).attempts) == (ExportState.WAITING, 0)
+
+
+def test_suspended_process_changes_nothing_after_another_has_begun(ask: Ask) -> None:
+    export_id = ask()
+    slow = queue.take(db.engine, "slow")
+    assert slow
+    queue.store_chunk(db.engine, slow, 0, b"old")
+    with write_transaction() as session:
+        session.execute(update(Export).values(touched_at=datetime.now(UTC) - timedelta(minutes=1)))
+    fast = queue.take(db.engine, "fast")
+    assert fast == Taken(export_id, "fast")
+    with pytest.raises(Lost):
+        queue.report(db.engine, slow, done=9)
+    with pytest.raises(Lost):
+        queue.store_chunk(db.engine, slow, 1, b"old")
+    with pytest.raises(Lost):
+        queue.delete_chunks(db.engine, slow)
+    with pytest.raises(Lost):
+        queue.finish(db.engine, slow)
+    queue.give_back(db.engine, slow, "fault")
+    queue.give_back_of(db.engine, "slow")
+    queue.fail(db.engine, slow, "fault")
+    queue.delete_chunks(db.engine, fast)
+    queue.store_chunk(db.engine, fast, 0, b"new")
+    queue.finish(db.engine, fast, done=1)
+    assert content(export_id) == b"new"
+    assert (export_of(export_id).state, export_of(export_id).done) == (ExportState.READY, 1)
+
+
+def test_simultaneous_processes_take_each_export_once(app: Flask, ask: Ask) -> None:
+    wanted = {ask(), ask(Kind.SPREADSHEET), ask(Kind.BOOK)}
+    together = Barrier(6)
+
+    def take(number: int) -> int | None:
+        with app.app_context():
+            together.wait()
+            taken = queue.take(db.engine, str(number))
+            return taken.export_id if taken else None
+
+    with ThreadPoolExecutor(6) as crowd:
+        taken = [each for each in crowd.map(take, range(6)) if each]
+    assert len(taken) == len({*taken})
+    # On PostgreSQL, a process that finds only locked rows takes none. The worker looks again a second later.
+    while found := queue.take(db.engine, "late"):
+        taken.append(found.export_id)
+    assert sorted(taken) == sorted(wanted)
+
+
 @pytest.mark.slow
-def test_process_whose_export_was_marked_as_failed_leaves_no_file(campaign: Campaign, ask: Ask, start: Start) -> None:
+def test_terminated_process_deletes_its_temporary_files_and_gives_its_export_back(
+    campaign: Campaign, ask: Ask, start: Start, room: Path
+) -> None:
     list(fake.sign(campaign.id, 5000, datetime.now(UTC)))
     export_id = ask(Kind.BOOK)
-    maker = start(export_id)
-    wait_for(lambda: export_of(export_id).state is ExportState.MAKING)
-    with write_transaction() as session:
-        exports.clean(session, datetime.now(UTC) + timedelta(seconds=120))
-    assert maker.wait(timeout=120) == 0
-    assert export_of(export_id).state is ExportState.FAILED
-    assert content(export_id) == b""
-
-
-@pytest.mark.slow
-def test_terminated_process_deletes_its_temporary_files(campaign: Campaign, ask: Ask, start: Start, room: Path) -> None:
-    list(fake.sign(campaign.id, 5000, datetime.now(UTC)))
-    maker = start(ask(Kind.BOOK))
+    maker = start()
     wait_for(lambda: any(room.glob("*/*")))
     maker.terminate()
     assert maker.wait(timeout=60) == 1
     assert list(room.iterdir()) == []
+    assert (export_of(export_id).state, export_of(export_id).attempts) == (ExportState.WAITING, 0)
 
 
 @pytest.mark.slow
@@ -146,7 +214,8 @@ def test_finished_export_is_not_made_again(sign: Sign, ask: Ask, make: Make) -> 
     sign()
     export = make(ask())
     expires = export.expires_at
-    assert make(export.id).expires_at == expires
+    assert not make_next()
+    assert export_of(export.id).expires_at == expires
 
 
 def test_failed_export_has_a_reason_and_is_logged(
@@ -156,7 +225,7 @@ def test_failed_export_has_a_reason_and_is_logged(
     with write_transaction() as session:
         session.execute(update(Campaign).values(time_zone="Europe/Atlantis"))
     with caplog.at_level(logging.ERROR):
-        making.make(db.engine, export_id, settings)
+        assert make_next()
     assert export_of(export_id).state is ExportState.FAILED
     assert "we’ve logged it" in export_of(export_id).fault
     assert "could not be made" in caplog.text
@@ -165,17 +234,21 @@ def test_failed_export_has_a_reason_and_is_logged(
 @pytest.mark.parametrize("kind", Kind)
 @pytest.mark.slow
 def test_export_fails_on_a_small_disk_and_succeeds_on_a_larger_one(
-    campaign: Campaign, ask: Ask, make: Make, room: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind
+    campaign: Campaign, ask: Ask, start: Start, room: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind
 ) -> None:
     list(fake.sign(campaign.id, 10_000, datetime.now(UTC)))
     with small_disk(kilobytes=256) as disk:
-        monkeypatch.setenv("TMPDIR", str(disk.outside))
-        export = make(ask(kind))
+        use_folder(disk.outside, monkeypatch)
+        export_id = ask(kind)
+        assert start().wait(timeout=120) == 0
+        export = export_of(export_id)
         assert export.state is ExportState.FAILED
         assert "disk is full" in export.fault
         assert list(disk.outside.iterdir()) == [], "the unfinished file must be deleted"
-    monkeypatch.setenv("TMPDIR", str(room))
-    assert make(ask(kind)).state is ExportState.READY
+    use_folder(room, monkeypatch)
+    export_id = ask(kind)
+    assert start().wait(timeout=120) == 0
+    assert export_of(export_id).state is ExportState.READY
 
 
 def test_export_fails_on_a_full_disk(ask: Ask, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
@@ -185,7 +258,7 @@ def test_export_fails_on_a_full_disk(ask: Ask, monkeypatch: pytest.MonkeyPatch, 
         monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(disk.outside)])
         monkeypatch.setattr(tempfile, "tempdir", None)
         export_id = ask()
-        making.make(db.engine, export_id, settings)
+        assert make_next()
     assert export_of(export_id).state is ExportState.FAILED
     assert "disk is full" in export_of(export_id).fault
 
@@ -205,44 +278,48 @@ class TestDatabaseOutage:
     def database(self, own_server: services.Service) -> str:
         return own_server.url
 
-    def test_failure_is_stored_once_the_database_is_back_and_the_export_can_be_requested_again(
-        self, sign: Sign, ask: Ask, make: Make, own_server: services.Service, settings: Settings
+    def test_export_waits_until_the_database_is_back_and_is_then_made(
+        self, sign: Sign, ask: Ask, settings: Settings, own_server: services.Service
     ) -> None:
         sign()
-        export_id, failed = ask(), list[ExceptionContext]()
+        export_id = ask()
         dispose()
 
         def kill(_connection: object, _cursor: object, statement: str, *_: object) -> None:
             if statement.startswith("INSERT INTO export_chunk"):
                 own_server.kill()
 
-        def restart(context: ExceptionContext) -> None:
-            if not context.is_pre_ping:
-                failed.append(context)
-                # The first failure is storing the chunk; the second is storing the reason.
-                if len(failed) == 2:
-                    own_server.start()
-
         engine = create_engine(own_server.url, **engine_options(own_server.url))
         event.listen(engine, "before_cursor_execute", kill)
-        event.listen(engine, "handle_error", restart)
-        making.make(engine, export_id, settings)
+        with pytest.raises(STORAGE_ERRORS):
+            making.make_next(engine, settings, "maker")
         engine.dispose()
-        assert len(failed) == 2
-        assert export_of(export_id).state is ExportState.FAILED
-        assert "database was unreachable" in export_of(export_id).fault
-        assert content(export_id) == b""
-        assert make(ask()).state is ExportState.READY
+        own_server.start()
+        # The process could not even say that it has failed. It counts as dead after a while.
+        assert export_of(export_id).state is ExportState.MAKING
+        with write_transaction() as session:
+            session.execute(update(Export).values(touched_at=datetime.now(UTC) - timedelta(seconds=31)))
+        assert make_next()
+        assert export_of(export_id).state is ExportState.READY
+        assert content(export_id).count(b"Ada Lovelace") == 1
 
 
-def test_unreachable_database_ends_the_process_with_a_log_line(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, settings: Settings
-) -> None:
-    monkeypatch.setattr(making, "GIVE_UP_SECONDS", 0)
-    engine = create_engine("sqlite:////nowhere/at-all.sqlite")
-    with caplog.at_level(logging.ERROR):
-        making.make(engine, 1, settings)
-    assert "could not be made" in caplog.text
+def test_export_fails_with_the_reason_after_three_storage_errors(ask: Ask) -> None:
+    export_id = ask()
+
+    def fail(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("INSERT INTO export_chunk"):
+            raise OperationalError("", {}, Exception("database or disk is full"))
+
+    event.listen(Engine, "before_cursor_execute", fail)
+    for number in range(1, 4):
+        with pytest.raises(OperationalError):
+            make_next()
+        assert export_of(export_id).attempts == number
+    event.remove(Engine, "before_cursor_execute", fail)
+    assert export_of(export_id).state is ExportState.FAILED
+    assert "database was unreachable or full" in export_of(export_id).fault
+    assert not make_next()
 
 
 def test_fault_tells_a_full_disk_from_an_unreachable_database() -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from campaign.settings import ROOT
 from campaign.web.errors import WORDS
-from tests.conftest import ADA
+from tests.conftest import ADA, wait_for
 from tests.deploy.venvs import make_venv
 from tests.services import free_port
 
@@ -81,13 +81,6 @@ class Served:
         self.process.wait(timeout=30)
         lines = self.output.read_text().splitlines(keepends=True)
         return "".join(line for line in lines if '"message": "answered"' not in line)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture

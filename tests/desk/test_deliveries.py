@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,6 +12,7 @@ from markupsafe import escape
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
+from campaign.deliveries import exports
 from campaign.deliveries.contents import COLUMNS, Purpose
 from campaign.models.account import Role
 from campaign.models.audit_log import Record
@@ -21,7 +21,10 @@ from campaign.models.export import Export, ExportState
 from campaign.settings import ROOT, Settings
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
+from campaign.worker import expiry, leases
+from campaign.worker.task import NOW
 from tests.conftest import Publish, Sign
+from tests.deliveries.conftest import make_next
 from tests.desk.conftest import AtDeskAs
 from tests.desk.people import AtDesk
 
@@ -32,7 +35,7 @@ CSV = {"purpose": "hand-over", "columns": ["name", "country"], "kind": "csv"}
 def newest() -> Export:
     """Return the newest export."""
     db.session.rollback()
-    return db.session.scalars(select(Export).order_by(Export.id.desc())).one()
+    return db.session.scalars(select(Export).order_by(Export.id.desc()).limit(1)).one()
 
 
 def set_export(**values: object) -> None:
@@ -41,16 +44,13 @@ def set_export(**values: object) -> None:
 
 
 def ready(client: AtDesk) -> str:
-    """Poll the progress of the newest file, and return the partial once the file is ready."""
-    deadline = time.monotonic() + 60
-    while True:
-        answer = client.get(f"{PATH}/{newest().id}")
-        assert answer.status_code == 200
-        if "hx-get" not in answer.text:
-            return answer.text
-        assert "<progress" in answer.text
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    """Make the files that are waiting, as the worker does, and return the partial of the newest."""
+    while make_next():
+        pass
+    answer = client.get(f"{PATH}/{newest().id}")
+    assert answer.status_code == 200
+    assert "hx-get" not in answer.text
+    return answer.text
 
 
 def download(client: AtDesk) -> TestResponse:
@@ -101,7 +101,7 @@ def test_purpose_of_a_file_is_in_its_name_and_on_the_page(
 ) -> None:
     sign()
     organizer.post(PATH, data=CSV | {"purpose": purpose})
-    assert f"A CSV file {said} is being created." in organizer.get(PATH).text
+    assert f"You requested a CSV file {said}." in organizer.get(PATH).text
     partial = ready(organizer)
     assert f"CSV file, {said}" in partial
     assert f"save-the-park-{named}-" in partial
@@ -207,26 +207,69 @@ def test_download_page_explains_what_files_say_about_anonymous_signers(organizer
     assert "marked as anonymous" in organizer.get(PATH).text
 
 
-def test_second_request_reuses_the_file_in_progress(organizer: AtDesk, campaign: Campaign) -> None:
+def be_seen(now: datetime) -> None:
+    """Take a lease as a running worker does."""
     with write_transaction() as session:
-        now, by = datetime.now(UTC), {"campaign_id": campaign.id, "account_id": 1}
-        options = {"purpose": "hand-over", "columns": ["name"], "only_updates": False}
-        times = {"asked_at": now, "touched_at": now, "expires_at": now + timedelta(days=1)}
-        session.add(Export(kind="csv", options=options, state=ExportState.MAKING, done=30, total=100, **by, **times))
+        leases.take(session, ["expiry"], "worker", now)
+
+
+def partial(client: AtDesk) -> str:
+    return client.get(f"{PATH}/{newest().id}").text
+
+
+def test_second_request_is_queued_with_its_choices(organizer: AtDesk) -> None:
+    be_seen(datetime.now(UTC))
     organizer.post(PATH, data=CSV)
-    page = organizer.get(PATH).text
-    assert "is already being created" in page
-    assert 'max="100" value="30"' in page
-    assert newest().done == 30
-    set_export(touched_at=datetime.now(UTC) - timedelta(minutes=2))
-    partial = organizer.get(f"{PATH}/{newest().id}").text
-    assert "couldn’t be created" in partial
-    assert "hx-get" not in partial
-    assert '<button class="plain" name="kind" value="csv">Create again' in partial
-    page = organizer.get(PATH).text
-    fault = newest().fault
-    assert fault
-    assert f"couldn’t be created. {escape(fault)}" in page
+    assert "Waiting. It will start in a moment." in partial(organizer)
+    set_export(state=ExportState.MAKING, maker="m", done=30, total=100, touched_at=datetime.now(UTC))
+    running = partial(organizer)
+    assert "In progress" in running
+    assert 'max="100" value="30"' in running
+    organizer.post(PATH, data=CSV | {"columns": ["country"]})
+    waiting = partial(organizer)
+    assert "Waiting for 1 other file" in waiting
+    assert "hx-get" in waiting
+    assert newest().options["columns"] == ["country"]
+    assert organizer.get(PATH).text.count('<li class="export"') == 2
+    set_export(state=ExportState.WAITING, maker="")
+    while make_next():
+        pass
+    assert download(organizer).data == "\ufeffcountry\r\n".encode()
+
+
+def test_page_says_that_a_file_waits_for_the_worker_or_was_interrupted(organizer: AtDesk) -> None:
+    organizer.post(PATH, data=CSV)
+    missing = "Waiting for the background worker, which isn’t running."
+    assert missing in partial(organizer)
+    assert missing in organizer.get(PATH).text
+    be_seen(datetime.now(UTC) - timedelta(minutes=2))
+    assert missing in partial(organizer)
+    be_seen(datetime.now(UTC))
+    assert missing not in partial(organizer)
+    set_export(state=ExportState.MAKING, maker="m", touched_at=datetime.now(UTC) - timedelta(minutes=2))
+    interrupted = partial(organizer)
+    assert "Interrupted. It will start again in a moment." in interrupted
+    assert "hx-get" in interrupted
+    assert "Ready: 0 signatures" in ready(organizer)
+
+
+def test_failed_file_can_be_requested_again_with_the_same_choices(organizer: AtDesk) -> None:
+    organizer.post(PATH, data=CSV)
+    set_export(state=ExportState.FAILED, fault="The server’s disk is full.")
+    failed = partial(organizer)
+    assert f"couldn’t be created. {escape('The server’s disk is full.')}" in failed
+    assert "hx-get" not in failed
+    assert '<button class="plain" name="kind" value="csv">Create again' in failed
+
+
+def test_full_queue_is_explained_and_the_choices_stay(organizer: AtDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exports, "MOST_WAITING", 1)
+    organizer.post(PATH, data=CSV)
+    answer = organizer.post(PATH, data=CSV | {"columns": ["country"]})
+    assert answer.status_code == 422
+    assert '<a href="#kind-hand-over">1 files are waiting already.' in answer.text
+    assert 'value="country" checked' in answer.text
+    assert 'value="name" checked' not in answer.text.split('<h2 id="ours">')[0]
 
 
 @pytest.mark.slow
@@ -249,7 +292,8 @@ def test_expired_file_cannot_be_downloaded_and_is_deleted(organizer: AtDesk, sig
     assert organizer.get(f"{PATH}/{export_id}").status_code == 404
     assert 'id="made"' not in organizer.get(PATH).text
     set_export(expires_at=datetime.now(UTC) - timedelta(minutes=10))
-    organizer.get(PATH)
+    while expiry.delete_expired() == NOW:
+        pass
     assert db.session.scalars(select(Export)).all() == []
 
 

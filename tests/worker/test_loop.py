@@ -4,7 +4,6 @@ import logging
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,6 +16,7 @@ from campaign.worker import loop
 from campaign.worker.loop import Worker
 from campaign.worker.task import NOW, Task
 from campaign.worker.tasks import TASKS
+from tests.conftest import StartWork
 
 HOUR = timedelta(hours=1)
 
@@ -148,9 +148,6 @@ def test_shared_task_runs_in_all_workers(app: Flask) -> None:
 
 def test_leases_are_renewed_three_times_before_they_end(app: Flask) -> None:
     assert Worker([Task("index", lambda: HOUR)])._renew() == LEASE / 3
-
-
-StartWork = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])

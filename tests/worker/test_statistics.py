@@ -10,9 +10,9 @@ import pytest
 from campaign.models.campaign import Campaign
 from campaign.statistics import roll_ups
 from campaign.storage.database import db
+from tests.conftest import wait_for
 from tests.statistics.rolling import counted, rolled_up
 from tests.statistics.test_roll_ups import add_fake
-from tests.worker.conftest import wait_for
 
 NOW = datetime.now(UTC)
 

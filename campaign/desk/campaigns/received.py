@@ -86,7 +86,6 @@ def _picture(form: CampaignForm) -> Prepared | None:
     elif form.picture.data:
         sent, now = prepare(form.picture.data.read()), datetime.now(UTC)
         with write_transaction() as session:
-            pictures.delete_expired(session, now)
             pictures.store(session, sent, until=now + pictures.UNSAVED_LIFETIME)
         form.kept_picture.data = sent.digest
         return sent
