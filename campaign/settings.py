@@ -51,7 +51,10 @@ class Settings:
     site_name: str = "Campaign"
     """The organization's name, at the top of every page."""
     site_country: str = ""
-    """The country of the organization (ISO 3166-1 alpha-2); empty if it isn't set. It decides the paper of the book."""
+    """The country of the organization (ISO 3166-1 alpha-2); empty if it isn't set. The sign form starts with it, and it
+    decides the paper of the book."""
+    site_home: str = "single"
+    """What the front page is while a single campaign is open: `single` for that campaign, `list` for a list of all."""
     site_url: str = "http://127.0.0.1:8000"
     """The site's public URL, without a trailing slash, used for absolute links. Default: HOST and PORT."""
     host: str = "127.0.0.1"
@@ -116,6 +119,7 @@ class Settings:
             database_read_url=read("DATABASE_READ_URL", values.database_url, lambda: cls.database_read_url),
             site_name=read("SITE_NAME", str, lambda: cls.site_name),
             site_country=read("SITE_COUNTRY", values.country, lambda: cls.site_country),
+            site_home=read("SITE_HOME", values.one_of("list", "single"), lambda: _home(environ) or cls.site_home),
             site_url=read("SITE_URL", values.site_url, lambda: f"http://{_bracketed(host)}:{port}"),
             host=host,
             port=port,
@@ -155,6 +159,12 @@ class Settings:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
+
+
+def _home(environ: Mapping[str, str]) -> str:
+    """Return the value of HOME if an operator set it for the site: on most systems, it is the user's folder."""
+    home = environ.get("HOME", "")
+    return home if home in ("list", "single") else ""
 
 
 def _secret(value: str) -> str:

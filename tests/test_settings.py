@@ -42,6 +42,7 @@ def test_each_setting_is_read_from_the_environment(tmp_path: Path) -> None:
         SECRET_KEY="s" * 32,
         SITE_NAME="Fight for the Park",
         SITE_COUNTRY="us",
+        SITE_HOME="list",
         SITE_URL="https://park.example/",
         HOST="::1",
         PORT="8080",
@@ -62,6 +63,7 @@ def test_each_setting_is_read_from_the_environment(tmp_path: Path) -> None:
         secret_key="s" * 32,
         site_name="Fight for the Park",
         site_country="US",
+        site_home="list",
         site_url="https://park.example",
         host="::1",
         port=8080,
@@ -79,6 +81,12 @@ def test_each_setting_is_read_from_the_environment(tmp_path: Path) -> None:
         instance=tmp_path,
     )
     assert settings.bind == "[::1]:8080"
+
+
+@pytest.mark.parametrize(("home", "front"), [("list", "list"), ("single", "single"), ("/root", "single")])
+def test_home_is_the_front_page_only_if_it_names_one(tmp_path: Path, home: str, front: str) -> None:
+    assert read(tmp_path, HOME=home).site_home == front
+    assert read(tmp_path, HOME=home, SITE_HOME="list").site_home == "list"
 
 
 def test_empty_setting_counts_as_unset(tmp_path: Path) -> None:
@@ -142,6 +150,7 @@ WRONG = [
     ("SITE_COUNTRY", "United States", "must be the code of a country in two letters, such as US or DE, not 'United"),
     ("SITE_COUNTRY", "EU", "must be the code of a country in two letters"),
     ("SITE_COUNTRY", "ß", "must be the code of a country in two letters"),
+    ("SITE_HOME", "all", "must be list or single, not 'all'"),
     ("SITE_URL", "park.example", "must be the site's URL without a path, such as https://example.org, not 'park"),
     ("SITE_URL", "ftp://park.example", "must be the site's URL without a path"),
     ("SITE_URL", f"https://{'a' * 64}.example", "must be the site's URL without a path"),

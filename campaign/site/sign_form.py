@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 from email_validator import EmailNotValidError
+from flask import current_app
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, Field, Form, HiddenField, SelectField, StringField
 from wtforms.validators import ValidationError
@@ -119,6 +120,9 @@ class SignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF publishes no types
         self.language = language
         self.source.data = self.source.data or sources.from_link(page_url or "")
         self.country.choices = countries(language).items()
+        if not self.is_submitted():
+            # The form is the same for everyone, and so is the country that it starts with.
+            self.country.data = current_app.config["SETTINGS"].site_country
 
     def fill_in_place(self) -> bool:
         """Fill in city and state from the ZIP code if they are empty or were filled in from an earlier ZIP code.

@@ -47,16 +47,33 @@ _panels: SingleFlightCache[tuple[Engine, str], str] = SingleFlightCache(most=256
 
 @site.get("/")
 def home() -> ResponseReturnValue:
-    """List the campaigns. If exactly one is open, redirect to it."""
+    """List the campaigns. If exactly one is open, redirect to it, unless the operator wants a list."""
     now = datetime.now(UTC)
-    shown = lookup.public_campaigns(now)
-    standing = [stages.stage(campaign, now) for campaign in shown]
-    if standing.count(Stage.OPEN) == 1:
+    still_open = [campaign for campaign in lookup.public_campaigns(now) if stages.stage(campaign, now) is Stage.OPEN]
+    if len(still_open) == 1 and current_app.config["SETTINGS"].site_home == "single":
         # Keep the query: it may contain the source (signatures/sources.py).
-        page = url_for("site.campaign_page", slug=shown[standing.index(Stage.OPEN)].slug)
-        return redirect(addresses.with_query(page))
-    counts = [feed.read(campaign.id).count for campaign in shown]
-    return cacheable(render_template("site/home.html", shown=list(zip(shown, standing, counts, strict=True))))
+        return redirect(addresses.with_query(url_for("site.campaign_page", slug=still_open[0].slug)))
+    return _list_of_campaigns()
+
+
+@site.get("/campaigns")
+def all_campaigns() -> ResponseReturnValue:
+    """List the campaigns, even while the home page leads to the only open one."""
+    return _list_of_campaigns()
+
+
+def _list_of_campaigns() -> Response:
+    now = datetime.now(UTC)
+    shown = [
+        (campaign, stages.stage(campaign, now), feed.read(campaign.id).count)
+        for campaign in lookup.public_campaigns(now)
+    ]
+    return cacheable(render_template("site/home.html", shown=shown))
+
+
+def _has_others(campaign: Campaign) -> bool:
+    """Return whether the site lists other campaigns than this one."""
+    return any(other.id != campaign.id for other in lookup.public_campaigns(datetime.now(UTC)))
 
 
 @site.get("/campaigns/<slug>")
@@ -268,4 +285,5 @@ def _helpers() -> dict[str, Any]:
         "share_text": sharing.text_of,
         "preview_locale": sharing.preview_locale,
         "picture_of": pictures.read,
+        "has_others": _has_others,
     }

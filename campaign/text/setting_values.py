@@ -27,6 +27,17 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
     return check
 
 
+def one_of(*allowed: str) -> Callable[[str], str]:
+    """Return a check for one of these words."""
+
+    def check(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(f"must be {' or '.join(allowed)}, not {value!r}")
+        return value
+
+    return check
+
+
 def yes_or_no(value: str) -> bool:
     """Return whether the value is "true", "yes", or "1"."""
     words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
