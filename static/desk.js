@@ -12,6 +12,21 @@
     button.textContent = button.dataset.copied;
   });
 
+  if (navigator.share) page.classList.add("can-share");
+  document.addEventListener("click", ({ target }) => {
+    const { shareUrl: url, shareTitle: title, shareText: text } = target.dataset;
+    // The promise is rejected if the user closes the share sheet, which is no error.
+    if (url) navigator.share({ url, title, text }).catch(() => {});
+  });
+
+  // A new campaign starts in the browser's time zone.
+  const { browserZone } = document.querySelector("[data-browser-zone]")?.dataset ?? {};
+  if (browserZone) {
+    const zones = document.getElementById(browserZone);
+    const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+    if ([...zones.options].some(({ value }) => value === timeZone)) zones.value = timeZone;
+  }
+
   // Refresh the live part of a page at the interval that the server sets, while the page is visible.
   let timer;
   const live = () => document.querySelector("[data-interval]");

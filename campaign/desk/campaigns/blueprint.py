@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 
 from flask import Blueprint
 
-from campaign.campaigns import stages
+from campaign.campaigns import sharing, stages
 from campaign.campaigns.stages import Stage
 from campaign.models.campaign import Campaign
+from campaign.site import pages
 
 campaigns = Blueprint("campaigns", __name__)
 
@@ -34,5 +35,10 @@ def is_over(campaign: Campaign) -> bool:
 
 
 @campaigns.app_context_processor
-def _over() -> dict[str, str]:
-    return {"campaign_over": OVER}
+def _helpers() -> dict[str, object]:
+    return {
+        "campaign_over": OVER,
+        "public_url": pages.public_url,
+        "share_links": sharing.links,
+        "share_text": sharing.text_of,
+    }

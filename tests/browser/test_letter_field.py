@@ -1,0 +1,148 @@
+"""The letter's field in a real browser: pasting formatted text, the toolbar, and its shortcuts; and new campaigns."""
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Page, expect
+
+from campaign.campaigns.letter import tree
+from campaign.models.account import Role
+from campaign.models.campaign import Campaign
+from tests.browser.conftest import OpenPage
+from tests.browser.desk import WIDTHS, check_accessible, field, open_signed_in
+from tests.browser.pasted import CLIPBOARDS
+from tests.conftest import Server, only_sqlite
+from tests.desk.conftest import AtDeskAs, at_desk, invited  # noqa: F401 (fixtures)
+
+pytestmark = [only_sqlite, pytest.mark.slow]
+_PASTE = """(html) => {
+  const data = new DataTransfer();
+  data.setData("text/html", html);
+  data.setData("text/plain", "plain");
+  const paste = new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true });
+  document.getElementById("letter").dispatchEvent(paste);
+}"""
+
+
+@pytest.fixture
+def page(app: Flask, server: Server, open_page: OpenPage, at_desk: AtDeskAs, campaign: Campaign) -> Page:  # noqa: F811
+    """The page of a new campaign."""
+    page = open_signed_in(open_page, server, at_desk(Role.ADMIN))
+    page.goto(f"{server.url}/desk/campaigns/new")
+    return page
+
+
+def write(page: Page, text: str, selected: str = "") -> None:
+    """Fill in the letter, and select this part of it, or put the cursor at the end."""
+    letter = field(page, "letter")
+    letter.fill(text)
+    start = text.index(selected) if selected else len(text)
+    letter.evaluate("(area, [start, end]) => area.setSelectionRange(start, end)", [start, start + len(selected)])
+
+
+def letter(page: Page) -> str:
+    return field(page, "letter").input_value()
+
+
+def press(page: Page, name: str) -> None:
+    page.get_by_role("group", name="Format the letter").get_by_role("button", name=name).click()
+
+
+def test_formatted_text_of_each_program_becomes_markdown(page: Page) -> None:
+    for program, (html, markdown) in CLIPBOARDS.items():
+        write(page, "")
+        page.evaluate(_PASTE, html)
+        assert letter(page) == markdown, program
+        assert tree.parse(markdown)
+
+
+def test_pasted_blocks_get_empty_lines_around_them_at_the_cursor(page: Page) -> None:
+    write(page, "Dear Mayor,\nplease HERE act.", "HERE")
+    page.evaluate(_PASTE, "<b>really</b>")
+    assert letter(page) == "Dear Mayor,\nplease **really** act."
+    write(page, "Before\nHERE\nafter", "HERE")
+    page.evaluate(_PASTE, "<ul><li>one</li><li>two</li></ul>")
+    assert letter(page) == "Before\n\n- one\n- two\n\nafter"
+    page.keyboard.press("Control+Z")
+    assert letter(page) == "Before\nHERE\nafter"
+
+
+def test_plain_text_is_pasted_as_it_is(page: Page) -> None:
+    write(page, "")
+    prevented = page.evaluate("""() => {
+      const data = new DataTransfer();
+      data.setData("text/plain", "*as it is*");
+      return !document.getElementById("letter").dispatchEvent(
+        new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+    }""")
+    assert not prevented
+
+
+FORMATS = [
+    ("Bold", "Control+b", "we ask you", "ask", "we **ask** you"),
+    ("Bold", "Control+b", "we **ask** you", "ask", "we ask you"),
+    ("Italic", "Control+i", "we ask you", "ask ", "we *ask* you"),
+    ("Italic", "Control+i", "we **ask** you", "ask", "we ***ask*** you"),
+    ("Bold", "Control+b", "", "", "**bold words**"),
+    ("Link", "Control+k", "see our report", "our report", "see [our report](https://)"),
+    ("Link", "Control+k", "https://example.org/x", "https://example.org/x", "[words](https://example.org/x)"),
+    ("Bulleted list", "Control+Shift+Digit8", "trees\nbirds", "trees\nbirds", "- trees\n- birds"),
+    ("Bulleted list", "Control+Shift+Digit8", "- trees\n- birds", "- trees\n- birds", "trees\nbirds"),
+    ("Numbered list", "Control+Shift+Digit7", "- trees\n- birds", "- trees\n- birds", "1. trees\n2. birds"),
+    ("Quote", "Control+Shift+Digit9", "Above\nours", "ours", "Above\n\n> ours"),
+    ("Heading", "Control+Shift+Digit6", "Why", "", "## Why"),
+    ("Heading", "Control+Shift+Digit6", "## Why", "", "Why"),
+]
+"""A button, its shortcut, a letter, the selection, and the letter afterwards."""
+
+
+@pytest.mark.parametrize("with_keyboard", [False, True])
+def test_toolbar_and_shortcuts_write_markdown(page: Page, with_keyboard: bool) -> None:
+    for name, shortcut, before, selected, after in FORMATS:
+        write(page, before, selected)
+        if with_keyboard:
+            field(page, "letter").press(shortcut)
+        else:
+            press(page, name)
+        assert letter(page) == after, name
+        expect(field(page, "letter")).to_be_focused()
+        page.keyboard.press("Control+Z")
+        assert letter(page) == before, "the browser undoes it"
+
+
+def test_toolbar_is_accessible_and_fits_a_phone(page: Page) -> None:
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        check_accessible(page)
+
+
+def test_letter_is_a_plain_field_without_javascript(
+    app: Flask,
+    server: Server,
+    open_page: OpenPage,
+    at_desk: AtDeskAs,  # noqa: F811
+) -> None:
+    page = open_signed_in(open_page, server, at_desk(Role.ADMIN), script=False)
+    page.goto(f"{server.url}/desk/campaigns/new")
+    expect(field(page, "letter")).to_be_visible()
+    expect(page.locator(".toolbar")).to_have_count(0)
+    expect(field(page, "time_zone")).to_have_value("UTC")
+
+
+def test_new_campaign_starts_in_the_browsers_time_zone(page: Page) -> None:
+    zone = page.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone")
+    expect(field(page, "time_zone")).to_have_value(zone)
+
+
+def test_public_campaign_shows_its_link_with_copy_and_share_buttons(page: Page, server: Server) -> None:
+    page.add_init_script("navigator.share = (data) => { window.shared = data; return Promise.resolve(); }")
+    page.goto(f"{server.url}/desk/campaigns/save-the-park/edit")
+    expect(page.locator("#public-link")).to_have_value(f"{server.url}/campaigns/save-the-park")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == f"{server.url}/campaigns/save-the-park"
+    page.get_by_role("button", name="Share…").click()
+    assert page.evaluate("window.shared.url") == f"{server.url}/campaigns/save-the-park"
+    page.get_by_text("Share on other sites").click()
+    expect(page.get_by_role("link", name="Bluesky")).to_be_visible()
+    check_accessible(page)
