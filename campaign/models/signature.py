@@ -121,7 +121,8 @@ class Signature(Base):
 
 
 SEARCH_INDEX = "signature_search"
-"""Prefix of the names of the search index and its parts. Only migration 0003 defines it; search.py queries it."""
+"""Prefix of the names of the search index and its parts. Only migrations define it; search.py queries it, and
+indexing.py keeps it current on SQLite."""
 SCRATCH = "scratch_signature"
 """The table that equal_work.py writes to. Only migrations 0006 and 0008 define it, because it exists for its cost."""
 
