@@ -63,6 +63,7 @@
       if (response.status === 204) return false;
       const html = await response.text();
       if (response.ok) show(html, sent);
+      else if (response.status === 404) tell("Not saved: this draft was deleted. Select Save to keep your text.", 404);
       else refuse(html, response.status);
       return response.ok;
     } catch {
@@ -85,21 +86,24 @@
       history.replaceState(null, "", edit);
       sent = sent && typed();
     }
-    saved = unsaved === undefined && !form.elements.picture.value ? sent : null;
+    const hasPicture = Boolean(form.elements.picture.value);
+    if (hasPicture) status.querySelector("[data-edit]").append(". The picture is saved when you select Save");
+    saved = unsaved === undefined && !hasPicture ? sent : null;
   }
 
   function refuse(html, code) {
     const fields = [...status.querySelectorAll("input")];
     status.innerHTML = html;
     status.prepend(...fields);
-    // After a conflict, only the form's own buttons can save. Other failures may be over soon.
-    if (code === 409) delete form.dataset.autosave;
+    // After a conflict, or if the draft was deleted, only the form's own buttons can save. Other failures may be over
+    // soon.
+    if (code === 409 || code === 404) delete form.dataset.autosave;
     else schedule(RETRY);
   }
 
-  function tell(words) {
+  function tell(words, code = 0) {
     const message = Object.assign(document.createElement("p"), { className: "message", textContent: words });
-    refuse("", 0);
+    refuse("", code);
     status.append(message);
   }
 

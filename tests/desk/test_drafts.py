@@ -72,6 +72,19 @@ def test_draft_is_deleted_after_one_question(at_desk: AtDeskAs, draft: Campaign,
     assert [*db.session.scalars(select(CampaignOrganizer)), *db.session.scalars(select(FormerSlug))] == []
 
 
+def test_text_typed_while_a_draft_was_deleted_can_be_saved_as_a_new_draft(at_desk: AtDeskAs, draft: Campaign) -> None:
+    owner, admin = at_desk(Role.ORGANIZER, own=[draft]), at_desk(Role.ADMIN)
+    fields = typed(owner.get(EDIT).text) | {"letter": "Hours of work", "title": "Mine"}
+    assert take_step(admin, "delete") == 303
+    answer = owner.post(EDIT, data=fields)
+    assert answer.status_code == 404
+    assert "What you typed is still here" in answer.text
+    assert typed(answer.text)["letter"] == "Hours of work"
+    saved = save(owner, typed(answer.text), "/desk/campaigns/new")
+    assert (saved.status_code, saved.location) == (303, "/desk/campaigns/mine/edit")
+    assert stored("mine").letter == "Hours of work"
+
+
 def test_audit_log_still_works_after_a_draft_was_deleted(at_desk: AtDeskAs, draft: Campaign) -> None:
     admin = at_desk(Role.ADMIN)
     assert take_step(admin, "delete") == 303

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import NotFound
 
 from campaign.accounts import permissions
 from campaign.accounts.permissions import Right
@@ -23,6 +24,7 @@ from campaign.desk.campaigns.page import page, preview_of
 from campaign.models.campaign import Campaign, CampaignState
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
+from campaign.web import errors as error_pages
 
 
 @campaigns.route("/campaigns/new", methods=["GET", "POST"])
@@ -82,6 +84,16 @@ def edit(campaign: Campaign) -> ResponseReturnValue:
     except EditConflictError as error:
         return _merge(campaign.id, form, file, error)
     return _saved(file, "Nothing has changed." if is_public and file == stored else "Saved.")
+
+
+@campaigns.errorhandler(404)
+def gone(error: NotFound) -> ResponseReturnValue:
+    """Keep what was typed if the campaign was deleted, or assigned to somebody else, while its editor was open."""
+    if request.endpoint != "campaigns.edit" or request.method != "POST":
+        return error_pages.answer(error)
+    form = CampaignForm()
+    form.slug.data = form.version.data = form.started_from.data = ""
+    return page(None, form, gone=True), 404
 
 
 @campaigns.post("/campaigns/preview")
