@@ -1,7 +1,7 @@
 """Three-way merge of texts, by paragraph and line."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from campaign.campaigns.letter.comparison import Comparer
@@ -46,6 +46,7 @@ def test_conflict_has_only_the_lines_that_both_changed() -> None:
     assert theirs.split("\n")[conflict.start : conflict.end] == ["It is red."]
 
 
+@example(base="a\n\na\na\na\na\n\na", theirs="a\n\na\na\na\na\n\na", mine="a\n\n\na")
 @given(base=TEXTS, theirs=TEXTS, mine=TEXTS)
 def test_merge_loses_no_change_of_either_editor(base: str, theirs: str, mine: str) -> None:
     merged, conflicts = merge(base, theirs, mine, Comparer())
@@ -58,7 +59,7 @@ def test_merge_loses_no_change_of_either_editor(base: str, theirs: str, mine: st
         assert conflict.mine != conflict.base
     # A line that one editor added, and no version lacks, is in the result or in a conflict.
     told = "\n".join([merged, *(conflict.theirs for conflict in conflicts)]).split("\n")
-    for line in {*theirs.split("\n"), *mine.split("\n")} - {*base.split("\n")}:
+    for line in {*theirs.split("\n"), *mine.split("\n")} - {*base.split("\n"), ""}:
         assert line in told
 
 
@@ -75,6 +76,7 @@ def test_choosing_the_other_version_everywhere_keeps_none_of_the_own_conflicts(
             assert line in both.split("\n") or not line
 
 
+@pytest.mark.slow
 def test_merge_of_hostile_texts_stays_within_the_steps_of_a_comparison() -> None:
     numbers = [str(number * 7919 % 997) for number in range(990)]
     base, theirs, mine = ("\n\n".join(part) for part in (numbers, numbers[::-1], sorted(numbers)))

@@ -27,7 +27,10 @@ class Part(NamedTuple):
     @property
     def merged(self) -> Lines:
         """The lines with the changes of both; those of `mine` in a conflict."""
-        return self.theirs if _text(self.mine) == _text(self.base) else self.mine
+        if self.mine == self.base:
+            return self.theirs
+        # Keep changed empty lines, but not instead of changed text.
+        return self.theirs if _text(self.mine) == _text(self.base) and self.theirs != self.base else self.mine
 
 
 @dataclass(frozen=True)

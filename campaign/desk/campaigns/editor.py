@@ -89,7 +89,7 @@ def edit(campaign: Campaign) -> ResponseReturnValue:
 @campaigns.errorhandler(404)
 def gone(error: NotFound) -> ResponseReturnValue:
     """Keep what was typed if the campaign was deleted, or assigned to somebody else, while its editor was open."""
-    if request.endpoint != "campaigns.edit" or request.method != "POST":
+    if request.endpoint != "campaigns.edit" or "letter" not in request.form:
         return error_pages.answer(error)
     form = CampaignForm()
     form.slug.data = form.version.data = form.started_from.data = ""
