@@ -167,6 +167,16 @@ def fetch(url: str, data: bytes | None = None) -> tuple[bytes, str]:
         return answer.read(), answer.headers.get("ETag", "")
 
 
+def milliseconds(target: Target) -> float:
+    """Request a target once, as an htmx request, and return how long the response took, in milliseconds."""
+    headers = {"Accept-Encoding": "gzip", "HX-Request": "true", "Cookie": target.cookie}
+    request = urllib.request.Request(target.url, target.body.encode() or None, headers)
+    began = time.perf_counter()
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        answer.read()
+    return 1e3 * (time.perf_counter() - began)
+
+
 def bare(folder: Path, body: bytes, *, status: str = "200 OK", sign: bool = False) -> float:
     """Return the responses a second of a callable that only returns these bytes, at 16 connections."""
     file = folder / "body"
