@@ -6,7 +6,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String
+from sqlalchemy import BigInteger, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from campaign.models.columns import BIG_ID, PLACE_LENGTH, UtcDateTime, words
@@ -64,13 +64,25 @@ class Kind(StrEnum):
     """By source; empty for links without one. There may be as many sources as signers."""
 
 
+IS_COMMON = text("(kind = 'source' AND count >= 5) IS TRUE")
+"""The condition of an index, which a query must repeat literally: a source with enough signers to be shown
+(`sources.FEWEST_SIGNERS`)."""
+
+
 class GroupCount(Base):
     """The number of signatures that have a country, state, or source in common."""
 
     __tablename__ = "roll_up_group"
     __table_args__ = (
-        # Finds the groups with the most signatures without reading the others.
-        Index(None, "campaign_id", "kind", "count", "name"),
+        # Finds the sources with the most signatures without reading the others.
+        Index(
+            "ix_roll_up_group_common",
+            "campaign_id",
+            "count",
+            "name",
+            sqlite_where=IS_COMMON,
+            postgresql_where=IS_COMMON,
+        ),
         {"sqlite_with_rowid": False},
     )
 

@@ -19,12 +19,11 @@ from sqlalchemy.orm import Session
 from campaign.campaigns import stages
 from campaign.campaigns.stages import Progress
 from campaign.models.campaign import Campaign
-from campaign.models.roll_up import GroupCount, Kind, MinuteCount, QuarterCount, RollUp
+from campaign.models.roll_up import IS_COMMON, GroupCount, Kind, MinuteCount, QuarterCount, RollUp
 from campaign.models.signature import Signature
 from campaign.signatures import feed, tally
 from campaign.signatures.countries import countries as country_names
 from campaign.signatures.places import US_STATES
-from campaign.signatures.sources import FEWEST_SIGNERS
 from campaign.statistics import roll_ups
 
 MOST_DAYS = 1000
@@ -269,14 +268,12 @@ def breakdown(session: Session, campaign_id: int) -> Breakdown:
 
 def _sources(session: Session, campaign_id: int) -> list[tuple[str | None, int]]:
     """Return the sources with the most signatures, and links without a source, highest counts first."""
-    sources = select(GroupCount.name, GroupCount.count).where(
-        GroupCount.campaign_id == campaign_id, GroupCount.kind == Kind.SOURCE
-    )
+    sources = select(GroupCount.name, GroupCount.count).where(GroupCount.campaign_id == campaign_id)
     # In the order of the index, in which sources with equal counts are from Z to A.
-    common = sources.where(GroupCount.name != "", GroupCount.count >= FEWEST_SIGNERS)
+    common = sources.where(IS_COMMON, GroupCount.name != "")
     common = common.order_by(GroupCount.count.desc(), GroupCount.name.desc()).limit(MOST_SOURCES)
-    without = sources.where(GroupCount.name == "", GroupCount.count > 0)
-    found = [(name, count) for query in (common, without) for name, count in session.execute(query)]
+    without = sources.where(GroupCount.kind == Kind.SOURCE, GroupCount.name == "")
+    found = [(name, count) for query in (common, without) for name, count in session.execute(query) if count]
     return sorted(found, key=lambda pair: (-pair[1], pair[0]))
 
 

@@ -115,8 +115,9 @@ def correct(
             _add(session, rows(Signature.id.in_(ids), Signature.id <= end), sign, now)
     if uncounted:
         # A source that no signature has any longer is of no use, and it might identify a person.
-        empty = GroupCount.campaign_id == campaign_id, GroupCount.kind == Kind.SOURCE, GroupCount.count == 0
-        session.execute(delete(GroupCount).where(*empty))
+        names = GroupCount.name.in_(select(Signature.source).where(Signature.id.in_(uncounted)))
+        of_campaign = GroupCount.campaign_id == campaign_id, GroupCount.kind == Kind.SOURCE
+        session.execute(delete(GroupCount).where(*of_campaign, names, GroupCount.count == 0))
 
 
 def position(session: Session) -> int:

@@ -29,8 +29,9 @@ def upgrade() -> None:
         sa.Column("kind", kinds, nullable=False),
         sa.Column("name", sa.String(100), nullable=False),
     )
-    columns = ["campaign_id", "kind", "count", "name"]
-    op.create_index(op.f("ix_roll_up_group_campaign_id_kind_count_name"), "roll_up_group", columns)
+    common = sa.text("(kind = 'source' AND count >= 5) IS TRUE")
+    columns = ["campaign_id", "count", "name"]
+    op.create_index("ix_roll_up_group_common", "roll_up_group", columns, sqlite_where=common, postgresql_where=common)
 
 
 def create_counts(table: str, *keys: sa.Column[object]) -> None:
