@@ -179,7 +179,7 @@ def test_piece_that_another_worker_has_indexed_is_not_indexed_twice(campaign: Ca
     with db.engine.begin() as connection:
         connection.exec_driver_sql("INSERT INTO signature_search (signature_search) VALUES ('integrity-check')")
     assert unindexed.look(db.session(), campaign.id, [], 2**62) == []
-    assert [len(search.newest(db.session(), campaign.id, each, "", None, 9)) for each in ("ada", "bea", "cleo")] == [
+    assert [len(search.newest(db.session(), campaign.id, [each], "", None, 9)) for each in ("ada", "bea", "cleo")] == [
         1,
         0,
         1,
