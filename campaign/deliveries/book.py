@@ -35,7 +35,7 @@ from campaign.deliveries.pages import (
     last_pages,
     pages_of,
 )
-from campaign.deliveries.pdf import Part, bind
+from campaign.deliveries.pdf import Part, bind, joined
 from campaign.deliveries.signatories import Entry
 from campaign.deliveries.typesetting import Marks, Typesetter, contents
 from campaign.models.campaign import Campaign
@@ -45,6 +45,8 @@ PART = 600
 larger file, because each part embeds its own fonts."""
 _RESERVE = 400
 """Blocks that are at least left for the last pages, and the most that are measured for the first page."""
+_JOINED = 50
+"""Parts that are joined into one, because a process can have only so many files open."""
 _SIZES = (11.5, 11.0, 12.0, 10.5, 12.5, 10.0, 13.0)
 """Sizes of the letter's type in points: the usual one, and those to try if the last page would be nearly empty."""
 _BELOW_HEADING = 12.0
@@ -114,6 +116,7 @@ class _Maker:
         self._campaign, self._cover, self._paper, self._now = campaign, cover, paper, now
         self._locale = Locale.parse(campaign.language, sep="-")
         common = {"title": campaign.title, "site": cover.site_name}
+        self._folder = folder
         self._setter = Typesetter(folder, self._locale, paper, fonts, now, **common)
         self._spelled = self._setter.coverage.spelled
         if cover.picture:
@@ -124,7 +127,8 @@ class _Maker:
         """The page of the list that the front has."""
         self._apart = False
         """Whether this page begins a new page, because the letter leaves too little room."""
-        self._parts = list[Part]()
+        self._parts, self._new_parts = list[Part](), list[Part]()
+        """Pages of the list: joined parts, and the parts after them, which aren't joined yet."""
         self._marks = list[Marks]()
         """The marks of each page of the list."""
 
@@ -156,7 +160,7 @@ class _Maker:
         while batch := list(islice(blocks, PART)):
             waiting += batch
             progress(self._named + self._unnamed)
-            if len(waiting) > PART + _RESERVE:
+            while len(waiting) > PART + _RESERVE:
                 self._take_part(waiting)
         measured = self._setter.measured(waiting)
         if self._first:
@@ -171,12 +175,12 @@ class _Maker:
             page = first_page(self._setter.measured(waiting[:_RESERVE]), self._first_height())
             self._take(Pages([page], GAP, 1.0))
             del waiting[: sum(map(len, page))]
-        file, ends = self._setter.flow(waiting[:PART], f"{len(self._parts)}.pdf")
+        file, ends = self._setter.flow(waiting[:PART], f"part-{len(self._marks)}.pdf")
         # The last page may not be full. Its signatories go into the next part.
         full = ends[:-1] or ends
         self._marks += [self._mark(page) for page in pages_of(waiting, full)]
-        self._parts.append(Part(file, len(full)))
         del waiting[: full[-1]]
+        self._add(Part(file, len(full)))
 
     def _take_all(self, blocks: list[Block]) -> None:
         """Lay out a small book: in the first size of the letter with which no page is nearly empty."""
@@ -212,8 +216,13 @@ class _Maker:
         if self._first is None:
             self._first, pages = pages._replace(pages=pages.pages[:1]), pages._replace(pages=pages.pages[1:])
         if pages.pages:
-            file = self._setter.draw_pages(pages, f"{len(self._parts)}.pdf")
-            self._parts.append(Part(file, len(pages.pages)))
+            self._add(Part(self._setter.draw_pages(pages, "last.pdf"), len(pages.pages)))
+
+    def _add(self, part: Part) -> None:
+        self._new_parts.append(part)
+        if len(self._new_parts) == _JOINED:
+            self._parts.append(joined(self._new_parts, self._folder / f"joined-{len(self._parts)}.pdf"))
+            self._new_parts.clear()
 
     def _mark(self, page: Page) -> Marks:
         """Return the heading of a page of the list: the group in which it begins, and its first and last number."""
@@ -238,7 +247,7 @@ class _Maker:
         pages = len(marks)
         number = self._number
         marks[1:] = [mark._replace(number=f"{number(at)} / {number(pages)}") for at, mark in enumerate(marks[1:], 2)]
-        bind(front, self._parts, self._setter.draw_marks(marks, "marks.pdf"), file)
+        bind(front, self._parts + self._new_parts, self._setter.draw_marks(marks, "marks"), file)
         return Book(pages, self._named, self._spelled_out)
 
     def _front(self, size: float, *, apart: bool, has_list: bool) -> dict[str, Any]:
@@ -287,8 +296,4 @@ class _Maker:
         return str(self._locale.interval_formats[None]).format(*ends) if len(ends) == 2 else "".join(ends)
 
     def _date(self, moment: datetime) -> str:
-        return format_date(moment.astimezone(self._zone), "long", locale=self._locale)
-
-    @property
-    def _zone(self) -> ZoneInfo:
-        return ZoneInfo(self._campaign.time_zone)
+        return format_date(moment.astimezone(ZoneInfo(self._campaign.time_zone)), "long", locale=self._locale)

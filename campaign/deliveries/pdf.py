@@ -16,24 +16,36 @@ class Part(NamedTuple):
     pages: int
 
 
-def bind(front: Path, parts: Sequence[Part], feet: Path, file: Path) -> None:
-    """Write the book to `file`: the front, then the parts, with each page of `feet` drawn over the same page.
+def joined(parts: Sequence[Part], file: Path) -> Part:
+    """Write the pages of these parts to one file, and delete their files."""
+    with ExitStack() as opened, Pdf.new() as whole:
+        for part in parts:
+            whole.pages.extend(opened.enter_context(pikepdf.open(part.file)).pages[: part.pages])
+        whole.save(file, object_stream_mode=pikepdf.ObjectStreamMode.generate)
+    for part in parts:
+        part.file.unlink()
+    return Part(file, sum(part.pages for part in parts))
+
+
+def bind(front: Path, parts: Sequence[Part], marks: Sequence[Path], file: Path) -> None:
+    """Write the book to `file`: the front, then the parts, with each page of `marks` drawn over the same page.
 
     The front is tagged. The parts aren't, so each of their pages becomes one paragraph. The metadata, such as title and
     language, comes from the front. The contents of pages are copied from file to file, not read into memory.
     """
     with ExitStack() as opened:
-        book, numbers = (opened.enter_context(pikepdf.open(name)) for name in (front, feet))
+        book = opened.enter_context(pikepdf.open(front))
+        drawn_over = [page for name in marks for page in opened.enter_context(pikepdf.open(name)).pages]
         tagged = len(book.pages)
         for part in parts:
             book.pages.extend(opened.enter_context(pikepdf.open(part.file)).pages[: part.pages])
-        for index, (page, foot) in enumerate(zip(book.pages, numbers.pages, strict=True)):
+        for index, (page, marked) in enumerate(zip(book.pages, drawn_over, strict=True)):
             if index < tagged:
                 _wrap(page, b"q", b"Q")
             else:
                 _wrap(page, b"q /P <</MCID 0>> BDC", b"EMC Q")
                 _tag(book, page)
-            drawn = page.add_resource(book.copy_foreign(foot.as_form_xobject()), Name.XObject)
+            drawn = page.add_resource(book.copy_foreign(marked.as_form_xobject()), Name.XObject)
             page.contents_add(f"/Artifact BMC q {drawn} Do Q EMC".encode())
         book.save(file, object_stream_mode=pikepdf.ObjectStreamMode.generate)
 

@@ -5,7 +5,7 @@ templates/book.typ defines the layout. Nothing that people typed is interpreted 
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +20,8 @@ from campaign.settings import ROOT
 TEMPLATE = ROOT / "templates" / "book.typ"
 _GUTTER = 14.0
 """The space between two columns, in points."""
+_MARKS = 100
+"""Pages whose marks are drawn at once. More of them need more memory."""
 _FIRST_FONT = "Libertinus Serif"
 """It is included in Typst, so Latin, Greek, and Cyrillic look the same on every machine."""
 _HAN = {"ja": "JP", "ko": "KR", "zh_Hant": "TC", "zh_TW": "TC", "zh_HK": "HK"}
@@ -96,10 +98,11 @@ class Typesetter:
         """Draw pages of signatories."""
         return self._drawn({"pages": [contents(page) for page in pages.pages], "gap": pages.gap}, name)
 
-    def draw_marks(self, marks: Iterable[Marks], name: str) -> Path:
-        """Draw the marks of all pages, each on a page of its own."""
+    def draw_marks(self, marks: Sequence[Marks], name: str) -> list[Path]:
+        """Draw the marks of all pages, each on a page of its own, _MARKS pages in each file."""
         spelled = [{key: self.coverage.spelled(text) for key, text in mark._asdict().items()} for mark in marks]
-        return self._drawn({"marks": spelled}, name)
+        starts = range(0, len(spelled), _MARKS)
+        return [self._drawn({"marks": spelled[at : at + _MARKS]}, f"{name}-{at}.pdf") for at in starts]
 
     def _drawn(self, content: dict[str, Any], name: str, *, tagged: bool = False) -> Path:
         return self._written(self._compiler(content), name, tagged=tagged)

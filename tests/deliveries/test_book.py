@@ -15,8 +15,9 @@ from PIL import Image
 
 from campaign.deliveries import book, book_words
 from campaign.deliveries.book import Book, Cover
-from campaign.deliveries.pages import paper_of
+from campaign.deliveries.pages import Block, paper_of
 from campaign.deliveries.signatories import Entry
+from campaign.deliveries.typesetting import Typesetter
 from campaign.models.campaign import Campaign
 
 NOW = datetime(2027, 3, 1, 12, 30, 0, 123456, tzinfo=UTC)
@@ -130,14 +131,32 @@ def test_book_has_every_signatory_once_in_order_on_numbered_pages(make: Maker, m
 
 @pytest.mark.slow
 def test_each_page_has_a_heading_with_its_signatories(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(book, "PART", 300)
-    monkeypatch.setattr(book, "_RESERVE", 200)
+    # So many parts that some are joined.
+    monkeypatch.setattr(book, "PART", 150)
+    monkeypatch.setattr(book, "_RESERVE", 100)
+    monkeypatch.setattr(book, "_JOINED", 2)
     pages = [text_of(page) for page in make(many(1000)).pages]
     assert len(pages) > 6
     for page in pages[2:]:
         numbers = [number.replace(",", "") for number in re.findall(r"([\d,]+) Signer", page)]
         first, last = (f"{int(number):,}" for number in (numbers[0], numbers[-1]))
         assert f"Save the Park {first} – {last}" in page
+
+
+@pytest.mark.slow
+def test_few_blocks_wait_however_many_signatories_there_are(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(book, "PART", 200)
+    monkeypatch.setattr(book, "_RESERVE", 100)
+    measured, waiting = Typesetter.measured, list[int]()
+
+    def measure(setter: Typesetter, blocks: Sequence[Block]) -> list[Block]:
+        waiting.append(len(blocks))
+        return measured(setter, blocks)
+
+    monkeypatch.setattr(Typesetter, "measured", measure)
+    make(many(3000))
+    assert len(waiting) == 2
+    assert max(waiting) <= 300
 
 
 def test_campaign_without_signatures_has_a_book(make: Maker) -> None:
