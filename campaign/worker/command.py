@@ -3,6 +3,7 @@
 import os
 import signal
 from contextlib import suppress
+from pathlib import Path
 
 import click
 from flask import Flask
@@ -59,13 +60,16 @@ def lower_priority() -> None:
 
 
 def is_running(process: int) -> bool:
-    """Return whether a process with this ID exists."""
+    """Return whether the process with this ID runs. A process that has ended may stay a zombie for a while."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
+    # Not every system has /proc.
+    with suppress(OSError):
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
     return True
 
 

@@ -27,7 +27,9 @@ pytestmark = pytest.mark.slow
 TOOLS = ("sh", "dirname", "cmp", "cat", "mktemp", "rm", "cp", "ls", "awk", "grep", "tail", "flock", "env")
 """Programs that the scripts use, and that every Debian has."""
 SERVERS = ("initdb", "redis-server", "nginx", "faketime", "sqlite3", "openssl")
-STAND_IN = "import sys; print({name!r}, *sys.argv[1:], flush=True)\n"
+WORKER = "flask --app wsgi work "
+# In one write, because the worker and the server print at the same time.
+STAND_IN = "import os, sys; os.write(1, (' '.join([{name!r}, *sys.argv[1:]]) + '\\n').encode())\n"
 
 
 QUICK_VENV = f"""
@@ -114,10 +116,10 @@ def start(project: Path, *command: str, **environ: str) -> subprocess.Popen[str]
 
 
 def run(project: Path, *command: str, **environ: str) -> tuple[int, list[str]]:
-    """Run a script; return its status and the lines it printed."""
+    """Run a script; return its status and the lines it printed, without those of the worker beside the server."""
     process = start(project, *command, **environ)
     output = process.communicate(timeout=60)[0]
-    return process.returncode, output.splitlines()
+    return process.returncode, [line for line in output.splitlines() if not line.startswith(WORKER)]
 
 
 def set_up(project: Path, path: str) -> None:
