@@ -112,7 +112,8 @@ def test_page_without_changes_shows_none_and_runs_no_extra_query(
     asked: list[str] = []
     event.listen(db.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
     page = client.get(PATH).text
-    assert len([statement for statement in asked if "SELECT" in statement]) == 3, asked
+    # The campaign, its signatories, its count, and whether there are other campaigns.
+    assert len([statement for statement in asked if "SELECT" in statement]) == 4, asked
     assert 'href="/campaigns/save-the-park/changes"' not in page
     assert "<img" not in page
     assert "og:image" not in page

@@ -176,11 +176,11 @@ def test_copy_from_copies_exports_at_most_ten_chunks_at_a_time(
         )
         connection.execute(
             "INSERT INTO campaign SELECT 1, 's', 't', 'c', 's', 'a', 'l', 't', 's', '', '', 1, 'en', 'draft', "
-            f"NULL, NULL, '{now}', '{now}', 0, 'UTC', '', '', 0, 1"
+            f"NULL, NULL, '{now}', '{now}', 0, 'UTC', '', '', 0, 1, NULL, NULL"
         )
         connection.execute(
             "INSERT INTO export VALUES "
-            f"(1, 1, 1, 'csv', '{{}}', 'ready', 0, 0, 25, '{now}', '{now}', '2099-01-01 00:00:00.000000', 0, '')"
+            f"(1, 1, 1, 'csv', '{{}}', 'ready', 0, 0, 25, '{now}', '{now}', '2099-01-01 00:00:00.000000', 0, '', '', 0)"
         )
         connection.executemany("INSERT INTO export_chunk VALUES (1, ?, x'41')", [(number,) for number in range(25)])
     connection.close()
