@@ -9,6 +9,7 @@ import math
 import os
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -27,12 +28,14 @@ from sqlalchemy import select
 from campaign import create_app
 from campaign.deliveries import making
 from campaign.models.campaign import Campaign
+from campaign.moderation import indexing
 from campaign.settings import HTMX_URL, ROOT, Settings
 from campaign.signatures import fake, tally
 from campaign.signatures.signing import insert_unless_signed
 from campaign.statistics import roll_ups
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
+from campaign.worker.task import NOW
 from tests.browser.conftest import fill
 from tests.browser.desk import accept, begin_app_setup, button, enter_password, field, link, submit
 from tests.desk.people import Person, invitation
@@ -105,7 +108,7 @@ def make_site(folder: Path) -> Flask:
     with app.app_context():
         add_signatures(SAMPLE, SIGNATURES, now)
         add_signatures("keep-our-lido-open", LIDO_SIGNATURES, now)
-        while roll_ups.add_piece(now):
+        while roll_ups.add_piece(now) or indexing.index_piece() == NOW:
             pass
         db.engine.dispose()
     return app
@@ -113,7 +116,7 @@ def make_site(folder: Path) -> Flask:
 
 @contextmanager
 def serve(app: Flask, site_url: str = "") -> Iterator[str]:
-    """Serve the site on a free port, and yield its URL."""
+    """Serve the site on a free port, with a background worker, and yield its URL."""
     settings = app.config["SETTINGS"]
     environ = {
         "DATABASE_URL": settings.database_url,
@@ -123,9 +126,13 @@ def serve(app: Flask, site_url: str = "") -> Iterator[str]:
     }
     node = Node(environ, settings.instance / "log", free_port())
     node.start()
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "work"]
+    worker = subprocess.Popen(command, cwd=ROOT, env=os.environ | environ)  # noqa: S603 (the command is fixed)
     try:
         yield node.url
     finally:
+        worker.terminate()
+        worker.wait(timeout=30)
         node.stop()
 
 
