@@ -135,10 +135,12 @@ def version() -> tuple[int, ...]:
     return tuple(int(number) for number in numbers.split("."))
 
 
-def main_file(folder: Path, nodes: list[int], port: int, plain_port: int) -> Path:
+def main_file(
+    folder: Path, nodes: list[int], port: int, plain_port: int, changes: dict[str, str] | None = None
+) -> Path:
     """Write and return the main configuration file for nginx's option -c.
 
-    It includes deploy/nginx.conf with a test's folders, ports, and nodes.
+    It includes deploy/nginx.conf with a test's folders, ports, nodes, and other changes.
     """
     text = (ROOT / "deploy/nginx.conf").read_text()
     # Not every machine that runs tests has IPv6.
@@ -155,6 +157,7 @@ def main_file(folder: Path, nodes: list[int], port: int, plain_port: int) -> Pat
         f"/etc/letsencrypt/live/{DOMAIN}/": f"{folder}/",
         "/var/cache/nginx-campaign": f"{folder}/cache",
         "/var/log/nginx/": f"{folder}/",
+        **(changes or {}),
     }.items():
         assert old in text
         text = text.replace(old, new)
@@ -177,10 +180,10 @@ def main_file(folder: Path, nodes: list[int], port: int, plain_port: int) -> Pat
 
 
 @contextmanager
-def nginx(folder: Path, *nodes: Node | DyingNode) -> Iterator[Proxy]:
-    """An nginx before the nodes, with its files in the folder."""
+def nginx(folder: Path, *nodes: Node | DyingNode, changes: dict[str, str] | None = None) -> Iterator[Proxy]:
+    """An nginx before the nodes, with its files in the folder, and with replacements in deploy/nginx.conf."""
     port, plain_port = free_port(), free_port()
-    main = main_file(folder, [node.port for node in nodes], port, plain_port)
+    main = main_file(folder, [node.port for node in nodes], port, plain_port, changes)
     with subprocess.Popen([program("nginx"), "-p", str(folder), "-c", str(main)], stderr=subprocess.PIPE) as process:
         trusted = ssl.create_default_context(cafile=folder / "fullchain.pem")
         proxy = Proxy(port, plain_port, folder / "campaign.log", trusted)

@@ -16,6 +16,8 @@ from tests.conftest import DOMAIN, PATH, Serve, only_sqlite
 from tests.nginx import Proxy, nginx
 
 CONFIG = (ROOT / "deploy/nginx.conf").read_text()
+MOST_REQUESTS = 100
+"""Simultaneous requests of a client here: fewer than in production, so that all can be sent before one times out."""
 FORM = (
     f"POST {PATH}/signatures HTTP/1.1\r\nHost: {DOMAIN}\r\n"
     "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 5000\r\n\r\nname="
@@ -38,7 +40,9 @@ def proxy(start_node: Serve, tmp_path: Path) -> Iterator[Proxy]:
         "    )\n"
         "worker_class = Limited\n"
     )
-    with nginx(folder, start_node(GUNICORN_CMD_ARGS=f"--config={config}")) as proxy:
+    [limit] = re.findall(r"limit_conn campaign_clients \d+;", CONFIG)
+    changes = {limit: f"limit_conn campaign_clients {MOST_REQUESTS};"}
+    with nginx(folder, start_node(GUNICORN_CMD_ARGS=f"--config={config}"), changes=changes) as proxy:
         yield proxy
 
 
@@ -80,9 +84,8 @@ def test_signing_through_nginx_works_while_slow_clients_are_connected(proxy: Pro
 
 @only_sqlite
 def test_simultaneous_requests_of_a_client_are_limited(proxy: Proxy) -> None:
-    [most] = map(int, re.findall(r"limit_conn campaign_clients (\d+);", CONFIG))
     with ExitStack() as stack:
-        for connection in connections(proxy, most, stack):
+        for connection in connections(proxy, MOST_REQUESTS, stack):
             connection.sendall(FORM.encode())
         proxy.until(lambda: proxy.sign().status == 503)
         refused = proxy.sign()

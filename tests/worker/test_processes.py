@@ -221,8 +221,7 @@ class TestDatabaseOutage:
 @only_sqlite
 def test_worker_beside_a_server_ends_also_if_nobody_waits_for_the_ended_server(start_work: StartWork) -> None:
     # Until the parent waits for it, an ended process is a zombie.
-    server = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
-    worker = start_work("--beside", str(server.pid))
-    server.kill()
-    assert worker.wait(timeout=30) == 0
-    server.wait(timeout=30)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as server:
+        worker = start_work("--beside", str(server.pid))
+        server.kill()
+        assert worker.wait(timeout=30) == 0
