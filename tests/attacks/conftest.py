@@ -1,4 +1,4 @@
-"""Fixtures for attacks: users of the desk, the work that an attack causes, and time that passes."""
+"""Fixtures for attacks: users of the desk, the work that an attack causes, parsed form fields, and time that passes."""
 
 import unicodedata
 from collections.abc import Callable
@@ -11,6 +11,8 @@ import pytest
 from argon2 import low_level
 from flask import Flask
 from sqlalchemy import select
+from werkzeug import formparser
+from werkzeug.sansio.multipart import Event, Field, File, MultipartDecoder
 
 from campaign.models.account import Role, SignInFailures
 from campaign.storage import request_counts
@@ -88,3 +90,25 @@ def owner(app: Flask, invited: Callable[[Role], Person], pass_time: PassTime) ->
     sign_in(browser_at(app, HOME), person)
     pass_time(timedelta(hours=1))
     return person
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that collects the names of all form fields that Werkzeug parses."""
+    names: list[str] = []
+    parse, next_event = formparser.parse_qsl, MultipartDecoder.next_event  # type: ignore[attr-defined]
+
+    def urlencoded(*args: Any, **kwargs: Any) -> list[tuple[str, str]]:
+        found = parse(*args, **kwargs)
+        names.extend(name for name, _ in found)
+        return found
+
+    def multipart(decoder: MultipartDecoder) -> Event:
+        event = next_event(decoder)
+        if isinstance(event, (Field, File)):
+            names.append(event.name)
+        return event
+
+    monkeypatch.setattr(formparser, "parse_qsl", urlencoded)
+    monkeypatch.setattr(MultipartDecoder, "next_event", multipart)
+    return names

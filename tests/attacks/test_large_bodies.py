@@ -1,10 +1,8 @@
-"""Request bodies that are too large or have too many fields are refused before anything reads or parses them."""
+"""Request bodies that are too large are refused before anything reads or parses them."""
 
-import io
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import product
 from typing import Any
 from urllib.parse import quote_plus
@@ -12,91 +10,28 @@ from urllib.parse import quote_plus
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug import formparser
 from werkzeug.routing import Rule
-from werkzeug.sansio.multipart import Event, Field, File, MultipartDecoder
-from werkzeug.test import TestResponse
 
 from campaign.accounts import sessions
 from campaign.campaigns.letter.markdown import LETTER_LENGTH
 from campaign.models.account import Role
 from campaign.models.campaign import Campaign
 from campaign.web.response_cache import CACHED_PATHS
+from tests.attacks.bodies import MOST_BYTES, MULTIPART, URLENCODED, part, send
 from tests.conftest import DOMAIN, HTMX, PATH, SLUG, Server, only_sqlite
 from tests.desk.conftest import AtDeskAs
 from tests.desk.editor import EDIT, TYPED, shown
 from tests.desk.people import browser, later
 from tests.nginx import DyingNode, nginx
 
-MOST_BYTES, MOST_FIELDS = 64 * 1024, 200
 TEXT_BYTES = 12 * 50_000 + MOST_BYTES
 """The body limit for a campaign's text, which deploy/nginx.conf rounds up to 650k."""
 UPLOAD_BYTES = 26 * 1024 * 1024
-URLENCODED = "application/x-www-form-urlencoded"
-MULTIPART = "multipart/form-data; boundary=x"
 NEW, PREVIEW, PREVIEW_NEW = "/desk/campaigns/new", f"/desk{PATH}/preview", "/desk/campaigns/preview"
 AUTOSAVE, AUTOSAVE_NEW = f"/desk{PATH}/autosave", "/desk/campaigns/autosave"
 EDITORS, PREVIEWS = (NEW, EDIT), (PREVIEW, PREVIEW_NEW)
 TEXT_ONLY = (*PREVIEWS, AUTOSAVE, AUTOSAVE_NEW)
 """The routes that accept a campaign's text, but no picture."""
-
-
-class Body(io.BytesIO):
-    """A body that counts how many of its bytes are read."""
-
-    bytes_read = 0
-
-    def readinto(self, buffer: Any) -> int:
-        """Read into a buffer, as Werkzeug does."""
-        number = super().readinto(buffer)
-        self.bytes_read += number
-        return number
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Read some or all bytes."""
-        data = super().read(size)
-        self.bytes_read += len(data)
-        return data
-
-
-@dataclass
-class Sent:
-    """The response to a request, and how many bytes of the request's body were read."""
-
-    answer: TestResponse
-    read: int
-
-
-def send(
-    client: FlaskClient,
-    path: str,
-    body: bytes,
-    kind: str,
-    *,
-    method: str = "POST",
-    chunked: bool = False,
-    announced: int | None = None,
-    **how: Any,
-) -> Sent:
-    """Send a body with a Content-Length, which is its length unless `announced` is given.
-
-    With `chunked` there is no Content-Length, as when gunicorn passes on a chunked body.
-    """
-    stream = Body(body)
-    environ: dict[str, Any] = {"wsgi.input_terminated": True}
-    if not chunked:
-        environ = {"CONTENT_LENGTH": str(len(body) if announced is None else announced)}
-    answer = FlaskClient.open(
-        client, path, method=method, input_stream=stream, content_type=kind, environ_overrides=environ, **how
-    )
-    return Sent(answer, stream.bytes_read)
-
-
-def part(name: str, value: bytes, *, file: str = "", header: bytes = b"") -> bytes:
-    """Return a part of a multipart form."""
-    filename = f'; filename="{file}"'.encode() if file else b""
-    named = b'Content-Disposition: form-data; name="%s"%s\r\n%s' % (name.encode(), filename, header)
-    return b"--x\r\n%s\r\n%s\r\n" % (named, value)
 
 
 def editor_form(token: str, picture: bytes, **fields: str) -> bytes:
@@ -119,28 +54,6 @@ def addresses(app: Flask) -> Iterator[tuple[str, str]]:
             for method in rule.methods or ():
                 yield method, prefix + path(of, rule)
         yield from ((method, f"{prefix}/nothing/here") for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS"))
-
-
-@pytest.fixture
-def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list that collects the names of all form fields that Werkzeug parses."""
-    names: list[str] = []
-    parse, next_event = formparser.parse_qsl, MultipartDecoder.next_event  # type: ignore[attr-defined]
-
-    def urlencoded(*args: Any, **kwargs: Any) -> list[tuple[str, str]]:
-        found = parse(*args, **kwargs)
-        names.extend(name for name, _ in found)
-        return found
-
-    def multipart(decoder: MultipartDecoder) -> Event:
-        event = next_event(decoder)
-        if isinstance(event, (Field, File)):
-            names.append(event.name)
-        return event
-
-    monkeypatch.setattr(formparser, "parse_qsl", urlencoded)
-    monkeypatch.setattr(MultipartDecoder, "next_event", multipart)
-    return names
 
 
 @only_sqlite
@@ -188,61 +101,6 @@ def test_strangers_chunked_form_is_limited_on_the_editors_routes(client: FlaskCl
             sent = send(client, path, part("letter", b"a" * UPLOAD_BYTES), kind, chunked=True)
             assert sent.read <= MOST_BYTES
             assert sent.answer.status_code == 413
-
-
-@pytest.mark.parametrize(
-    "path", [f"{PATH}/signatures", "/places", "/desk/sign-in", "/desk/account/password", EDIT, PREVIEW]
-)
-@only_sqlite
-def test_form_with_too_many_fields_is_not_parsed(
-    client: FlaskClient, campaign: Campaign, parsed: list[str], path: str
-) -> None:
-    # The public site accepts no chunked forms at all.
-    framings = [False, True] if path.startswith("/desk") else [False]
-    for field, number, chunked in product(("a=&", "&", "=&", "a&"), (MOST_FIELDS + 1, 20_000), framings):
-        sent = send(client, path, (field * number).encode()[:MOST_BYTES], URLENCODED, chunked=chunked)
-        assert sent.answer.status_code == 413
-    assert parsed == []
-
-
-@only_sqlite
-def test_form_with_the_maximum_number_of_fields_is_parsed(
-    client: FlaskClient, campaign: Campaign, parsed: list[str]
-) -> None:
-    sent = send(client, f"{PATH}/signatures", b"a=1&" * (MOST_FIELDS - 1) + b"a=1", URLENCODED)
-    assert sent.answer.status_code == 422
-    assert len(parsed) == MOST_FIELDS
-    parsed.clear()
-    one_more = send(client, f"{PATH}/signatures", b"a=1&" * MOST_FIELDS + b"a=1", URLENCODED)
-    assert (one_more.answer.status_code, parsed) == (413, [])
-
-
-# Werkzeug leaves the files of a form that it refuses to the garbage collector.
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@only_sqlite
-@pytest.mark.parametrize("value", [b"", b"\r\n", b"a"])
-def test_parsing_of_many_small_parts_stops_at_the_limit(
-    at_desk: AtDeskAs, campaign: Campaign, parsed: list[str], value: bytes
-) -> None:
-    organizer = at_desk(Role.ADMIN)
-    for file in ("", "p.jpg"):
-        parsed.clear()
-        sent = send(organizer, EDIT, part("a", value, file=file) * 50_000, MULTIPART)
-        assert sent.answer.status_code == 413
-        assert len(parsed) <= MOST_FIELDS + 1
-        assert sent.read <= 2 * MOST_BYTES
-
-
-@only_sqlite
-@pytest.mark.parametrize(
-    "header", [b"X: " + b"a" * 2_000_000 + b"\r\n", b"a:\r\n" * 500_000, b"X: a\r\n b" * 200_000], ids=len
-)
-@pytest.mark.slow
-def test_part_with_a_huge_header_is_refused(at_desk: AtDeskAs, campaign: Campaign, header: bytes) -> None:
-    sent = send(at_desk(Role.ADMIN), EDIT, part("a", b"1", header=header), MULTIPART)
-    assert sent.answer.status_code == 413
-    assert sent.read < 600_000
 
 
 @pytest.mark.parametrize("path", EDITORS)
@@ -355,29 +213,6 @@ def behind_nginx(folder: Any) -> Iterator[tuple[Any, DyingNode]]:
             yield proxy, node
     finally:
         node.stop()
-
-
-NAMELESS = {
-    "no name": b"form-data",
-    "no name, but semicolons": b"form-data" + b";" * 1000,
-    "a name that does not end": b'form-data; name="' + b'\\"' * 1000,
-    "a file": b'form-data; filename="p.jpg"',
-    "pieces of a name": b"form-data; name*1=a; name*2=b",
-}
-"""Values of a part's Content-Disposition header."""
-
-
-@only_sqlite
-@pytest.mark.parametrize("path", ["/desk/sign-in", NEW, PREVIEW_NEW])
-@pytest.mark.parametrize("kind", NAMELESS)
-@pytest.mark.slow
-def test_part_without_a_name_is_ignored(app: Flask, at_desk: AtDeskAs, path: str, kind: str) -> None:
-    body = b"--x\r\nContent-Disposition: " + NAMELESS[kind] + b"\r\n\r\nvalue\r\n"
-    organizer = at_desk(Role.ORGANIZER)
-    stranger = send(browser(app), path, body + b"--x--\r\n", MULTIPART).answer
-    assert 400 <= stranger.status_code < 500
-    named = part("csrf_token", organizer.token().encode())
-    assert send(organizer, path, body + named + b"--x--\r\n", MULTIPART).answer.status_code < 500
 
 
 @pytest.mark.server
