@@ -97,6 +97,15 @@ install_lock() {
   ) 9<script/setup.sh
 }
 
+# The headless shell draws no window, so opening a page takes a third of the time.
 find_browser() {
-  CHROMIUM=$(command -v chromium || command -v chromium-browser || command -v google-chrome) && "$CHROMIUM" --version >/dev/null 2>&1
+  for browser in chromium-headless-shell chromium chromium-browser google-chrome; do
+    CHROMIUM=$(command -v "$browser") && "$CHROMIUM" --version >/dev/null 2>&1 && return
+  done
+  return 1
+}
+
+# Finds a browser, or installs one: Debian has the headless shell as a package of its own.
+install_browser() {
+  find_browser || { { install_packages chromium-headless-shell || install_packages chromium; } && find_browser; }
 }
