@@ -40,6 +40,7 @@ SECOND = timedelta(seconds=1)
     ],
     ids=["before it opens", "as it opens", "before it closes", "as it closes"],
 )
+@pytest.mark.slow
 def test_campaign_is_open_from_its_opening_time_until_before_its_closing_time(now: datetime, expected: Stage) -> None:
     campaign = Campaign(slug="x", state=CampaignState.OPEN, opens_at=NOW, closes_at=NOW + timedelta(days=1))
     assert stages.stage(campaign, now) is expected

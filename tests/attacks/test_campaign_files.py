@@ -190,6 +190,7 @@ def test_randomly_changed_file_is_read_or_refused_in_one_line(tmp_path: Path) ->
     assert all(line.startswith(f"{path}: ") and len(line) < MOST_LINE for line in lines)
 
 
+@pytest.mark.slow
 def test_largest_downloadable_campaign_can_be_published(tmp_path: Path) -> None:
     picture = preparing.prepare(uploaded())
     names = "\n".join(["\N{GRINNING FACE}" * 20] * MOST_ADDRESSEES)

@@ -21,6 +21,8 @@ from tests.desk.people import (
     token_of,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def test_ten_wrong_codes_in_a_row_end_the_session_and_block_the_second_factor(
     app: Flask, owner: Person, pass_time: PassTime
@@ -43,7 +45,6 @@ def test_ten_wrong_codes_in_a_row_end_the_session_and_block_the_second_factor(
     assert "Someone entered your password and then a wrong second factor 10 times" in page
 
 
-@pytest.mark.slow
 def test_blocks_grow_longer_and_only_unlock_ends_the_last(app: Flask, owner: Person, pass_time: PassTime) -> None:
     account_id, blocks, now = account_of(owner).id, [], datetime.now(UTC)
     for number in range(1, 101):

@@ -152,6 +152,7 @@ def test_clean_text_has_no_bidirectional_controls(text: str) -> None:
 
 
 @given(st.text())
+@pytest.mark.slow
 def test_no_exported_cell_is_a_formula(text: str) -> None:
     # In many languages, spreadsheets start a new cell at a semicolon.
     for cell in re.split("[;\t]", neutral(text)):
@@ -171,6 +172,7 @@ def test_no_cell_is_a_formula_with_another_delimiter(text: str) -> None:
 
 
 @given(st.text(max_size=30), st.text(max_size=30))
+@pytest.mark.slow
 def test_zip_code_lookup_accepts_any_text(country: str, code: str) -> None:
     assert places.place_of(country, code) is None or country == "US"
     places.place_of("US", code)

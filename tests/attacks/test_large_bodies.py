@@ -95,6 +95,7 @@ def test_chunked_body_is_read_only_up_to_the_limit(
 
 
 @only_sqlite
+@pytest.mark.slow
 def test_strangers_chunked_form_is_limited_on_the_editors_routes(client: FlaskClient, campaign: Campaign) -> None:
     for path in (*EDITORS, *TEXT_ONLY):
         for kind in (URLENCODED, MULTIPART):
@@ -176,6 +177,7 @@ def test_live_preview_accepts_the_longest_letter(at_desk: AtDeskAs, campaign: Ca
         assert "HX-Retarget" not in sent.answer.headers
 
 
+@pytest.mark.slow
 def test_too_large_body_gets_an_error_page(client: FlaskClient, campaign: Campaign) -> None:
     for path, title in (
         (f"{PATH}/signatures", "Your form is too large"),

@@ -143,6 +143,7 @@ def test_letter_longer_than_the_limit_is_not_parsed(monkeypatch: pytest.MonkeyPa
     assert len(to_html(letter)) == len("<p></p>") + LETTER_LENGTH
 
 
+@pytest.mark.slow
 def test_longest_letter_with_markup_in_every_line_is_rendered() -> None:
     line = "*word* and [link](https://example.org/a_b_c) **strong** text.\n\n- one\n- two\n\n> a quote\n\n"
     letter = repeated(line, LETTER_LENGTH)
@@ -216,6 +217,7 @@ def test_long_host_is_not_encoded(monkeypatch: pytest.MonkeyPatch, url: str) -> 
 
 
 @only_sqlite
+@pytest.mark.slow
 def test_letter_with_too_much_markdown_gets_an_error_at_the_desk(at_desk: AtDeskAs) -> None:
     letter = repeated("![", 40_000)
     answer = at_desk(Role.ADMIN).post("/desk/campaigns/new", data={"title": "Park", "letter": letter})

@@ -28,8 +28,9 @@ from tests.desk.people import (
     token_of,
 )
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_strangers_cannot_lock_owner_out_of_a_known_network(app: Flask, owner: Person) -> None:
     assert hammer(app, owner.email, 13) == {422: 10, 429: 3}
     assert enter_password(stranger(app), owner.email).status_code == 429, "a right password from elsewhere must wait"
@@ -38,7 +39,6 @@ def test_strangers_cannot_lock_owner_out_of_a_known_network(app: Flask, owner: P
     assert is_in(at_home)
 
 
-@pytest.mark.slow
 def test_owner_in_a_new_network_signs_in_a_minute_after_an_attack(
     app: Flask, owner: Person, pass_time: PassTime
 ) -> None:
@@ -51,7 +51,6 @@ def test_owner_in_a_new_network_signs_in_a_minute_after_an_attack(
     sign_in(traveling, owner)
 
 
-@pytest.mark.slow
 @only_sqlite
 def test_strangers_in_all_networks_share_an_hourly_limit(
     monkeypatch: pytest.MonkeyPatch, app: Flask, owner: Person, pass_time: PassTime
@@ -121,7 +120,6 @@ def test_third_password_at_once_is_refused(app: Flask) -> None:
     assert enter_password(client, "nobody@example.org").status_code == 422
 
 
-@pytest.mark.slow
 def test_email_without_account_is_locked_out_in_the_same_way(app: Flask, owner: Person) -> None:
     known, unknown = owner.email, "nobody@example.org"
     assert hammer(app, known, 12) == hammer(app, unknown, 12)
@@ -146,7 +144,6 @@ def statements_of_failure(app: Flask, email: str) -> list[str]:
     return run
 
 
-@pytest.mark.slow
 def test_failure_runs_the_same_statements_without_an_account(app: Flask, owner: Person, pass_time: PassTime) -> None:
     for email in (owner.email, "nobody@example.org"):
         hammer(app, email, 1)
@@ -163,7 +160,6 @@ def test_failure_runs_the_same_statements_without_an_account(app: Flask, owner: 
     assert sorted(known) == sorted(unknown)
 
 
-@pytest.mark.slow
 def test_lockout_runs_the_same_statements_without_an_account(app: Flask, owner: Person) -> None:
     # All email addresses without an account share one row, in which a lockout is already recorded for this hour.
     hammer(app, "nobody@example.org", 11)
@@ -177,7 +173,6 @@ def test_lockout_runs_the_same_statements_without_an_account(app: Flask, owner: 
     assert sorted(known) == sorted(unknown)
 
 
-@pytest.mark.slow
 def test_failures_add_a_limited_number_of_entries_per_hour(app: Flask, owner: Person, pass_time: PassTime) -> None:
     for _ in range(3):
         hammer(app, owner.email, 9)

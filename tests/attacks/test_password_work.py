@@ -121,6 +121,7 @@ def test_pages_for_signed_in_users_refuse_a_long_password_before_any_work(
     assert (work.normalized, work.hashed) == before
 
 
+@pytest.mark.slow
 def test_password_of_256_characters_is_accepted(app: Flask) -> None:
     client, password = browser(app), "ö" * 256
     assert accept(client, invitation(app, "grace@example.org", "admin"), password).status_code == 303

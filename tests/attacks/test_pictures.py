@@ -185,6 +185,7 @@ def test_damaged_picture_is_read_or_refused(kind: str) -> None:
     assert DAMAGED in errors
 
 
+@pytest.mark.slow
 def test_malformed_metadata_at_the_desk_gets_an_error_at_the_field(at_desk: AtDeskAs, campaign: Campaign) -> None:
     admin = at_desk(Role.ADMIN)
     for data in with_exif(b"II*\0\x08\0\0\0" + b"\x01\0\x12\x01\x03"):
@@ -259,6 +260,7 @@ def test_expired_pictures_are_deleted_in_batches_and_all_by_the_command(app: obj
     assert stored() == [kept.digest]
 
 
+@pytest.mark.slow
 def test_migration_expires_only_pictures_that_no_campaign_used(publish: Publish, app: object) -> None:
     had, has, abandoned = (keep(None, shade) for shade in (10, 100, 200))
     publish(picture=had, picture_text="A tree")

@@ -178,6 +178,7 @@ def run_simultaneously(app: Flask, *work: Any) -> list[object]:
     return list(done)
 
 
+@pytest.mark.slow
 def test_simultaneous_edits_save_one_and_report_a_conflict_to_the_other(app: Flask, campaign: Campaign) -> None:
     for round_ in range(5):
         db.session.rollback()
@@ -224,6 +225,7 @@ def test_reached_goal_rises_by_its_step(
     assert (progress.goal, progress.reached) == (shown, reached)
 
 
+@pytest.mark.slow
 def test_rate_limited_form_still_says_where_anonymous_names_go(client: FlaskClient, publish: Publish) -> None:
     publish(slug="other")
     publish(deliver_anonymous=True)

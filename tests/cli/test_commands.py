@@ -233,6 +233,7 @@ def test_fake_shows_its_progress_on_a_terminal(campaign: Campaign, settings: Set
     assert "100%" in written
 
 
+@pytest.mark.slow
 def test_prepare_publishes_the_sample_if_there_are_no_campaigns(client: FlaskClient, runner: FlaskCliRunner) -> None:
     downgrade(revision="base")
     answer = runner.invoke(args=["prepare"])
@@ -240,6 +241,7 @@ def test_prepare_publishes_the_sample_if_there_are_no_campaigns(client: FlaskCli
     assert client.get("/").headers["Location"] == "/campaigns/end-ring-police-partnerships"
 
 
+@pytest.mark.slow
 def test_prepare_does_not_change_existing_campaigns(client: FlaskClient, runner: FlaskCliRunner, sign: Sign) -> None:
     sign()
     runner.invoke(args=["campaigns", "close", SLUG])
@@ -249,6 +251,7 @@ def test_prepare_does_not_change_existing_campaigns(client: FlaskClient, runner:
     assert [signature.email for signature in stored()] == [ADA["email"]]
 
 
+@pytest.mark.slow
 def test_command_without_tables_suggests_flask_prepare(app: Flask, runner: FlaskCliRunner) -> None:
     downgrade(revision="base")
     answer = runner.invoke(args=["campaigns", "list"])

@@ -52,6 +52,7 @@ def campaigns() -> list[Campaign]:
     return list(db.session.scalars(select(Campaign)))
 
 
+@pytest.mark.slow
 def test_publishing_again_updates_a_campaign_and_keeps_its_signatures(
     client: FlaskClient, runner: FlaskCliRunner, file: Path
 ) -> None:

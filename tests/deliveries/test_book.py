@@ -20,6 +20,7 @@ from campaign.deliveries.signatories import Entry
 from campaign.deliveries.typesetting import Typesetter
 from campaign.models.campaign import Campaign
 
+pytestmark = pytest.mark.slow
 NOW = datetime(2027, 3, 1, 12, 30, 0, 123456, tzinfo=UTC)
 LETTER = """Dear Mayor,
 
@@ -108,7 +109,6 @@ def test_book_has_cover_letter_and_signatories(make: Maker) -> None:
     assert listed.startswith("Signatories 1 Signer No0 Leeds, United Kingdom 2 Signer No1 Leeds")
 
 
-@pytest.mark.slow
 def test_book_has_every_signatory_once_in_order_on_numbered_pages(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(book, "PART", 300)
     pages = [text_of(page) for page in make(many(2000)).pages]
@@ -129,7 +129,6 @@ def test_book_has_every_signatory_once_in_order_on_numbered_pages(make: Maker, m
     assert min(on_a_page) > 0.3 * max(on_a_page), "no page may be nearly empty"
 
 
-@pytest.mark.slow
 def test_each_page_has_a_heading_with_its_signatories(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     # So many parts that some are joined.
     monkeypatch.setattr(book, "PART", 150)
@@ -143,7 +142,6 @@ def test_each_page_has_a_heading_with_its_signatories(make: Maker, monkeypatch: 
         assert f"Save the Park {first} – {last}" in page
 
 
-@pytest.mark.slow
 def test_few_blocks_wait_however_many_signatories_there_are(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(book, "PART", 200)
     monkeypatch.setattr(book, "_RESERVE", 100)
@@ -174,7 +172,6 @@ def test_book_says_how_many_signatures_are_not_named(make: Maker) -> None:
     assert "Not named" not in text_of(make(many(2)).pages[0])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 5, 40, 92, 150, 230, 320])
 @pytest.mark.parametrize("paragraphs", [3, 9, 10, 11, 12, 14])
 def test_no_page_is_nearly_empty(make: Maker, number: int, paragraphs: int) -> None:
@@ -336,7 +333,6 @@ def test_html_and_pictures_in_a_letter_are_printed_as_text(make: Maker) -> None:
         assert words in text
 
 
-@pytest.mark.slow
 def test_longest_name_is_printed_completely_and_once(make: Maker) -> None:
     long = Entry("W" * 100, "M" * 200)
     entries = [*many(208), long, *many(3)]

@@ -79,6 +79,7 @@ def test_anonymous_signers_are_named_and_marked_if_the_form_says_so(
     assert row == {"name": "Ada Lovelace", "anonymous": "yes"}
 
 
+@pytest.mark.slow
 def test_organization_gets_all_columns_with_anonymous_signers_marked(sign: Sign, delivered: Delivered) -> None:
     sign(anonymous="y")
     (row,) = delivered(OURS)
@@ -136,6 +137,7 @@ def test_dates_are_in_the_campaigns_time_zone(campaign: Campaign, sign: Sign, de
     assert delivered(HAND_OVER)[0]["signed_on"] == "2027-03-02"
 
 
+@pytest.mark.slow
 def test_signatures_are_read_in_chunks_without_an_open_transaction(
     campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,6 +225,7 @@ def test_spreadsheet_leaves_no_temporary_files(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["x.xlsx"]
 
 
+@pytest.mark.slow
 def test_source_with_few_signers_is_left_out(sign: Sign, delivered: Delivered) -> None:
     for number in range(6):
         sign(email=f"{number}@example.org", source="radio" if number else "leaflet")

@@ -208,6 +208,7 @@ def test_copy_from_refuses_a_database_that_has_campaigns(
     assert result.output == "Error: this database already has campaigns. Copy the file to an empty database.\n"
 
 
+@pytest.mark.slow
 def test_copy_from_refuses_a_file_of_another_version(
     runner: FlaskCliRunner, empty_sqlite: Path, tmp_path: Path
 ) -> None:

@@ -165,6 +165,7 @@ def test_preview_shows_unsaved_input_and_saves_nothing(organizer: AtDesk, client
     assert "Typed" not in client.get(PATH).text
 
 
+@pytest.mark.slow
 def test_edit_of_a_public_campaign_is_saved_only_after_review(organizer: AtDesk, client: FlaskClient) -> None:
     fields = typed(organizer.get(EDIT).text) | {"title": "Better words"}
     first = organizer.post(EDIT, data=fields)
@@ -193,6 +194,7 @@ def test_editing_a_signed_letter_requires_a_reason(organizer: AtDesk, client: Fl
     assert "The mayor has gone" in client.get(PATH).text
 
 
+@pytest.mark.slow
 def test_former_slug_redirects_to_the_new_one(organizer: AtDesk, client: FlaskClient) -> None:
     answer = save(organizer, typed(organizer.get(EDIT).text) | {"slug": "keep-the-park"})
     assert answer.location == "/desk/campaigns/keep-the-park/edit"

@@ -57,6 +57,7 @@ def test_edit_conflict_keeps_the_changes_of_both_editors(
     assert (saved.title, saved.summary, saved.goal, saved.thanks) == ("My title", "Mine", 500, "Theirs")
 
 
+@pytest.mark.slow
 def test_edit_conflict_after_a_slug_change_keeps_input(at_desk: AtDeskAs, organizer: AtDesk) -> None:
     admin, mine = at_desk(Role.ADMIN), typed(organizer.get(EDIT).text) | {"title": "My title"}
     assert save(admin, typed(admin.get(EDIT).text) | {"slug": "keep-the-park"}).status_code == 303

@@ -118,6 +118,7 @@ def test_concurrent_first_second_factors_sign_in_one_browser(
     assert sorted(map(is_in, both)) == [False, True]
 
 
+@pytest.mark.slow
 def test_cookies_copied_before_the_first_passkey_are_useless(app: Flask, newcomer: str) -> None:
     unfinished = browser(app)
     enter_password(unfinished, newcomer)

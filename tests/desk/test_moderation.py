@@ -51,6 +51,7 @@ def reply(client: AtDesk, answer: TestResponse, sure: str, **changed: Any) -> Te
 
 
 @pytest.mark.parametrize("headers", [{}, HTMX])
+@pytest.mark.slow
 def test_more_than_25_matching_signatures_are_changed_only_after_a_question(
     people: list[int], organizer: AtDesk, headers: dict[str, str]
 ) -> None:
@@ -77,6 +78,7 @@ def test_up_to_25_matching_signatures_are_changed_without_a_question(people: lis
     assert standings().count("hidden") == 5
 
 
+@pytest.mark.slow
 def test_question_shows_how_many_signatures_would_change(people: list[int], organizer: AtDesk) -> None:
     organizer.post(f"{PAGE}/hide", data={"id": people[:3], "reason": "spam"})
     asked = organizer.post(f"{PAGE}/hide", data={"everyone": "y", "reason": "spam", "country": "US"})
@@ -107,6 +109,7 @@ def test_signatures_that_arrive_after_the_question_are_not_changed(
     assert late.count("listed") >= 5, "signatures with a later time than the newest one in the question"
 
 
+@pytest.mark.slow
 def test_large_numbers_are_not_counted_to_the_end(campaign: Campaign, organizer: AtDesk) -> None:
     put(campaign, *({"name": "Ada", "email": f"{n}@example.org"} for n in range(520)))
     page = organizer.get(PAGE).text
@@ -125,6 +128,7 @@ def test_invalid_start_of_a_confirmed_change_is_not_found(people: list[int], org
     assert set(standings()) == {"listed"}
 
 
+@pytest.mark.slow
 def test_undo_that_removes_more_than_ten_signatures_asks_first(people: list[int], organizer: AtDesk) -> None:
     organizer.post(f"{PAGE}/remove", data={"id": people[:11], "reason": "spam"})
     restored = organizer.post(f"{PAGE}/restore", data={"id": people[:11], "reason": "real"})

@@ -56,6 +56,7 @@ def test_first_passkey_is_recorded_and_signs_in(app: Flask, newcomer: str) -> No
     assert is_in(client)
 
 
+@pytest.mark.slow
 def test_second_factor_is_chosen_with_one_press_or_replaced_by_a_recovery_code(app: Flask, at_desk: AtDeskAs) -> None:
     key, client = Key(), at_desk(Role.ORGANIZER)
     add_passkey(client, key)

@@ -69,6 +69,7 @@ def test_cookie_is_limited_to_the_desk_and_hidden_from_scripts(app: Flask, campa
         assert attribute not in cookie
 
 
+@pytest.mark.slow
 def test_public_site_neither_sets_nor_reads_cookies(app: Flask, at_desk: AtDeskAs, campaign: Campaign) -> None:
     client = at_desk(Role.ADMIN)
     answer = client.get(PATH)

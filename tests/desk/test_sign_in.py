@@ -55,6 +55,7 @@ def test_password_is_followed_by_second_factor_page(app: Flask, invited: Invited
     assert "Code" in page.text
 
 
+@pytest.mark.slow
 def test_app_setup_has_a_link_for_the_app_on_the_same_device(app: Flask) -> None:
     client, person = browser(app), Person("grace+desk@example.org")
     accept(client, invitation(app, person.email, Role.ADMIN))
@@ -274,6 +275,7 @@ def test_sign_in_never_redirects_to_another_site(app: Flask, invited: Invited, w
     assert not is_in(client)
 
 
+@pytest.mark.slow
 def test_sign_in_returns_to_the_requested_page(app: Flask, invited: Invited) -> None:
     person, client = invited(Role.ADMIN), browser(app)
     answer = client.get("/desk/accounts")
@@ -321,6 +323,7 @@ def test_last_admin_cannot_be_demoted_or_closed(at_desk: AtDeskAs) -> None:
     assert is_in(admin)
 
 
+@pytest.mark.slow
 def test_database_and_audit_log_contain_no_secrets(app: Flask, at_desk: AtDeskAs, invited: Invited) -> None:
     person = invited(Role.ADMIN)
     account = db.session.scalars(select(Account)).one()

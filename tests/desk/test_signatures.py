@@ -194,6 +194,7 @@ def test_organizer_can_remove_and_undo(people: list[int], organizer: AtDesk, cam
     assert tally.count(db.session(), campaign.id) == 3
 
 
+@pytest.mark.slow
 def test_removed_signature_cannot_be_restored_once_its_address_signed_again(
     people: list[int], organizer: AtDesk, client: FlaskClient
 ) -> None:
@@ -206,6 +207,7 @@ def test_removed_signature_cannot_be_restored_once_its_address_signed_again(
     assert standings() == ["removed", "listed", "listed", "listed"]
 
 
+@pytest.mark.slow
 def test_blocked_address_is_shown_with_its_attempts(
     people: list[int], organizer: AtDesk, moderator: AtDesk, client: FlaskClient
 ) -> None:
@@ -282,6 +284,7 @@ def test_invalid_cursor_is_not_found(campaign: Campaign, moderator: AtDesk, curs
     assert moderator.get(f"{PAGE}?before={cursor}").status_code == 404
 
 
+@pytest.mark.slow
 def test_possible_duplicates_lead_to_the_filtered_table(
     campaign: Campaign, organizer: AtDesk, moderator: AtDesk
 ) -> None:

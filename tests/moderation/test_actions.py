@@ -211,6 +211,7 @@ def test_all_matching_signatures_are_changed_in_batches_and_undone_together(
         Filter(words="vaduz", standing=Standing.LISTED),
     ],
 )
+@pytest.mark.slow
 def test_all_matching_signatures_are_changed_beyond_the_count_limit(
     app: Flask, campaign: Campaign, wanted: Filter
 ) -> None:

@@ -282,6 +282,7 @@ def test_two_signatures_from_one_mailbox_are_right_everywhere(campaign: Campaign
     assert duplicates.find(session, campaign.id, with_domains=True).same == []
 
 
+@pytest.mark.slow
 def test_bulk_removal_releases_and_bulk_restoration_claims_mailboxes(app: Flask, campaign: Campaign) -> None:
     list(fake.sign(campaign.id, 1500, datetime.now(UTC)))
     now = datetime.now(UTC)

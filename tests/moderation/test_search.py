@@ -170,6 +170,7 @@ def test_search_index_follows_updates_and_deletions(people: Campaign) -> None:
 
 
 @only_sqlite
+@pytest.mark.slow
 def test_sqlite_index_catches_up_in_batches_without_duplicates(
     campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:

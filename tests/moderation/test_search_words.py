@@ -45,6 +45,7 @@ SEARCHES = {
 }
 
 
+@pytest.mark.slow
 def test_each_name_is_found_in_every_usual_spelling(campaign: Campaign) -> None:
     put(campaign, *({"name": name, "email": f"{number}@example.org"} for number, name in enumerate(SEARCHES)))
     spellings = [(name, words) for name, searches in SEARCHES.items() for words in searches]

@@ -80,6 +80,7 @@ def test_invalid_cursor_is_refused(campaign: Campaign, cursor: str) -> None:
 
 
 @pytest.mark.parametrize("wanted", [{"anonymous": True, "country": "US"}, {"words": "one", "anonymous": True}])
+@pytest.mark.slow
 def test_page_stops_at_the_limit_and_the_next_page_continues(
     campaign: Campaign, monkeypatch: pytest.MonkeyPatch, wanted: dict[str, Any]
 ) -> None:
@@ -138,6 +139,7 @@ def test_matches_are_counted_up_to_five_hundred(campaign: Campaign, number: int,
 @pytest.mark.parametrize(
     ("wanted", "number"), [({"anonymous": False}, 3000), ({"words": "one", "anonymous": False}, 1000)], ids=str
 )
+@pytest.mark.slow
 def test_page_checks_3000_signatures_or_1000_search_results(
     campaign: Campaign, wanted: dict[str, Any], number: int
 ) -> None:

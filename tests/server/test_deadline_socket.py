@@ -53,6 +53,7 @@ def test_large_response_reaches_a_slow_reader_completely(peer_and_ours: Ends) ->
 
 
 @pytest.mark.parametrize("reads", [0, 100])
+@pytest.mark.slow
 def test_client_that_reads_too_slowly_is_disconnected(peer_and_ours: Ends, reads: int) -> None:
     peer, accepted = peer_and_ours
     ours = DeadlineSocket(accepted, replace(LIMITS, least_rate=1_000_000))
@@ -101,6 +102,7 @@ def test_large_body_is_read_completely(peer_and_ours: Ends) -> None:
         assert ours.recv(8192) == next_request
 
 
+@pytest.mark.slow
 def test_client_that_sends_a_large_body_too_slowly_is_disconnected(peer_and_ours: Ends) -> None:
     peer, accepted = peer_and_ours
     peer.sendall(HEAD)

@@ -60,12 +60,14 @@ _WRONG = re.compile(
 _RIGHT = {"Saint Jo", "Saint Just", "Saint Mary-of-the-Woods", "Opa-locka", "Round O", "Mary D"}
 
 
+@pytest.mark.slow
 def test_no_city_of_the_complete_list_is_spelled_wrong() -> None:
     names = {spelled(city, state) for city, state in every_city()}
     assert len(names) > 18_000
     assert sorted(name for name in names - _RIGHT if _WRONG.search(name)) == []
 
 
+@pytest.mark.slow
 def test_spelling_changes_no_letters_of_a_city() -> None:
     def letters(name: str) -> str:
         return "".join(re.findall("[a-z]", name.lower()))

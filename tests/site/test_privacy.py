@@ -114,6 +114,7 @@ def test_share_links_send_no_referrer(client: FlaskClient, campaign: Campaign) -
 CLIENTS = {"aiohttp", "ftplib", "http.client", "httpx", "requests", "smtplib", "urllib.request", "urllib3"}
 
 
+@pytest.mark.slow
 def test_no_module_can_send_requests_to_other_hosts() -> None:
     imported: dict[str, str] = {}
     for file in (ROOT / "campaign").rglob("*.py"):

@@ -104,6 +104,7 @@ def test_signing_succeeds_during_an_upgrade(app: Flask, settings: Settings, camp
 
 
 @only_sqlite
+@pytest.mark.slow
 def test_migration_waits_for_its_turn_to_write(app: Flask) -> None:
     with ThreadPoolExecutor(1) as other, turn_to_write(db.engine):
         migration = other.submit(copy_context().run, upgrade)

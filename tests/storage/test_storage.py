@@ -246,6 +246,7 @@ def test_writers_time_out_if_another_process_keeps_the_turn(
     assert len(stored()) == 1
 
 
+@pytest.mark.slow
 def test_hanging_database_fails_all_waiting_readers_at_once(
     app: Flask, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,6 +281,7 @@ def test_unexpected_exception_shows_visitors_no_details(client: FlaskClient, cam
     assert "Traceback" not in answer.text
 
 
+@pytest.mark.slow
 def test_invalid_signature_in_a_batch_does_not_fail_the_others(campaign: Campaign) -> None:
     engine = db.engine
 

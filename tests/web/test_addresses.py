@@ -83,6 +83,7 @@ def location(client: FlaskClient, path: str, query: str = "") -> str | None:
 
 
 @only_sqlite
+@pytest.mark.slow
 def test_characters_after_an_address_lead_to_the_page(client: FlaskClient) -> None:
     ends = [*APPENDED.split(), *WHITE_SPACE, *INVISIBLE]
     wrong = {end: found for end in ends if (found := location(client, PATH + end)) != PATH}
@@ -90,6 +91,7 @@ def test_characters_after_an_address_lead_to_the_page(client: FlaskClient) -> No
 
 
 @only_sqlite
+@pytest.mark.slow
 def test_address_that_is_written_differently_leads_to_the_page(client: FlaskClient) -> None:
     wrong = {path: found for path in WRITTEN if (found := location(client, path)) != PATH}
     assert wrong == {}

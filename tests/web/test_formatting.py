@@ -63,6 +63,7 @@ def test_clock_and_date_are_those_of_the_time_zone() -> None:
     assert formatting.clock(late, "fi", seconds=True) == "23.30.00"
 
 
+@pytest.mark.slow
 def test_every_language_has_a_complete_moment() -> None:
     for tag in TAGS:
         shown = formatting.moment(AT, tag, "Asia/Kolkata")

@@ -84,6 +84,7 @@ def test_limited_signer_sees_the_wait_and_keeps_the_form_data(post: Callable[...
     assert len(stored()) == 1
 
 
+@pytest.mark.slow
 def test_limited_signer_can_sign_after_the_wait(post: Callable[..., Post]) -> None:
     sign = post(ratelimit_sign="1 per second")
     assert statuses(sign, 2) == [200, 429]
@@ -123,6 +124,7 @@ def test_rate_limits_can_be_disabled(post: Callable[..., Post]) -> None:
     assert statuses(post(ratelimit_sign="1 per minute", ratelimit_enabled=False), 3) == [200] * 3
 
 
+@pytest.mark.slow
 def test_reading_is_never_limited(client: FlaskClient, campaign: Campaign) -> None:
     pages = [client.get(f"{PATH}/feed", environ_base={"REMOTE_ADDR": "203.0.113.7"}) for _ in range(50)]
     assert {page.status_code for page in pages} == {200}
