@@ -216,6 +216,21 @@ def test_new_campaign_becomes_a_draft_once_it_has_a_title(at_desk: AtDeskAs) -> 
     assert 'data-slug="lodz-2"' in organizer.post(AUTOSAVE_NEW, data=TYPED | {"title": "Łódź"}, headers=HTMX).text
 
 
+@pytest.mark.parametrize("slug", ["a/b", "naïve", "-", "\u200b", "x" * 100])
+def test_new_campaign_with_an_invalid_url_becomes_a_draft_that_can_be_opened(at_desk: AtDeskAs, slug: str) -> None:
+    organizer = at_desk(Role.ORGANIZER)
+    answer = organizer.post(AUTOSAVE_NEW, data=TYPED | {"slug": slug}, headers=HTMX)
+    assert 'data-slug="keep-the-cafe-open"' in answer.text
+    assert "except for: Page URL" in answer.text
+    assert organizer.get("/desk/campaigns/keep-the-cafe-open/edit").status_code == 200
+
+
+def test_new_campaign_with_a_taken_url_says_that_the_url_is_not_saved(at_desk: AtDeskAs, draft: Campaign) -> None:
+    answer = at_desk(Role.ORGANIZER).post(AUTOSAVE_NEW, data=TYPED | {"slug": draft.slug}, headers=HTMX)
+    assert f'data-slug="{draft.slug}-2"' in answer.text
+    assert "except for: Page URL" in answer.text
+
+
 def test_automatic_save_after_the_session_has_ended_asks_to_sign_in(author: AtDesk) -> None:
     typing = Typing(author)
     token = author.token()

@@ -51,7 +51,8 @@ def autosave_new() -> ResponseReturnValue:
     file, unsaved = _valid(form, None, BLANK)
     if not file.title:
         return "", 204
-    slug = slugs.of_title(file.title, file.language, TITLE_LENGTH) if form.has_automatic_slug else file.slug
+    # A typed slug that is invalid isn't saved. The draft needs a valid one, or no URL would lead to it.
+    slug = file.slug or slugs.of_title(file.title, file.language, TITLE_LENGTH)
     try:
         with write_transaction() as session:
             free = replace(file, slug=slugs.free(session, slug, None))
@@ -59,9 +60,9 @@ def autosave_new() -> ResponseReturnValue:
             session.flush()
             session.expunge(campaign)
     except InvalidCampaignError:
-        # Another campaign has the slug that was typed. Saving the form says so.
+        # All numbers of this slug are taken. Saving the form says so.
         return "", 204
-    return _answer(campaign, unsaved)
+    return _answer(campaign, _with_slug(unsaved, form, campaign))
 
 
 @campaigns.post("/campaigns/<slug>/autosave")
@@ -71,10 +72,8 @@ def autosave(campaign: Campaign) -> ResponseReturnValue:
     form, editor, now, version = CampaignForm(), by(), datetime.now(UTC), received.version()
     stored = editing.file_of(db.session(), campaign)
     file, unsaved = _valid(form, campaign, stored)
-    if not form.has_automatic_slug and slugs.of_typed(form.slug.data or "") != campaign.slug:
-        # Each former slug stays reserved, so half of a word must not become one.
-        unsaved.append("slug")
-    file = replace(file, slug=campaign.slug)
+    # Each former slug stays reserved, so half of a word must not become one.
+    file, unsaved = replace(file, slug=campaign.slug), _with_slug(unsaved, form, campaign)
     try:
         with write_transaction() as session:
             campaign = drafts.save_automatically(session, editor, campaign.id, file, now, version=version)
@@ -97,6 +96,12 @@ def _valid(form: CampaignForm, campaign: Campaign | None, stored: CampaignFile) 
     # A blank field that is required, but was never filled in, holds nothing that could be lost.
     typed = {key for key in unsaved if key == "picture" or form[key].data}
     return replace(stored, **values), [key for key in fields.CHECKS if key in typed]
+
+
+def _with_slug(unsaved: list[str], form: CampaignForm, campaign: Campaign) -> list[str]:
+    """Return the keys of the unsaved fields, with the slug if another one was typed than the draft has."""
+    is_other = not form.has_automatic_slug and slugs.of_typed(form.slug.data or "") != campaign.slug
+    return [*(key for key in unsaved if key != "slug"), *(["slug"] if is_other else [])]
 
 
 def _answer(campaign: Campaign, unsaved: list[str]) -> ResponseReturnValue:
