@@ -168,6 +168,54 @@ def test_second_editor_chooses_the_lines_to_keep(draft_of_both: tuple[AtDesk, At
     assert stored().title == ("Theirs" if choice == "theirs" else "Mine")
 
 
+@pytest.mark.parametrize(("choice", "title"), [("mine", "Mine"), ("theirs", "Theirs")])
+def test_choice_in_a_conflict_counts_even_if_somebody_saves_in_between(
+    draft_of_both: tuple[AtDesk, AtDesk], choice: str, title: str
+) -> None:
+    organizer, admin = draft_of_both
+    theirs, mine = LETTER.replace("a pond", "a deep pond"), LETTER.replace("a pond", "a lake")
+    answer = both_edit(organizer, admin, {"letter": theirs, "title": "Theirs"}, {"letter": mine, "title": "Mine"})
+    kept = typed(answer.text)
+    assert save(admin, typed(admin.get(EDIT).text) | {"summary": "Also theirs"}).status_code == 303
+    assert save(organizer, kept | {name: choice for name in kept if name.startswith("keep-")}).status_code == 303
+    saved = stored()
+    assert (saved.title, saved.letter) == (title, theirs if choice == "theirs" else mine)
+    assert saved.summary == "Also theirs"
+
+
+def test_text_changed_again_since_the_choice_is_asked_about_again(draft_of_both: tuple[AtDesk, AtDesk]) -> None:
+    organizer, admin = draft_of_both
+    kept = typed(both_edit(organizer, admin, {"title": "Theirs"}, {"title": "Mine"}).text)
+    assert save(admin, typed(admin.get(EDIT).text) | {"title": "Theirs, newer"}).status_code == 303
+    answer = save(organizer, kept | {"keep-title": "mine"})
+    assert (answer.status_code, legends(answer.text)) == (409, ["Title: you both changed this"])
+    assert stored().title == "Theirs, newer"
+
+
+@pytest.mark.parametrize(
+    ("zone", "opens", "moment"),
+    [
+        ("mine", "theirs", "2027-01-02T06:00"),
+        ("theirs", "mine", "2027-01-01T11:00"),
+        ("theirs", "theirs", "2027-01-02T06:00"),
+        ("mine", "mine", "2027-01-01T11:00"),
+    ],
+)
+def test_chosen_time_stays_the_same_moment_in_the_chosen_time_zone(
+    draft_of_both: tuple[AtDesk, AtDesk], zone: str, opens: str, moment: str
+) -> None:
+    organizer, admin = draft_of_both
+    theirs = {"time_zone": "Asia/Tokyo", "opens_at": "2027-01-02T15:00"}
+    answer = both_edit(organizer, admin, theirs, {"time_zone": "Europe/Berlin", "opens_at": "2027-01-01T12:00"})
+    kept = typed(answer.text)
+    assert {"keep-time_zone", "keep-opens_at"} <= kept.keys()
+    assert save(organizer, kept | {"keep-time_zone": zone, "keep-opens_at": opens}).status_code == 303
+    saved = stored()
+    assert saved.opens_at
+    assert saved.opens_at.isoformat() == f"{moment}:00+00:00"
+    assert saved.time_zone == ("Asia/Tokyo" if zone == "theirs" else "Europe/Berlin")
+
+
 def test_same_change_by_both_is_not_a_conflict(draft_of_both: tuple[AtDesk, AtDesk]) -> None:
     organizer, admin = draft_of_both
     same = {"letter": LETTER.replace("pond", "lake")}

@@ -5,6 +5,8 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from flask_wtf import FlaskForm
@@ -89,31 +91,50 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
         """Return the name of a field."""
         return str(vars(cls)[key].args[0])
 
-    def choose(self, stored: "CampaignForm", sent: Mapping[str, str]) -> None:
+    def choose(self, theirs: Mapping[str, object], sent: Mapping[str, str]) -> None:
         """Take the other editor's version where this editor chose it in an edit conflict.
 
         Args:
-            stored: The form filled in with the other editor's version.
+            theirs: The other editor's version: its columns as `started_from.decode` returns them, or nothing.
             sent: The submitted form: the choices are named `keep-KEY` or, for lines of a text, `keep-KEY-START-END`.
         """
         comparer = Comparer()
-        for name, choice in sent.items():
+        # The zone comes first, because both editors' times are shown in it.
+        for name, choice in sorted(sent.items(), key=lambda each: each[0] != "keep-time_zone"):
             found = _CHOICE.fullmatch(name)
-            if not found or choice not in ("theirs", "both") or found["key"] not in fields.CHECKS:
+            if not found or choice not in ("theirs", "both") or not theirs or found["key"] not in fields.CHECKS:
                 continue
             key, is_whole = found["key"], found["start"] is None
             if is_whole and choice == "both":
                 continue
             if key == "picture":
-                self.kept_picture.data, self.picture.data = stored.kept_picture.data, None
-                self.without_picture.data = not stored.kept_picture.data
+                self.kept_picture.data, self.picture.data = _text(theirs[key]), None
+                self.without_picture.data = not theirs[key]
+            elif key == "time_zone":
+                self._move_times(_text(theirs[key]))
+            elif key in _TIMES:
+                self[key].data = _local(theirs[key], self._zone)
+            elif key == "deliver_anonymous":
+                self[key].data = bool(theirs[key])
             elif is_whole:
-                self[key].data = stored[key].data
+                self[key].data = _text(theirs[key])
             else:
                 lines = int(found["start"]), int(found["end"])
                 self[key].data = merging.choose(
-                    _lines(self[key]), _lines(stored[key]), *lines, comparer, keep_both=choice == "both"
+                    _lines(self[key]), _text(theirs[key]), *lines, comparer, keep_both=choice == "both"
                 )
+
+    def _move_times(self, zone: str) -> None:
+        """Show the typed times in another time zone. Times with errors stay as they are."""
+        old, self.time_zone.data = self._zone, zone
+        for key in _TIMES:
+            with suppress(ValueError):
+                self[key].data = _local(time_zones.instant(_lines(self[key]).strip(), old).isoformat(), self._zone)
+
+    @property
+    def _zone(self) -> str:
+        zone = _lines(self.time_zone)
+        return zone if zone in time_zones.names() else "UTC"
 
     def parse(self, was: CampaignFile | None) -> tuple[dict[str, object], dict[str, str]]:
         """Return the typed values as `fields.check` expects them, without the picture, and errors by field.
@@ -128,7 +149,7 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
             values["slug"] = slugs.of_typed(str(values["slug"]))
         values["addressees"] = [line for line in str(values["addressees"]).split("\n") if line.strip()]
         values["deliver_anonymous"] = bool(self.deliver_anonymous.data)
-        zone = str(values["time_zone"]) if values["time_zone"] in time_zones.names() else "UTC"
+        zone = self._zone
         for key in _TIMES:
             typed, values[key] = str(values[key]).strip(), None
             try:
@@ -150,3 +171,15 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
 
 def _lines(field: Field) -> str:
     return re.sub(r"\r\n?", "\n", field.data) if isinstance(field.data, str) else ""
+
+
+def _text(value: object) -> str:
+    """Return a column as a field of the form has it. The columns may be forged, so they may have any type."""
+    return str(value) if value else ""
+
+
+def _local(value: object, zone: str) -> str:
+    """Return a time, as the audit log stores it, as local time; empty if it isn't one."""
+    with suppress(ValueError, OverflowError):
+        return time_zones.local(datetime.fromisoformat(_text(value)), zone)
+    return ""

@@ -9,6 +9,7 @@ from campaign.campaigns import editing, fields, slugs
 from campaign.campaigns.fields import CampaignFile
 from campaign.campaigns.pictures import storage as pictures
 from campaign.campaigns.pictures.preparing import Prepared, prepare
+from campaign.desk.campaigns import started_from
 from campaign.desk.campaigns.form import CampaignForm
 from campaign.models.campaign import Campaign, CampaignState
 from campaign.storage.database import db
@@ -22,8 +23,9 @@ def received(form: CampaignForm, campaign: Campaign | None) -> CampaignFile | No
     these texts.
     """
     stored = editing.file_of(db.session(), campaign) if campaign else None
-    if campaign and stored and campaign.version == version():
-        form.choose(CampaignForm.filled_in(stored, campaign.version), request.form)
+    # The page of a conflict shows the version that its form started from. Choices are about that version, even if
+    # another editor has saved since.
+    form.choose(started_from.decode(form.started_from.data), request.form)
     checked, errors = check(form, stored)
     is_draft = campaign is None or campaign.state is CampaignState.DRAFT
     if is_draft and not must_be_finished() and not unfinished(form, checked, errors)[1]:
