@@ -145,18 +145,23 @@ def _merge(campaign_id: int, form: CampaignForm, mine: CampaignFile, error: Edit
         errors = {key: why for key, why in errors.items() if key not in fields.missing_texts(file)}
     errors |= editing.problems(db.session(), campaign, checked, reason)
     is_clear, version = not found.merged.conflicts and not errors, campaign.version
-    if is_clear and campaign.state is CampaignState.DRAFT:
+    is_draft = campaign.state is CampaignState.DRAFT
+    # If nothing is left to change, then this form was sent twice, and there is nothing to review.
+    if is_clear and (is_draft or file == theirs):
         try:
             with write_transaction() as session:
-                editing.edit(session, editor, campaign_id, file, datetime.now(UTC), version=version)
+                editing.edit(session, editor, campaign_id, file, datetime.now(UTC), version=version, reason=reason)
         except EditConflictError:
             # A third version was saved at this moment. Show the form, whose next submission merges it, too.
             pass
+        except InvalidCampaignError as refused:
+            # For example, another campaign got the slug at this moment.
+            errors, is_clear = refused.errors, False
         else:
-            return _saved(file, f"Saved, together with {found.summary}.")
+            return _saved(file, f"Saved, together with {found.summary}." if found.merged.theirs else "Saved.")
     merged = CampaignForm.filled_in(file, version, started_from=theirs)
     merged.reason.data = reason
     merged.add_errors(errors)
-    to_confirm = fingerprint(file, reason) if is_clear and campaign.state is not CampaignState.DRAFT else None
+    to_confirm = fingerprint(file, reason) if is_clear and not is_draft else None
     campaign = db.session.get_one(Campaign, campaign_id)
     return page(campaign, merged, since=error.since, found=found, to_confirm=to_confirm), 409
