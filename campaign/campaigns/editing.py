@@ -265,12 +265,12 @@ def load_locked(session: Session, campaign_id: int) -> Campaign:
 def _write(
     session: Session, by: Actor, verb: str, campaign: Campaign, now: datetime, before: dict[str, Any], reason: str = ""
 ) -> None:
-    """Add an entry to the audit log with values from before a change, and the campaign's values now."""
-    after = {name: recorded(getattr(campaign, name)) for name in before}
-    old = {name: recorded(value) for name, value in before.items()}
-    audit_log.write(
-        session, by, f"campaign.{verb}", now, campaign_id=campaign.id, reason=reason, before=old, after=after
-    )
+    """Add an entry to the audit log with values from before a change, and the campaign's values now, if they differ."""
+    old, after = sittings.changes(campaign, before)
+    if old:
+        audit_log.write(
+            session, by, f"campaign.{verb}", now, campaign_id=campaign.id, reason=reason, before=old, after=after
+        )
 
 
 def store(session: Session, file: CampaignFile) -> None:

@@ -26,7 +26,9 @@ STEPS: dict[str, tuple[frozenset[CampaignState], CampaignState]] = {
     "unpublish": (frozenset({CampaignState.OPEN, CampaignState.CLOSED, CampaignState.WON}), CampaignState.DRAFT),
 }
 """Steps that change a campaign's state: the states in which a step is allowed, and the state after it. `unpublish`,
-which makes a campaign a draft again, is allowed only while nobody has signed."""
+which makes a campaign a draft again, is allowed only while nobody has signed. But workers cache the campaign for a
+second, so a form that is sent in that second may still be accepted. The draft then has a signature, and stays editable,
+with a reason for each change of the letter."""
 ALL_STEPS = (*STEPS, "archive", "unarchive")
 """All steps. An archived campaign keeps its state and its page, but it isn't on the front page."""
 _PAST_TENSE = {

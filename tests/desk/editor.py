@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign
 from campaign.storage.database import db
 from tests.conftest import PATH, SLUG
@@ -71,3 +72,9 @@ def stored(slug: str = SLUG) -> Campaign:
     """Return the campaign from the database."""
     db.session.rollback()
     return db.session.scalars(select(Campaign).where(Campaign.slug == slug)).one()
+
+
+def edits() -> list[Record]:
+    """Return the audit log's entries about edits, oldest first."""
+    db.session.rollback()
+    return list(db.session.scalars(select(Record).where(Record.action == "campaign.edit").order_by(Record.id)))

@@ -6,25 +6,17 @@ import pytest
 from sqlalchemy import select
 
 from campaign.models.account import Role
-from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign, CampaignState
-from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 from tests.conftest import PATH, Sign
 from tests.desk.conftest import AtDeskAs
-from tests.desk.editor import EDIT, save, stored, typed
+from tests.desk.editor import EDIT, edits, save, stored, typed
 from tests.desk.people import AtDesk
 
 
 @pytest.fixture
 def author(at_desk: AtDeskAs, draft: Campaign) -> AtDesk:
     return at_desk(Role.ORGANIZER, own=[draft])
-
-
-def edits() -> list[Record]:
-    """Return the audit log's entries about edits, oldest first."""
-    db.session.rollback()
-    return list(db.session.scalars(select(Record).where(Record.action == "campaign.edit").order_by(Record.id)))
 
 
 @pytest.mark.parametrize(("do", "leads_to"), [("", EDIT), ("publish", f"/desk{PATH}/publish")])

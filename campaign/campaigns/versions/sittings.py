@@ -5,6 +5,7 @@ values from before the first save wait in the table `draft_sitting`. They become
 when anything else happens to the campaign, or after half an hour without a change (`worker/drafts.py`).
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -70,9 +71,8 @@ def close(session: Session, campaign: Campaign) -> None:
     sitting = session.get(DraftSitting, campaign.id)
     if sitting is None:
         return
-    entry = _entry(campaign, sitting)
-    by = Actor(sitting.account_id, sitting.actor)
-    if entry.before.keys() - {"version"}:
+    if entry := _entry(campaign, sitting):
+        by = Actor(sitting.account_id, sitting.actor)
         audit_log.write(
             session, by, entry.action, entry.at, campaign_id=campaign.id, before=entry.before, after=entry.after
         )
@@ -92,15 +92,32 @@ def close_idle(session: Session, now: datetime) -> int:
 
 
 def entry_of(session: Session, campaign: Campaign) -> Record | None:
-    """Return the entry that the campaign's sitting will become, or None. It is not stored yet, and has no id."""
+    """Return the entry that the campaign's sitting will become, if any. It is not stored yet, and has no id."""
     sitting = session.get(DraftSitting, campaign.id)
     return _entry(campaign, sitting) if sitting else None
 
 
-def _entry(campaign: Campaign, sitting: DraftSitting) -> Record:
-    after = {key: recorded(getattr(campaign, key)) for key in sitting.before}
-    # A text that was changed and changed back is not a change.
-    changed = [key for key in after if after[key] != sitting.before[key]]
+def changes(campaign: Campaign, before: Mapping[str, object]) -> tuple[dict[str, object], dict[str, object]]:
+    """Return both sides of an audit log entry: what the campaign's columns were, and what they are now.
+
+    A text that was changed and changed back is not a change. If only the version differs, both sides are empty.
+
+    Args:
+        campaign: The campaign with its new values.
+        before: The earlier values of some columns. Times may be as the audit log stores them.
+    """
+    old = {key: recorded(value) for key, value in before.items()}
+    new = {key: recorded(getattr(campaign, key)) for key in before}
+    changed = [key for key in old if old[key] != new[key]]
+    if not set(changed) - {"version"}:
+        return {}, {}
+    return {key: old[key] for key in changed}, {key: new[key] for key in changed}
+
+
+def _entry(campaign: Campaign, sitting: DraftSitting) -> Record | None:
+    before, after = changes(campaign, sitting.before)
+    if not before:
+        return None
     return Record(
         at=sitting.saved_at,
         account_id=sitting.account_id,
@@ -108,6 +125,6 @@ def _entry(campaign: Campaign, sitting: DraftSitting) -> Record:
         action="campaign.edit",
         campaign_id=campaign.id,
         reason="",
-        before={key: sitting.before[key] for key in changed},
-        after={key: after[key] for key in changed},
+        before=before,
+        after=after,
     )
