@@ -6,7 +6,7 @@ from campaign.cli import commands
 from campaign.monitoring import logging_setup
 from campaign.settings import ROOT, Settings
 from campaign.site import site
-from campaign.storage.database import db, engine_options, replica_binds
+from campaign.storage.database import db, engine_options, is_command, replica_binds
 from campaign.storage.redis import SharedRedis
 from campaign.web import (
     addresses,
@@ -43,7 +43,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         SETTINGS=settings,
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url, for_requests=not is_command()),
         SQLALCHEMY_BINDS=replica_binds(settings.database_read_url),
     )
     body_limits.init_app(app)

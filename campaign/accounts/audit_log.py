@@ -4,7 +4,7 @@ Entries are only ever added, in the transaction of the change that they describe
 command calls `write()`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -112,7 +112,12 @@ def page(session: Session, campaign_id: int, before: int | None = None) -> list[
     return list(session.scalars(entries))
 
 
-def everything(session: Session) -> Iterator[Record]:
-    """Yield the whole audit log, oldest entries first, with a thousand entries in memory at a time."""
-    with session.scalars(select(Record).order_by(Record.id).execution_options(yield_per=1000)) as entries:
-        yield from entries
+def everything(session: Session, at_once: int) -> Iterator[Sequence[Record]]:
+    """Yield the whole audit log, oldest entries first, in lists of `at_once` entries.
+
+    The caller may end the session's transaction between two lists.
+    """
+    last = 0
+    while entries := session.scalars(select(Record).where(Record.id > last).order_by(Record.id).limit(at_once)).all():
+        last = entries[-1].id
+        yield entries

@@ -16,6 +16,8 @@ def check(campaign: Campaign, *, repair: bool) -> bool:
 
     Return whether both were right. If not, and with `repair`, they are right afterward.
     """
+    # PostgreSQL ends a transaction that is idle while the signatures are counted.
+    db.session.close()
     # Both are checked, even if the first is wrong.
     return all([_check_tally(campaign, repair), _check_statistics(campaign, repair)])
 
@@ -26,6 +28,7 @@ def _check_tally(campaign: Campaign, repair: bool) -> bool:
             found = tally.repair(session, campaign.id)
     else:
         found = tally.check(db.session(), campaign.id)
+        db.session.close()
     verdict = "right" if found.is_correct else "repaired" if repair else "WRONG"
     click.echo(f"{campaign.slug}: tally {found.tallied}, signatures {found.stored}: {verdict}")
     return found.is_correct

@@ -220,6 +220,8 @@ def export(slug: str, bom: bool) -> None:
     campaign = _find(slug)
     everything = contents.order(Purpose.OURS, contents.COLUMNS[Purpose.OURS])
     of = contents.snapshot(db.session(), campaign.id)
+    # PostgreSQL ends a transaction that is idle while the file is written.
+    db.session.close()
     rows = contents.rows(db.engine, campaign, everything, of)
     if bom:
         click.echo(contents.BOM.encode(), nl=False)

@@ -51,7 +51,7 @@ def main() -> None:
     Thread(target=_end_with, args=(parent,), daemon=True).start()
     logging_setup.set_up()
     settings = Settings.from_environ()
-    engine = create_engine(settings.database_url, **engine_options(settings.database_url, 2))
+    engine = connect(settings.database_url)
     try:
         make_next(engine, settings, maker)
     except STORAGE_ERRORS:
@@ -59,6 +59,11 @@ def main() -> None:
         sys.exit(1)
     finally:
         engine.dispose()
+
+
+def connect(database_url: str) -> Engine:
+    """Return an engine for one export: a connection that reads or stores the file, and one that reports progress."""
+    return create_engine(database_url, **engine_options(database_url, 2, for_requests=False))
 
 
 def _end_with(parent: int) -> None:

@@ -103,7 +103,7 @@ def create_desk(site: Flask) -> Flask:
         SETTINGS=settings,
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url, CONNECTIONS),
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url, CONNECTIONS, for_requests=True),
         **settings_of(settings),
     )
     app.extensions["site"] = site

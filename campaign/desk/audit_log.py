@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any
 
 from flask import Blueprint, Response, abort, render_template, request, stream_with_context
@@ -185,24 +184,25 @@ def of_campaign(campaign: Campaign) -> ResponseReturnValue:
 @allow(Right.EXPORT_RECORD)
 def everything() -> ResponseReturnValue:
     """Stream the whole audit log as CSV, oldest entries first."""
-    lines = _csv(audit_log.everything(db.session()))
+    lines = _csv(audit_log.everything(db.session(), _CHUNK))
     name = f"record-{datetime.now(UTC):%Y-%m-%d}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(stream_with_context(lines), mimetype="text/csv", headers=headers)
 
 
-def _csv(entries: Iterator[Record]) -> Iterator[str]:
+def _csv(chunks: Iterable[Sequence[Record]]) -> Iterator[str]:
     line = io.StringIO(newline="")
     writer = csv.writer(line)
     line.write(contents.BOM)
     writer.writerow(_COLUMNS)
-    while chunk := list(islice(entries, _CHUNK)):
+    for chunk in chunks:
         names = _signature_names(db.session(), chunk)
-        for entry in chunk:
-            writer.writerow(_row(entry, names))
-            yield line.getvalue()
-            line.seek(0)
-            line.truncate()
+        writer.writerows(_row(entry, names) for entry in chunk)
+        # A slow download must not keep a transaction open.
+        db.session.close()
+        yield line.getvalue()
+        line.seek(0)
+        line.truncate()
 
 
 def _row(entry: Record, names: Mapping[int, str]) -> list[str]:

@@ -8,7 +8,7 @@ from werkzeug.exceptions import BadRequest
 from campaign.accounts import permissions
 from campaign.accounts.permissions import Right
 from campaign.desk.access import me
-from campaign.storage.database import STORAGE_ERRORS
+from campaign.storage.database import STORAGE_ERRORS, db
 from campaign.web.limits import body_limits
 from campaign.web.request_checks import SAFE_METHODS
 
@@ -71,4 +71,7 @@ def _may_upload(right: Right) -> bool:
         if _has_signed_in():
             request.max_content_length = body_limits.UPLOAD_BYTES
         raise
-    return permissions.may(me(), right) or abort(403)
+    is_allowed = permissions.may(me(), right) or abort(403)
+    # The upload may take minutes to arrive, and PostgreSQL ends a transaction that is idle for so long.
+    db.session.close()
+    return is_allowed

@@ -52,10 +52,20 @@ WAIT_SECONDS = 5
 STORE_SECONDS = 8
 """How long a database may take for a statement. With WAIT_SECONDS, it is less than the 15 seconds after which nginx
 gives up (deploy/nginx.conf)."""
+IDLE_SECONDS = 30
+"""How long a transaction may be idle. PostgreSQL then rolls it back. Otherwise, a machine that dies in a transaction
+would keep its rows locked for hours."""
 
 
-def engine_options(database_url: str, connections: int = THREADS) -> dict[str, Any]:
-    """Return SQLAlchemy's engine options for a database, with a pool of this many connections."""
+def engine_options(database_url: str, connections: int = THREADS, *, for_requests: bool) -> dict[str, Any]:
+    """Return SQLAlchemy's engine options for a database.
+
+    Args:
+        database_url: The URL of the database.
+        connections: The size of the pool.
+        for_requests: Whether statements have a timeout, because a browser waits. A command, the background worker, and
+            a process that makes a file may count millions of rows.
+    """
     # Parameters are names and email addresses, which must not get into a log as part of an error message.
     options: dict[str, Any] = {"hide_parameters": True, "pool_size": connections}
     if make_url(database_url).get_backend_name() == "postgresql":
@@ -67,9 +77,13 @@ def engine_options(database_url: str, connections: int = THREADS) -> dict[str, A
             "keepalives_interval": 2,
             "keepalives_count": 3,
         }
-        # A command may count millions of rows, and no browser waits for it.
-        statement_timeout = "" if is_command() else f" -c statement_timeout={STORE_SECONDS}s"
-        timeouts = {"connect_timeout": WAIT_SECONDS, "options": f"-c lock_timeout={WAIT_SECONDS}s{statement_timeout}"}
+        limits = {"lock_timeout": WAIT_SECONDS, "idle_in_transaction_session_timeout": IDLE_SECONDS}
+        if for_requests:
+            limits["statement_timeout"] = STORE_SECONDS
+        timeouts = {
+            "connect_timeout": WAIT_SECONDS,
+            "options": " ".join(f"-c {name}={seconds}s" for name, seconds in limits.items()),
+        }
         options |= {"pool_pre_ping": True, "connect_args": timeouts | keepalive}
     return options
 
@@ -80,7 +94,13 @@ def replica_binds(database_read_url: str) -> dict[str, dict[str, Any]]:
         return {}
     # These timeouts are short, because pages can be read from the primary instead.
     arguments = {"connect_timeout": 2, "options": "-c default_transaction_read_only=on -c statement_timeout=2s"}
-    return {"read": {"url": database_read_url, **engine_options(database_read_url), "connect_args": arguments}}
+    return {
+        "read": {
+            "url": database_read_url,
+            **engine_options(database_read_url, for_requests=True),
+            "connect_args": arguments,
+        }
+    }
 
 
 def insert_into(dialect: str, table: type[Base]) -> Any:

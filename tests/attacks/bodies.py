@@ -1,6 +1,7 @@
 """Request bodies that count how much of them is read."""
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +17,19 @@ class Body(io.BytesIO):
     """A body that counts how many of its bytes are read."""
 
     bytes_read = 0
+    before_read: Callable[[], object] = staticmethod(lambda: None)
+    """Is called before each read."""
 
     def readinto(self, buffer: Any) -> int:
         """Read into a buffer, as Werkzeug does."""
+        self.before_read()
         number = super().readinto(buffer)
         self.bytes_read += number
         return number
 
     def read(self, size: int | None = -1) -> bytes:
         """Read some or all bytes."""
+        self.before_read()
         data = super().read(size)
         self.bytes_read += len(data)
         return data

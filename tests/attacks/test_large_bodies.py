@@ -16,8 +16,9 @@ from campaign.accounts import sessions
 from campaign.campaigns.letter.markdown import LETTER_LENGTH
 from campaign.models.account import Role
 from campaign.models.campaign import Campaign
+from campaign.storage.database import db
 from campaign.web.response_cache import CACHED_PATHS
-from tests.attacks.bodies import MOST_BYTES, MULTIPART, URLENCODED, part, send
+from tests.attacks.bodies import MOST_BYTES, MULTIPART, URLENCODED, Body, part, send
 from tests.conftest import DOMAIN, HTMX, PATH, SLUG, Server, only_sqlite
 from tests.desk.conftest import AtDeskAs
 from tests.desk.editor import EDIT, TYPED, shown
@@ -106,15 +107,22 @@ def test_strangers_chunked_form_is_limited_on_the_editors_routes(client: FlaskCl
 
 @pytest.mark.parametrize("path", EDITORS)
 @pytest.mark.slow
-def test_organizer_can_upload_a_large_picture(at_desk: AtDeskAs, campaign: Campaign, path: str) -> None:
+def test_organizer_can_upload_a_large_picture(
+    app: Flask, at_desk: AtDeskAs, campaign: Campaign, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     organizer = at_desk(Role.ORGANIZER, own=[campaign])
     form = editor_form(organizer.token(), b"\xff" * (5 * 1024 * 1024), title="Kept title")
+    with app.extensions["desk"].app.app_context():
+        pool: Any = db.engine.pool
+    open_connections: set[int] = set()
+    monkeypatch.setattr(Body, "before_read", staticmethod(lambda: open_connections.add(pool.checkedout())))
     for chunked in (False, True):
         sent = send(organizer, path, form, MULTIPART, chunked=chunked)
         assert sent.read == len(form)
         assert sent.answer.status_code == 422
         assert "The picture must be an undamaged JPEG" in sent.answer.text
         assert "Kept title" in sent.answer.text
+    assert open_connections == {0}, "a slow upload holds no database connection"
 
 
 @pytest.mark.slow

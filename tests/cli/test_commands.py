@@ -16,9 +16,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from flask_migrate import downgrade
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import Connection, Engine, delete, event, func, select, text, update
 
 from campaign import create_app
+from campaign.deliveries import making
 from campaign.models.campaign import Campaign, CampaignState
 from campaign.models.signature import Signature, SignatureState, Tally
 from campaign.settings import ROOT, Settings
@@ -271,14 +272,32 @@ def test_unusable_database_is_reported_in_one_line(tmp_path: Path, command: list
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-def test_statement_timeout_applies_to_requests_but_not_to_commands(settings: Settings) -> None:
-    def statement_timeout() -> str:
-        with create_app(settings).app_context():
-            shown = str(db.session.scalar(text("SHOW statement_timeout")))
-            db.session.remove()
-            db.engine.dispose()
+def test_statement_timeout_applies_only_to_requests_and_all_have_an_idle_timeout(settings: Settings) -> None:
+    def timeouts(engine: Engine) -> list[str]:
+        with engine.connect() as connection:
+            names = ("statement_timeout", "idle_in_transaction_session_timeout")
+            shown = [str(connection.scalar(text(f"SHOW {name}"))) for name in names]
+        engine.dispose()
         return shown
 
-    assert statement_timeout() == "8s"
-    with click.Context(click.Command("check")):
-        assert statement_timeout() == "0"
+    with create_app(settings).app_context():
+        assert timeouts(db.engine) == ["8s", "30s"]
+    with click.Context(click.Command("work")), create_app(settings).app_context():
+        assert timeouts(db.engine) == ["0", "30s"]
+    assert timeouts(making.connect(settings.database_url)) == ["0", "30s"], "a process that makes a file is no request"
+
+
+@pytest.mark.parametrize("command", [["signatures", "export", SLUG], ["campaigns", "check"]], ids=" ".join)
+def test_command_that_reads_all_signatures_holds_no_idle_transaction(
+    runner: FlaskCliRunner, sign: Sign, command: list[str]
+) -> None:
+    sign()
+    open_connections = []
+
+    def note(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if "FROM signature" in statement:
+            open_connections.append(connection.engine.pool.checkedout())  # type: ignore[attr-defined]
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    assert runner.invoke(args=command).exit_code == 0
+    assert set(open_connections) == {1}

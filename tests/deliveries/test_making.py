@@ -17,7 +17,7 @@ import openpyxl
 import pypdf
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, create_engine, event, func, select, update
+from sqlalchemy import Engine, event, func, select, update
 from sqlalchemy.exc import OperationalError
 
 from campaign.deliveries import making, queue
@@ -28,7 +28,7 @@ from campaign.models.export import Export, ExportChunk, ExportState
 from campaign.models.signature import Signature
 from campaign.settings import Settings
 from campaign.signatures import fake
-from campaign.storage.database import STORAGE_ERRORS, db, engine_options
+from campaign.storage.database import STORAGE_ERRORS, db
 from campaign.storage.transactions import write_transaction
 from tests import services
 from tests.conftest import Sign, dispose, migrate, wait_for
@@ -289,7 +289,7 @@ class TestDatabaseOutage:
             if statement.startswith("INSERT INTO export_chunk"):
                 own_server.kill()
 
-        engine = create_engine(own_server.url, **engine_options(own_server.url))
+        engine = making.connect(own_server.url)
         event.listen(engine, "before_cursor_execute", kill)
         with pytest.raises(STORAGE_ERRORS):
             making.make_next(engine, settings, "maker")

@@ -2,12 +2,15 @@
 
 import re
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import delete, update
 
 from campaign.accounts import audit_log
 from campaign.campaigns import stages
+from campaign.desk import audit_log as views
 from campaign.models.account import Role
 from campaign.models.campaign import Campaign
 from campaign.models.signature import Signature
@@ -137,3 +140,16 @@ def test_audit_log_works_after_signatures_were_erased(at_desk: AtDeskAs, campaig
     assert f'""listed"": [""signature {ids[0]}"", ' in log
     answer = admin.post(f"{PATH}/signatures/undo", data={"entry": buttons(page)[0]})
     assert "13 signatures restored. 1 left unchanged, because it has changed since." in answer.text
+
+
+def test_download_holds_no_transaction_while_it_is_sent(app: Flask) -> None:
+    with write_transaction() as session:
+        for number in range(5):
+            audit_log.write(session, audit_log.COMMAND, "campaign.edit", datetime.now(UTC), reason=f"reason {number}")
+    pool: Any = db.engine.pool
+    parts = []
+    for part in views._csv(audit_log.everything(db.session(), 2)):
+        parts.append(part)
+        assert pool.checkedout() == 0
+    assert len(parts) == 3
+    assert re.findall(r"reason \d", "".join(parts)) == [f"reason {number}" for number in range(5)]
