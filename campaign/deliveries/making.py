@@ -9,10 +9,8 @@ needs is free again when the process ends. If the system kills the process becau
 import errno
 import logging
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,10 +22,11 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 
 from campaign.deliveries import book, contents, queue, signatories, spreadsheet
-from campaign.deliveries.contents import Cell
+from campaign.deliveries.contents import Cell, Snapshot
 from campaign.deliveries.exports import KEPT, Kind, order_of
 from campaign.deliveries.pages import paper_of
 from campaign.deliveries.queue import Lost, Taken
+from campaign.deliveries.work_folder import delete_left_folders, work_folder
 from campaign.models.campaign import Campaign, Picture
 from campaign.models.export import Export
 from campaign.monitoring import logging_setup
@@ -38,7 +37,6 @@ PULSE_SECONDS = 1
 """How often the process reports that it is alive, and its progress, and checks that the worker is alive."""
 PIECE = 1024 * 1024
 """Bytes that are stored in one transaction. They are few, so that signers don't wait."""
-_FOLDER = "campaign-export-"
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +85,7 @@ def make_next(engine: Engine, settings: Settings, maker: str) -> bool:
     Raises:
         STORAGE_ERRORS: The database was unreachable. The export waits for another attempt.
     """
+    delete_left_folders()
     taken = queue.take(engine, maker)
     if taken is None:
         return False
@@ -109,9 +108,10 @@ def make_next(engine: Engine, settings: Settings, maker: str) -> bool:
 
 def _make(engine: Engine, settings: Settings, taken: Taken) -> None:
     queue.delete_chunks(engine, taken)
-    with _folder() as folder:
+    with work_folder() as folder:
         maker = _Maker(engine, settings, taken)
         with maker.pulse():
+            maker.count()
             file = maker.make(folder)
             _store(engine, taken, file)
         size = file.stat().st_size
@@ -133,17 +133,22 @@ class _Maker:
         with Session(engine, expire_on_commit=False) as session:
             self._export = session.get_one(Export, taken.export_id)
             self._campaign = session.get_one(Campaign, self._export.campaign_id)
-            self._order = order_of(self._export)
-            # The book counts hidden signatures that it doesn't name.
-            only_listed = self._export.kind != Kind.BOOK and not self._order.has_hidden
+        self._order = order_of(self._export)
+        self.of = Snapshot(self._campaign.id, newest=0, only_updates=False, only_listed=False)
+        self._done = self.spelled_out = 0
+
+    def count(self) -> None:
+        """Decide which signatures the file contains, and report their number. With millions, this takes a while."""
+        # The book counts hidden signatures that it doesn't name.
+        only_listed = self._export.kind != Kind.BOOK and not self._order.has_hidden
+        with Session(self._engine) as session:
             self.of = contents.snapshot(
                 session, self._campaign.id, only_updates=self._order.only_updates, only_listed=only_listed
             )
-        self._done = self.spelled_out = 0
-        queue.report(engine, taken, total=self.of.count)
+        queue.report(self._engine, self._taken, total=self.of.count)
 
     def make(self, folder: Path) -> Path:
-        """Write the file to the folder, and return its path."""
+        """Write the file with the counted signatures to the folder, and return its path."""
         kind = Kind(self._export.kind)
         file = folder / f"export.{kind}"
         if kind is Kind.BOOK:
@@ -208,30 +213,6 @@ def _store(engine: Engine, taken: Taken, file: Path) -> None:
     with file.open("rb") as opened:
         for number, data in enumerate(iter(lambda: opened.read(PIECE), b"")):
             queue.store_chunk(engine, taken, number, data)
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """Create a temporary folder, delete it when the block ends, and delete folders left by killed processes."""
-    try:
-        folder = Path(tempfile.gettempdir())
-    except FileNotFoundError as error:
-        # Python raises this if it can't write to any of the usual folders.
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-    for left in folder.glob(f"{_FOLDER}*-*"):
-        maker = left.name.removeprefix(_FOLDER).partition("-")[0]
-        if maker.isdigit() and not _runs(int(maker)):
-            shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-") as name:
-        yield Path(name)
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except OSError as error:
-        return error.errno != errno.ESRCH
-    return True
 
 
 def fault_of(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 
 import openpyxl
 import pypdf
@@ -23,6 +23,7 @@ from sqlalchemy.exc import OperationalError
 from campaign.deliveries import making, queue
 from campaign.deliveries.exports import Kind
 from campaign.deliveries.queue import Lost, Taken
+from campaign.deliveries.work_folder import work_folder
 from campaign.models.campaign import Campaign
 from campaign.models.export import Export, ExportChunk, ExportState
 from campaign.models.signature import Signature
@@ -95,6 +96,36 @@ def test_making_reports_progress(campaign: Campaign, ask: Ask, start: Start) -> 
     assert export_of(export_id).touched_at > touched
     assert maker.wait(timeout=120) == 0
     assert export_of(export_id).done == 20_000
+
+
+def test_process_reports_that_it_is_alive_while_it_counts_signatures(
+    ask: Ask, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "PULSE_SECONDS", 0.01)
+    export_id = ask()
+    reported = Event()
+
+    def wait_for_report(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("SELECT count(*) AS count, min("):
+            reported.clear()
+            assert reported.wait(10)
+        elif statement.startswith("UPDATE export SET"):
+            reported.set()
+
+    event.listen(Engine, "before_cursor_execute", wait_for_report)
+    try:
+        assert make(export_id).state is ExportState.READY
+    finally:
+        event.remove(Engine, "before_cursor_execute", wait_for_report)
+
+
+def test_folder_of_a_killed_process_is_deleted_and_that_of_a_living_one_is_not(app: Flask, room: Path) -> None:
+    (room / "campaign-export-left").mkdir()
+    (room / "campaign-export-left" / "export.csv").write_text("Ada Lovelace")
+    with work_folder() as folder:
+        assert not make_next(), "no export is waiting"
+        assert list(room.iterdir()) == [folder]
+    assert list(room.iterdir()) == []
 
 
 @pytest.mark.slow
