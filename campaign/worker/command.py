@@ -13,9 +13,10 @@ from campaign.settings import ROOT
 
 NICENESS = 10
 """A low priority, so that signing comes first."""
-GRACE_SECONDS = 10
-"""How long a piece of work may take to finish after SIGTERM. After that, the process ends at once. Nothing is lost:
-what isn't committed by then is done again."""
+GRACE_SECONDS = 15
+"""How long the worker may take to end after SIGTERM: to finish a piece of work, and to wait for the process that makes
+a file (export_process.py). After that, it ends at once. Nothing is lost: what isn't committed by then is done again.
+The files in deploy/ allow for 20 seconds."""
 
 
 def init_app(app: Flask) -> None:
@@ -33,6 +34,7 @@ def work(beside: int | None, reload: bool) -> None:
     It does what no visitor or organizer should wait for. Run it beside the site, under a program that restarts it. You
     can run several, on several machines. To stop one, send SIGTERM or press Ctrl+C.
     """
+    from campaign.deliveries.work_folder import delete_left_folders
     from campaign.worker.loop import Worker
     from campaign.worker.tasks import TASKS
 
@@ -49,6 +51,7 @@ def work(beside: int | None, reload: bool) -> None:
     # A shell starts a process in the background so that it ignores Ctrl+C. script/serve relies on that.
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, stop)
+    delete_left_folders()
     worker.run()
 
 

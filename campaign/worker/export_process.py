@@ -8,11 +8,13 @@ import secrets
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from flask import current_app
 
 from campaign.deliveries import queue
+from campaign.deliveries.work_folder import delete_left_folders
 from campaign.settings import ROOT, Settings
 from campaign.storage.database import db
 
@@ -42,11 +44,13 @@ class ExportProcess:
                 return LOOK_AGAIN
             self._process = None
             if status != 0:
-                queue.give_back_of(db.engine, self._maker)
+                self._clean_up()
                 raise RuntimeError(f"a process that made a file has ended with status {status}")
         if queue.has_work(db.session(), datetime.now(UTC)):
             self._maker = secrets.token_hex(16)
-            self._process = start(current_app.config["SETTINGS"], self._maker)
+            # The engine's URL, because Flask-SQLAlchemy has resolved a relative path in it.
+            url = db.engine.url.render_as_string(hide_password=False)
+            self._process = start(replace(current_app.config["SETTINGS"], database_url=url), self._maker)
         return LOOK_AGAIN
 
     def stop(self) -> None:
@@ -56,13 +60,24 @@ class ExportProcess:
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(GRACE_SECONDS)
-            return
-        self._process.kill()
-        self._process.wait()
+        if self._process.returncode is None:
+            self._process.kill()
+            self._process.wait()
+        if self._process.returncode != 0:
+            self._clean_up()
+
+    def _clean_up(self) -> None:
+        """Do what the process could not do if it was killed: delete its temporary files, and give its export back."""
+        delete_left_folders()
+        queue.give_back_of(db.engine, self._maker)
 
 
 def start(settings: Settings, maker: str) -> "subprocess.Popen[bytes]":
-    """Start a process that makes the next export. It ends if this process ends."""
+    """Start a process that makes the next export. It ends if this process ends.
+
+    The path of a SQLite file in the settings must be absolute.
+    """
+    # Other users can't read the environment of a process. They can read its command line.
     ours = {
         "DATABASE_URL": settings.database_url,
         "SECRET_KEY": settings.secret_key,

@@ -87,13 +87,14 @@ class Worker:
         return LEASE / 3
 
     def _end(self) -> None:
-        for task in self._tasks:
-            try:
-                task.stop()
-            except Exception:
-                _log.exception("a task of the worker could not be stopped", extra={"fields": {"task": task.name}})
+        # The leases come first, because stopping a task may take longer than the worker is given.
         try:
             with write_transaction() as session:
                 leases.give_back(session, self._name, datetime.now(UTC))
         except STORAGE_ERRORS:
             _log.exception("the worker could not give back its leases: they end in a minute")
+        for task in self._tasks:
+            try:
+                task.stop()
+            except Exception:
+                _log.exception("a task of the worker could not be stopped", extra={"fields": {"task": task.name}})

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from campaign.models.lease import LEASE, Lease
+from campaign.models.lease import LEASE, Lease, is_worker_running
 from campaign.storage.database import db
 from campaign.worker import loop
 from campaign.worker.loop import Worker
@@ -101,15 +101,19 @@ def test_worker_ends_when_it_is_no_longer_needed(app: Flask) -> None:
 
 
 def test_worker_that_ends_stops_its_tasks_and_gives_its_leases_back(app: Flask) -> None:
-    stopped = []
+    stopped, still_leased = [], []
     calls = Calls("index", HOUR)
 
     def fail() -> None:
         raise OSError
 
-    tasks = [Task("broken", lambda: HOUR, stop=fail), Task("index", calls, stop=lambda: stopped.append("index"))]
-    work(*tasks, last=calls)
+    def stop() -> None:
+        stopped.append("index")
+        still_leased.append(is_worker_running(db.session(), datetime.now(UTC)))
+
+    work(Task("broken", lambda: HOUR, stop=fail), Task("index", calls, stop=stop), last=calls)
     assert stopped == ["index"]
+    assert still_leased == [False], "another worker need not wait for a task that takes long to stop"
     leases = db.session.scalars(select(Lease)).all()
     assert {lease.task for lease in leases} == {"broken", "index"}
     assert all(lease.until <= datetime.now(UTC) for lease in leases)
