@@ -22,7 +22,7 @@ def write(file: Path, header: Sequence[str], chunks: Iterable[Iterable[Sequence[
     When a sheet is full, another one begins. Text stays text: no cell becomes a formula, a link, or a number. The
     sheets are named after the purpose, which is also printed on each page.
     """
-    # Each row is written to a temporary file, in the folder of `file`: the system's temporary folder may be in memory.
+    # Each row is written to a temporary file in the folder of `file`, which is deleted even if this process is killed.
     options = {
         "constant_memory": True,
         "tmpdir": str(file.parent),

@@ -73,6 +73,15 @@ def test_worker_starts_and_stops_with_the_site_and_is_as_restricted() -> None:
     assert "deploy/campaign-worker.service" in GUIDE
 
 
+def test_worker_writes_temporary_files_to_the_disk() -> None:
+    assert "Environment=TMPDIR=/var/tmp\n" in WORKER_UNIT
+    assert "PrivateTmp=yes\n" in WORKER_UNIT
+    worker = COMPOSE["services"]["worker"]
+    assert "tmpfs" not in worker
+    assert worker["volumes"] == ["temporary:/tmp"]
+    assert "temporary" in COMPOSE["volumes"]
+
+
 def test_unit_uses_the_user_and_paths_that_the_guide_sets_up() -> None:
     for path in ("/opt/campaign", "/etc/campaign.env"):
         assert path in GUIDE
