@@ -83,8 +83,11 @@ Sign = Callable[..., TestResponse]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make a quick run fail at a test that starts a server without the mark."""
+    """Make a quick run fail at a test that starts a server without the mark, and let servers obey Ctrl+C."""
     services.allowed = "not server" not in config.option.markexpr
+    # A shell lets programs in the background ignore Ctrl+C, and so would the servers that the tests start and stop.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -347,12 +350,9 @@ def start_work(app: Flask, settings: Settings) -> Iterator[StartWork]:
     started = []
 
     def start(*arguments: str) -> "subprocess.Popen[bytes]":
-        # Python passes on that a signal is ignored, and a test run in the background ignores Ctrl+C.
-        heeded = signal.signal(signal.SIGINT, signal.SIG_DFL)
         environ = os.environ | {"DATABASE_URL": settings.database_url, "SECRET_KEY": settings.secret_key}
         command = [sys.executable, "-m", "flask", "--app", "wsgi", "work", *arguments]
         started.append(subprocess.Popen(command, cwd=ROOT, env=environ, start_new_session=True))
-        signal.signal(signal.SIGINT, heeded)
         wait_for(lambda: started[-1].poll() is not None or _works())
         assert started[-1].poll() is None
         return started[-1]

@@ -85,7 +85,8 @@ def test_signing_through_nginx_works_while_slow_clients_are_connected(proxy: Pro
 @only_sqlite
 def test_simultaneous_requests_of_a_client_are_limited(proxy: Proxy) -> None:
     with ExitStack() as stack:
-        for connection in connections(proxy, MOST_REQUESTS, stack):
+        # A few more than the limit, because on a busy machine nginx may lose a connection.
+        for connection in connections(proxy, MOST_REQUESTS + 20, stack):
             connection.sendall(FORM.encode())
         proxy.until(lambda: proxy.sign().status == 503)
         refused = proxy.sign()
