@@ -16,11 +16,14 @@ from sqlalchemy import (
     inspect,
     select,
     text,
+    update,
 )
 from sqlalchemy.orm import Session
 
-from campaign.models import account, audit_log, export, roll_up  # noqa: F401 (so that their tables are copied too)
+from campaign.models import account, audit_log, export  # noqa: F401 (so that their tables are copied too)
 from campaign.models.campaign import Campaign
+from campaign.models.roll_up import RollUp
+from campaign.models.signature import Signature
 from campaign.signatures.equal_work import scratch
 from campaign.storage.database import Base
 from campaign.text.bounded_text import shortened
@@ -63,6 +66,9 @@ def copy_from(file: Path, session: Session) -> dict[str, int]:
             raise CopyError(f"the file has no table {missing[0]}")
         copied = {table.name: _copy_table(table, source, session) for table in Base.metadata.sorted_tables}
         _copy_attempts(source, session)
+        # In a file of an earlier version, the worker may be ahead of the last signature, and would skip the next ones.
+        newest = session.scalar(select(func.max(Signature.id))) or 0
+        session.execute(update(RollUp).where(RollUp.position > newest).values(position=newest))
         return copied
 
 
