@@ -12,8 +12,8 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("export", sa.Column("maker", sa.String(length=32), nullable=False, server_default=""))
     op.add_column("export", sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"))
-    # A process of the previous version that makes a file would not notice that the worker makes it, too.
-    op.execute("UPDATE export SET state = 'waiting', maker = 'earlier' WHERE state = 'making'")
+    # A file that is being made stays with the process of the previous version. If that process ends, it is silent, and
+    # the worker begins again after half a minute.
 
 
 def downgrade() -> None:

@@ -16,7 +16,9 @@ from flask.testing import FlaskClient
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import inspect, select, text
 
+from campaign.deliveries import queue
 from campaign.models.campaign import Campaign
+from campaign.models.export import Export, ExportState
 from campaign.models.signature import described_here
 from campaign.moderation import table as signature_table
 from campaign.moderation.table import Filter
@@ -84,6 +86,25 @@ def test_upgrade_lets_removed_and_withdrawn_signatures_release_their_mailboxes(
         assert [" " in key for key in keys] == [False, True, True, False, False, False]
         assert len({*keys}) == 6
         db.session.rollback()
+
+
+def test_upgrade_leaves_an_export_to_the_process_that_makes_it(app: Flask, campaign: Campaign) -> None:
+    downgrade(revision="0013")
+    at = "'2020-03-01 09:00:00.000000'"
+    with db.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO account (id, email, name, role, active, created_at, fs_uniquifier) "
+            f"VALUES (1, 'a@example.org', '', 'admin', true, {at}, 'a')"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO export (campaign_id, account_id, kind, options, state, done, total, bytes, asked_at, "
+            "touched_at, expires_at, spelled_out, fault) "
+            f"VALUES ({campaign.id}, 1, 'csv', '{{}}', 'making', 0, 0, 0, {at}, {at}, {at}, 0, '')"
+        )
+    upgrade()
+    assert db.session.scalars(select(Export.state)).all() == [ExportState.MAKING]
+    db.session.rollback()
+    assert queue.take(db.engine, "worker"), "it is silent"
 
 
 @pytest.mark.slow
