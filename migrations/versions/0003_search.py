@@ -72,7 +72,7 @@ def upgrade() -> None:
 def search_in_sqlite() -> None:
     # The index has no copy of the text, no positions, and no lengths: it only finds the signatures with a word. It also
     # has prefixes, because a search for the beginning of a word would otherwise go through all such words first.
-    # Indexing a signature takes a twentieth of the time of signing. So signing doesn't do it: search.py indexes many
+    # Indexing a signature takes a twentieth of the time of signing. So signing doesn't do it: indexing.py indexes many
     # signatures at once, and the table signature_search_done has the last indexed id. A migration that rebuilds the
     # table of signatures must also rebuild all of this.
     op.execute(

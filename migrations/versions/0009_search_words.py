@@ -108,10 +108,10 @@ POSTGRESQL_INDEXES = {
     "filler, '', '', ''))",
 }
 
-# In SQLite, search.py makes the words, and stores them in signature_search_words: FTS5 can take a signature out of its
-# index only with the words that were put in. The tokenizer `ascii` splits at ASCII characters alone; search.py has
-# replaced all other separators. A changed signature is taken out at once, and waits in signature_search_again. A
-# migration that rebuilds the table of signatures must also create the triggers again.
+# In SQLite, indexing.py stores the words of each signature in signature_search_words: FTS5 can take a signature out of
+# its index only with the words that were put in. The tokenizer `ascii` splits at ASCII characters alone;
+# search_words.py has replaced all other separators. A changed signature is taken out at once, and waits in
+# signature_search_again. A migration that rebuilds the table of signatures must also create the triggers again.
 IS_IN = "old.id <= (SELECT id FROM signature_search_done)"
 COLUMNS = "{0}.campaign_id, {0}.name, {0}.city, {0}.region, {0}.postal_code"
 MAILBOX_OF = "substr({0}.email_key, 1, instr({0}.email_key || ' ', ' '))"
@@ -145,7 +145,7 @@ def upgrade() -> None:
         op.execute("CREATE TABLE signature_search_words (id INTEGER PRIMARY KEY, words TEXT NOT NULL)")
         op.execute("CREATE TABLE signature_search_again (id INTEGER PRIMARY KEY)")
         op.execute("CREATE TABLE signature_search_done (id INTEGER NOT NULL)")
-        # The index is empty now. `flask prepare` fills it afterwards, in batches, so that signers get their turn.
+        # The index is empty now. The background worker fills it afterward, in batches, so that signers get their turn.
         op.execute("INSERT INTO signature_search_done VALUES (0)")
         for name, trigger in TRIGGERS.items():
             op.execute(f"CREATE TRIGGER signature_search_{name} {trigger}")
