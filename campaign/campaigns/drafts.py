@@ -1,9 +1,10 @@
-"""Drafts: saving them automatically, copying a campaign to a new draft, and deleting a draft."""
+"""Drafts: creating them once, saving them automatically, copying a campaign to a new draft, and deleting a draft."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete as delete_from
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from campaign.accounts.audit_log import Actor
@@ -13,11 +14,44 @@ from campaign.campaigns.fields import TITLE_LENGTH, CampaignFile
 from campaign.campaigns.letter import changes as letter_changes
 from campaign.campaigns.versions import sittings
 from campaign.campaigns.versions.conflicts import check_version
-from campaign.models.account import CampaignOrganizer
+from campaign.models.account import Account, CampaignOrganizer
 from campaign.models.campaign import Campaign, CampaignState, FormerSlug
 
 COPY = " (copy)"
 """What the title of a copy ends with."""
+REPEATED = timedelta(days=1)
+"""How long a form with the same content counts as the same draft sent again."""
+MOST_COMPARED = 5
+"""The most drafts that are compared with a form that may have been sent again."""
+
+
+def create_once(session: Session, by: Actor, file: CampaignFile, now: datetime, *, any_slug: bool) -> Campaign:
+    """Create a draft, or return the same draft if this account has created it less than REPEATED ago.
+
+    Browsers send a form again after a double click, or if the answer was lost.
+
+    Args:
+        session: With the caller's write transaction.
+        by: The author.
+        file: The draft's content.
+        now: The current time (timezone-aware).
+        any_slug: Whether nobody typed the slug, so that a draft with another slug is the same, too. A number is added
+            to the slug if another campaign has it.
+
+    Raises:
+        InvalidCampaignError: Another campaign has or had the slug.
+    """
+    # A lock, so that two requests at the same moment don't both find nothing. SQLite has locked everything already.
+    session.execute(select(Account.id).where(Account.id == by.account_id).with_for_update(key_share=True))
+    own = select(Campaign).join(CampaignOrganizer, CampaignOrganizer.campaign_id == Campaign.id)
+    own = own.where(CampaignOrganizer.account_id == by.account_id, Campaign.state == CampaignState.DRAFT)
+    new = own.where(Campaign.deleted_at.is_(None), Campaign.created_at > now - REPEATED)
+    columns = {key: value for key, value in file.columns().items() if key != "slug" or not any_slug}
+    for draft in session.scalars(new.order_by(Campaign.id.desc()).limit(MOST_COMPARED)):
+        if all(getattr(draft, key) == value for key, value in columns.items()):
+            return draft
+    slug = slugs.free(session, file.slug, None) if any_slug else file.slug
+    return editing.create(session, by, replace(file, slug=slug), now)
 
 
 def save_automatically(
@@ -29,6 +63,7 @@ def save_automatically(
 
     Raises:
         EditConflictError: The campaign no longer has this version, for example because it is public now.
+        StepNotAllowedError: The campaign is not a draft.
     """
     campaign = editing.load_locked(session, campaign_id)
     check_version(session, campaign, version)

@@ -7,10 +7,11 @@ from sqlalchemy import select
 
 from campaign.models.account import Role
 from campaign.models.campaign import Campaign, CampaignState
+from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
-from tests.conftest import PATH, Sign
+from tests.conftest import HTMX, PATH, Publish, Sign
 from tests.desk.conftest import AtDeskAs
-from tests.desk.editor import EDIT, edits, save, stored, typed
+from tests.desk.editor import EDIT, TYPED, edits, save, stored, typed
 from tests.desk.people import AtDesk
 
 
@@ -74,3 +75,62 @@ def test_merge_into_a_signed_draft_keeps_the_reason(organizer: AtDesk, at_desk: 
     assert (answer.status_code, answer.location) == (303, EDIT)
     assert edits()[-1].reason == "Clearer"
     assert (stored().letter, stored().goal) == ("Other words", 500)
+
+
+NEW, AUTOSAVE_NEW = "/desk/campaigns/new", "/desk/campaigns/autosave"
+
+
+def slugs_of_all() -> list[str]:
+    db.session.rollback()
+    return list(db.session.scalars(select(Campaign.slug).order_by(Campaign.id)))
+
+
+@pytest.mark.parametrize("slug", ["", "my-cafe"])
+def test_new_campaign_saved_twice_is_one_draft(at_desk: AtDeskAs, slug: str) -> None:
+    organizer, name = at_desk(Role.ORGANIZER), slug or "keep-the-cafe-open"
+    for _ in range(2):
+        answer = save(organizer, TYPED | {"slug": slug}, NEW)
+        assert (answer.status_code, answer.location) == (303, f"/desk/campaigns/{name}/edit")
+    assert slugs_of_all() == [name]
+
+
+def test_new_campaign_with_a_numbered_url_saved_twice_is_one_draft(at_desk: AtDeskAs, publish: Publish) -> None:
+    publish(slug="keep-the-cafe-open")
+    organizer = at_desk(Role.ORGANIZER)
+    for _ in range(2):
+        assert save(organizer, TYPED, NEW).location == "/desk/campaigns/keep-the-cafe-open-2/edit"
+    assert slugs_of_all() == ["keep-the-cafe-open", "keep-the-cafe-open-2"]
+
+
+@pytest.mark.parametrize("slug", ["", "my-cafe", "not/valid"])
+def test_automatic_save_sent_again_after_its_answer_was_lost_is_one_draft(at_desk: AtDeskAs, slug: str) -> None:
+    organizer = at_desk(Role.ORGANIZER)
+    answers = [organizer.post(AUTOSAVE_NEW, data=TYPED | {"slug": slug}, headers=HTMX).text for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert len(slugs_of_all()) == 1
+
+
+def test_save_after_an_automatic_save_whose_answer_was_lost_is_one_draft(at_desk: AtDeskAs) -> None:
+    organizer = at_desk(Role.ORGANIZER)
+    assert organizer.post(AUTOSAVE_NEW, data=TYPED, headers=HTMX).status_code == 200
+    assert save(organizer, TYPED, NEW).location == "/desk/campaigns/keep-the-cafe-open/edit"
+    assert slugs_of_all() == ["keep-the-cafe-open"]
+
+
+def test_same_text_of_another_person_is_a_draft_of_its_own(at_desk: AtDeskAs) -> None:
+    for name in ("keep-the-cafe-open", "keep-the-cafe-open-2"):
+        assert save(at_desk(Role.ORGANIZER), TYPED, NEW).location == f"/desk/campaigns/{name}/edit"
+
+
+def test_copy_of_a_published_campaign_can_be_typed_again(at_desk: AtDeskAs) -> None:
+    organizer = at_desk(Role.ORGANIZER)
+    assert save(organizer, TYPED, NEW).status_code == 303
+    with write_transaction() as session:
+        session.scalars(select(Campaign)).one().state = CampaignState.OPEN
+    assert save(organizer, TYPED, NEW).location == "/desk/campaigns/keep-the-cafe-open-2/edit"
+
+
+def test_same_text_with_another_typed_url_is_another_draft(at_desk: AtDeskAs) -> None:
+    organizer = at_desk(Role.ORGANIZER)
+    for slug in ("one", "two"):
+        assert save(organizer, TYPED | {"slug": slug}, NEW).location == f"/desk/campaigns/{slug}/edit"

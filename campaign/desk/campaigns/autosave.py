@@ -55,8 +55,7 @@ def autosave_new() -> ResponseReturnValue:
     slug = file.slug or slugs.of_title(file.title, file.language, TITLE_LENGTH)
     try:
         with write_transaction() as session:
-            free = replace(file, slug=slugs.free(session, slug, None))
-            campaign = editing.create(session, creating, free, now)
+            campaign = drafts.create_once(session, creating, replace(file, slug=slug), now, any_slug=True)
             session.flush()
             session.expunge(campaign)
     except InvalidCampaignError:

@@ -11,12 +11,11 @@ from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
-from campaign.accounts import permissions
 from campaign.accounts.permissions import Right
-from campaign.campaigns import editing, fields, file_format, slugs, stages
-from campaign.campaigns.fields import TITLE_LENGTH, CampaignFile, InvalidCampaignError
+from campaign.campaigns import drafts, editing, fields, file_format, stages
+from campaign.campaigns.fields import CampaignFile, InvalidCampaignError
 from campaign.campaigns.versions.conflicts import EditConflictError, check_version
-from campaign.desk.access import allow, by, me, notice
+from campaign.desk.access import allow, by, notice
 from campaign.desk.campaigns import conflicts, received, steps
 from campaign.desk.campaigns.blueprint import campaigns
 from campaign.desk.campaigns.form import CampaignForm
@@ -37,25 +36,15 @@ def new() -> ResponseReturnValue:
     file = received.received(form, None)
     if file is None or received.wants_preview():
         return page(None, form), 422 if form.errors else 200
-    first = replace(file, slug=slugs.of_title(file.title, file.language, TITLE_LENGTH))
-    if form.has_automatic_slug and _is_saved(first):
-        file = first
-    else:
-        try:
-            creating, now = by(), datetime.now(UTC)
-            with write_transaction() as session:
-                editing.create(session, creating, file, now)
-        except InvalidCampaignError as error:
-            form.add_errors(error.errors)
-            return page(None, form), 422
+    creating, now = by(), datetime.now(UTC)
+    try:
+        with write_transaction() as session:
+            draft = drafts.create_once(session, creating, file, now, any_slug=form.has_automatic_slug)
+            file = replace(file, slug=draft.slug)
+    except InvalidCampaignError as error:
+        form.add_errors(error.errors)
+        return page(None, form), 422
     return _saved(file, "Draft saved. The public can’t see it. To show it to colleagues, create a preview link.")
-
-
-def _is_saved(file: CampaignFile) -> bool:
-    """Return whether the user has this very draft already, for example because they pressed Save twice."""
-    drafts = permissions.campaigns_of(me()).where(Campaign.state == CampaignState.DRAFT, Campaign.slug == file.slug)
-    found = db.session.scalar(drafts)
-    return found is not None and editing.file_of(db.session(), found) == file
 
 
 @campaigns.route("/campaigns/<slug>/edit", methods=["GET", "POST"])

@@ -34,8 +34,9 @@ def received(form: CampaignForm, campaign: Campaign | None) -> CampaignFile | No
         errors |= _missing(form)
     if form.has_automatic_slug and "slug" in checked:
         checked["slug"] = slugs.free(db.session(), checked["slug"], campaign.id if campaign else None)
-    # A preview needs no reason. And if another editor has saved meanwhile, that comes first.
-    if not wants_preview() and (campaign is None or campaign.version == version()):
+    # A preview needs no reason. And if another editor has saved meanwhile, that comes first. A new campaign without
+    # other errors may be one that was sent again, which has its slug already.
+    if not wants_preview() and (campaign.version == version() if campaign else errors):
         errors |= editing.problems(db.session(), campaign, checked, form.reason.data or "")
     form.add_errors(errors)
     return None if errors else CampaignFile(**checked)
