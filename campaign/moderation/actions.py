@@ -27,8 +27,10 @@ BATCH = 1000
 """Signatures changed in one transaction. Between two batches, waiting signers get their turn."""
 MOST = 50_000
 """The most signatures that one request changes, so that it ends before the proxy's timeout."""
-MOST_ENTRIES = 500
-"""The most audit log entries that one request writes, so that a form has room for all of them to be undone."""
+MOST_ENTRIES = 150
+"""The most audit log entries that one request writes, so that a form has room for all of them to be undone.
+
+A form has at most 200 fields (MOST_FIELDS in web/limits/body_limits.py), among them fifty checkboxes."""
 ASK_ABOVE = 25
 """The most matching signatures that are changed together without a question."""
 

@@ -9,6 +9,8 @@ from werkzeug.test import TestResponse
 from campaign.models.account import Role
 from campaign.models.campaign import Campaign
 from campaign.models.signature import standing
+from campaign.moderation import actions
+from campaign.web.limits.body_limits import MOST_FIELDS
 from tests.conftest import HTMX, SLUG, stored
 from tests.desk.conftest import AtDeskAs
 from tests.desk.people import AtDesk
@@ -113,9 +115,10 @@ def test_signatures_that_arrive_after_the_question_are_not_changed(
 def test_large_numbers_are_not_counted_to_the_end(campaign: Campaign, organizer: AtDesk) -> None:
     put(campaign, *({"name": "Ada", "email": f"{n}@example.org"} for n in range(520)))
     page = organizer.get(PAGE).text
-    assert "All signatures of this campaign (at least 500)" in page
+    assert "All signatures of this campaign (520 in the count)" in page
     [older] = re.findall(r'name="next" value="([^"]+)"', page)
-    assert "All signatures of this campaign (at least 500)" in organizer.get(f"{PAGE}?before={older}").text
+    assert "All signatures of this campaign (520 in the count)" in organizer.get(f"{PAGE}?before={older}").text
+    assert "All signatures that match (at least 500)" in organizer.get(f"{PAGE}?country=US").text
     asked = organizer.post(f"{PAGE}/hide", data={"everyone": "y", "reason": "spam"})
     assert question(asked) == "Hide all signatures of this campaign?"
     assert "There are at least 500. One step changes at most 50,000." in asked.text
@@ -145,6 +148,23 @@ def test_undo_that_removes_more_than_ten_signatures_asks_first(people: list[int]
     assert re.search(r"Undone by \S+@\S+ at .+ already\. Nothing was changed now\.", again.text)
     redone = organizer.post(f"{PAGE}/undo", data={"entry": re.findall(r'name="entry" value="(\d+)"', undone.text)})
     assert "11 signatures restored." in redone.text
+
+
+@pytest.mark.slow
+def test_change_with_the_most_entries_can_be_undone(
+    people: list[int], campaign: Campaign, organizer: AtDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "BATCH", 1)
+    put(campaign, *({"name": f"B {n}", "email": f"b{n}@example.org"} for n in range(actions.MOST_ENTRIES - 30)))
+    form: Fields = {"everyone": "y", "reason": "spam", "sure": "all"}
+    organizer.post(f"{PAGE}/remove", data=form)
+    restored = organizer.post(f"{PAGE}/restore", data=form)
+    entry = re.findall(r'name="entry" value="(\d+)"', restored.text)
+    assert len(entry) == actions.MOST_ENTRIES
+    asked = organizer.post(f"{PAGE}/undo", data={"entry": entry, "id": people})
+    assert question(asked) == f"Remove {actions.MOST_ENTRIES} signatures again?"
+    assert f"{actions.MOST_ENTRIES} signatures removed again." in reply(organizer, asked, "all").text
+    assert actions.MOST_ENTRIES + 50 <= MOST_FIELDS, "the form also has the filter"
 
 
 def test_small_undo_needs_no_question(people: list[int], organizer: AtDesk) -> None:
