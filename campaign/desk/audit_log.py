@@ -44,8 +44,9 @@ _NAMES = {key: field.args[0] for key, field in _FIELDS.items()} | {
 }
 """The display name of each key of an entry. A campaign's fields have the names that its form gives them."""
 _PURPOSES = {Purpose.HAND_OVER.value: "the recipient", Purpose.OURS.value: "internal use"}
-_FOR_MACHINES = ("version", "undoes", "page")
-"""Keys that the page leaves out: the campaign's version number, the entry that was undone, and the table's cursor."""
+_FOR_MACHINES = ("version", "undoes", "page", "export")
+"""Keys that the page leaves out: the campaign's version number, the entry that was undone, the table's cursor, and the
+id of an export, which looks like a count."""
 _MOST_NAMES = 10
 """The most signatures that are named for an entry."""
 _ERASED = "a signature whose data was erased"

@@ -108,6 +108,17 @@ def test_internal_keys_are_not_shown(at_desk: AtDeskAs, campaign: Campaign) -> N
     assert "<dt>Version</dt>" not in page
 
 
+def test_requested_file_has_no_number_that_looks_like_a_count(at_desk: AtDeskAs, campaign: Campaign) -> None:
+    after = {"export": 12, "kind": "csv"}
+    with write_transaction() as session:
+        for action in ("export.ask", "export.download"):
+            audit_log.write(session, audit_log.COMMAND, action, datetime.now(UTC), campaign_id=campaign.id, after=after)
+    page = at_desk(Role.ORGANIZER, own=[campaign]).get(f"{PATH}/record").text
+    assert "requested a file" in page
+    assert "<dt>Kind</dt>" in page
+    assert "<dt>Export</dt>" not in page
+
+
 def test_logged_times_are_shown_in_the_campaigns_time_zone(at_desk: AtDeskAs, campaign: Campaign) -> None:
     with write_transaction() as session:
         session.execute(update(Campaign).values(time_zone="Asia/Kolkata"))
