@@ -141,6 +141,8 @@ def test_conflict_shows_only_the_changed_lines_and_marks_each_editors_own_change
     assert answer.status_code == 409
     assert legends(answer.text) == ["Letter: you both changed these lines"]
     assert versions(answer.text) == ["It has a <ins>deep </ins>pond.", "It has a <del>pond.</del><ins>lake.</ins>"]
+    legend = answer.text.index("Removed text is crossed out, and added text is underlined.")
+    assert legend < answer.text.index("<del>")
     context = re.findall(r'<p class="context" dir="auto"><span.*?</span> (.*?)</p>', answer.text)
     assert context == ["It has old trees.", "Children play there."]
     # What the admin changed elsewhere is in the form, and named as the admin's.
