@@ -12,6 +12,7 @@ from campaign.campaigns import editing, slugs
 from campaign.campaigns.editing import StepNotAllowedError
 from campaign.campaigns.fields import TITLE_LENGTH, CampaignFile
 from campaign.campaigns.letter import changes as letter_changes
+from campaign.campaigns.pictures import storage as pictures
 from campaign.campaigns.versions import sittings
 from campaign.campaigns.versions.conflicts import check_version
 from campaign.models.account import Account, CampaignOrganizer
@@ -97,6 +98,8 @@ def duplicate(session: Session, by: Actor, campaign: Campaign, now: datetime) ->
 def delete(session: Session, by: Actor, campaign_id: int, now: datetime, *, version: int) -> bool:
     """Delete a draft: its texts, its slugs, and its organizers' access. The audit log keeps its entries.
 
+    Its picture is deleted a day later, unless another campaign has the same one.
+
     Returns:
         Whether anything changed. Deleting a draft again changes nothing.
 
@@ -111,6 +114,7 @@ def delete(session: Session, by: Actor, campaign_id: int, now: datetime, *, vers
         raise StepNotAllowedError(f"{campaign.slug} is not a draft that nobody has signed, so it can’t be deleted")
     check_version(session, campaign, version)
     sittings.close(session, campaign)
+    pictures.release(session, campaign, until=now + pictures.UNSAVED_LIFETIME)
     blank = {key: "" for key, value in editing.file_of(session, campaign).columns().items() if isinstance(value, str)}
     # No URL has this slug, because it isn't a valid one. The language and time zone are needed to show times.
     kept = {"slug": f"~{campaign_id}", "language": campaign.language, "time_zone": campaign.time_zone}

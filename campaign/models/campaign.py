@@ -136,4 +136,4 @@ class Picture(Base):
     height: Mapped[int]
     """In pixels."""
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
-    """When the picture is deleted; None once a campaign uses it, or has used it."""
+    """When the picture is deleted; None once a campaign uses it, or has used it and isn't deleted."""

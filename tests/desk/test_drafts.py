@@ -1,17 +1,21 @@
 """Drafts and old campaigns: who sees a draft, deleting, duplicating, archiving, and returning to a draft."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
+from campaign.campaigns.pictures import storage
+from campaign.campaigns.pictures.preparing import prepare
 from campaign.models.account import CampaignOrganizer, Role
 from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign, CampaignState, FormerSlug
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 from tests.campaigns.test_letter_changes import change
+from tests.campaigns.test_pictures import uploaded
 from tests.conftest import PATH, Publish, Sign
 from tests.desk.conftest import AtDeskAs
 from tests.desk.editor import EDIT, save, stored, typed
@@ -57,7 +61,8 @@ def test_draft_is_deleted_after_one_question(at_desk: AtDeskAs, draft: Campaign,
     change(draft, slug="other-name")
     change(draft, slug="save-the-park")
     owner, admin = at_desk(Role.ORGANIZER, own=[draft]), at_desk(Role.ADMIN)
-    link = re.search(r'value="http://127.0.0.1:8000([^"]+)"', owner.post(f"/desk{PATH}/preview-link").text)
+    shown = owner.post(EDIT, data=typed(owner.get(EDIT).text) | {"do": "preview_link"}).text
+    link = re.search(r'value="http://127.0.0.1:8000([^"]+)"', shown)
     assert link
     assert "Delete this draft?" in owner.get(f"/desk{PATH}/delete").text
     assert take_step(owner, "delete") == 303
@@ -70,6 +75,36 @@ def test_draft_is_deleted_after_one_question(at_desk: AtDeskAs, draft: Campaign,
     row = db.session.scalars(select(Campaign)).one()
     assert (row.title, row.letter, row.summary, row.picture) == ("", "", "", "")
     assert [*db.session.scalars(select(CampaignOrganizer)), *db.session.scalars(select(FormerSlug))] == []
+
+
+def test_picture_of_a_deleted_draft_is_deleted_a_day_later(
+    at_desk: AtDeskAs, publish: Publish, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = prepare(uploaded())
+    publish(state=CampaignState.DRAFT, picture=picture, picture_text="A tree")
+    other = publish(slug="other", state=CampaignState.DRAFT, picture=picture, picture_text="A tree")
+    admin, tomorrow = at_desk(Role.ADMIN), datetime.now(UTC) + storage.UNSAVED_LIFETIME
+    for path, deleted in ((PATH, 0), (f"/campaigns/{other.slug}", 1)):
+        assert take_step(admin, "delete", path) == 303
+        with write_transaction() as session:
+            assert storage.delete_expired(session, tomorrow - timedelta(hours=1)) == 0
+            assert storage.delete_expired(session, tomorrow + timedelta(hours=1)) == deleted
+    # Processes that have read it forget it within an hour.
+    monkeypatch.setattr(storage, "hour", lambda: -1)
+    assert client.get(f"/pictures/{picture.digest}.jpg").status_code == 404
+
+
+def test_picture_of_a_deleted_draft_stays_if_the_text_is_saved_as_a_new_draft(
+    at_desk: AtDeskAs, publish: Publish
+) -> None:
+    picture = prepare(uploaded())
+    draft = publish(state=CampaignState.DRAFT, picture=picture, picture_text="A tree")
+    owner, admin = at_desk(Role.ORGANIZER, own=[draft]), at_desk(Role.ADMIN)
+    fields = typed(owner.get(EDIT).text)
+    assert take_step(admin, "delete") == 303
+    assert save(owner, typed(owner.post(EDIT, data=fields).text), "/desk/campaigns/new").status_code == 303
+    with write_transaction() as session:
+        assert storage.delete_expired(session, datetime.now(UTC) + timedelta(days=2)) == 0
 
 
 def test_text_typed_while_a_draft_was_deleted_can_be_saved_as_a_new_draft(at_desk: AtDeskAs, draft: Campaign) -> None:

@@ -3,6 +3,7 @@
 editing.py stores the picture of a campaign, the desk stores uploads, and site/views.py serves pictures.
 """
 
+import time
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -10,7 +11,7 @@ from sqlalchemy import case, delete, null, select
 from sqlalchemy.orm import Session
 
 from campaign.campaigns.pictures.preparing import Prepared
-from campaign.models.campaign import Picture
+from campaign.models.campaign import Campaign, Picture
 from campaign.storage import replica
 from campaign.storage.database import insert_into
 
@@ -23,13 +24,26 @@ DELETE_BATCH = 10
 def store(session: Session, picture: Prepared, until: datetime | None = None) -> None:
     """Store a picture `until` a time, or permanently if a campaign uses it, in the caller's write transaction.
 
-    A picture that is stored permanently stays so, because a campaign uses it, or the audit log refers to it.
+    A picture that is stored permanently stays so, because a campaign uses it, or has used it. Only `release` ends that.
     """
     row = {"digest": picture.digest, "data": picture.data, "width": picture.width, "height": picture.height}
     insert = insert_into(session.get_bind().dialect.name, Picture)
     later = case((Picture.expires_at.is_(None), null()), else_=insert.excluded.expires_at)
     insert = insert.on_conflict_do_update(index_elements=["digest"], set_={"expires_at": later})
     session.execute(insert, row | {"expires_at": until})
+
+
+def release(session: Session, campaign: Campaign, until: datetime) -> None:
+    """Let the picture of a campaign that is about to be deleted expire, in the caller's write transaction.
+
+    It stays if another campaign has it. Until it expires, a form that is still open can save it with a new draft.
+    """
+    # Lock the picture before looking for other campaigns: an editor may be saving one with the same picture right now.
+    locked = select(Picture).where(Picture.digest == campaign.picture).with_for_update()
+    picture = session.scalars(locked.execution_options(populate_existing=True)).one_or_none()
+    shared = select(Campaign.id).where(Campaign.picture == campaign.picture, Campaign.id != campaign.id).limit(1)
+    if picture and session.scalar(shared) is None:
+        picture.expires_at = until
 
 
 def delete_expired(session: Session, now: datetime) -> int:
@@ -52,15 +66,25 @@ def find(session: Session, digest: str) -> Prepared | None:
     return Prepared(row.data, row.width, row.height) if row else None
 
 
-@lru_cache(maxsize=32)
 def read(digest: str) -> Prepared:
     """Return the picture with this digest for the public, from the replica if there is one.
 
-    The last 32 pictures are cached, which takes six megabytes at most.
+    The last 32 pictures are cached, which takes six megabytes at most. A deleted picture is cached for another hour at
+    most.
 
     Raises:
         LookupError: There is no such picture.
     """
+    return _read(digest, hour())
+
+
+def hour() -> int:
+    """Return the number of the current hour of this process's clock."""
+    return int(time.monotonic() // 3600)
+
+
+@lru_cache(maxsize=32)
+def _read(digest: str, _hour: int) -> Prepared:
     picture = replica.read(lambda session: find(session, digest))
     if picture is None:
         raise LookupError(digest)
