@@ -22,6 +22,7 @@ from campaign.text.pasted_text import unusable_character, with_line_breaks
 SLUG = r"[a-z0-9]+(?:-[a-z0-9]+)*"
 """Regular expression of a slug, in files and in URLs."""
 SLUG_LENGTH = 80
+"""The most characters of a slug."""
 MOST_ADDRESSEES = 1000
 """The most addressees of a campaign. Only one parliament in the world has more members."""
 MOST_SIGNATURES = 1_000_000_000

@@ -10,11 +10,10 @@ from unicodedata import category
 from sqlalchemy import select, union
 from sqlalchemy.orm import Session
 
+from campaign.campaigns.field_checks import SLUG_LENGTH
 from campaign.models.campaign import Campaign, FormerSlug
 from campaign.text.bounded_text import MOST_TYPED, RefusedTextError, normalized
 
-LENGTH = 80
-"""The most characters of a slug."""
 FALLBACK = "petition"
 """The slug for a title without letters and digits."""
 MOST_NUMBERED = 100
@@ -57,7 +56,7 @@ def of_typed(typed: str) -> str:
     Other characters are kept, so that the check of slugs refuses them.
     """
     try:
-        plain = normalized(typed, MOST_TYPED * LENGTH, "NFKC").strip().lower()
+        plain = normalized(typed, MOST_TYPED * SLUG_LENGTH, "NFKC").strip().lower()
     except RefusedTextError:
         return typed
     return re.sub(r"[\s_\u2010-\u2015\u2212-]+", "-", plain)
@@ -65,9 +64,9 @@ def of_typed(typed: str) -> str:
 
 def _shortened(words: list[str]) -> str:
     """Join words with hyphens, and leave out those that make the slug too long."""
-    slug = words[0][:LENGTH] if words else ""
+    slug = words[0][:SLUG_LENGTH] if words else ""
     for word in words[1:]:
-        if len(slug) + 1 + len(word) > LENGTH:
+        if len(slug) + 1 + len(word) > SLUG_LENGTH:
             break
         slug += f"-{word}"
     return slug
@@ -83,7 +82,7 @@ def taken(session: Session, slugs: Collection[str], own_id: int | None) -> set[s
 
 def free(session: Session, slug: str, own_id: int | None) -> str:
     """Return the slug, or the slug with -2, -3, and so on, if another campaign has or had it."""
-    numbered = [slug, *(f"{slug[: LENGTH - 4].rstrip('-')}-{number}" for number in range(2, MOST_NUMBERED))]
+    numbered = [slug, *(f"{slug[: SLUG_LENGTH - 4].rstrip('-')}-{number}" for number in range(2, MOST_NUMBERED))]
     used = taken(session, numbered, own_id)
     return next((each for each in numbered if each not in used), slug)
 

@@ -57,7 +57,6 @@ ROUTES = [
     ("GET", "campaigns/{slug}/edit", WRITE),
     ("POST", "campaigns/{slug}/edit", WRITE),
     ("POST", "campaigns/{slug}/preview", WRITE),
-    ("POST", "campaigns/{slug}/preview-link", WRITE),
     ("POST", "campaigns/{slug}/autosave", WRITE),
     ("GET", "campaigns/{slug}/campaign.md", WRITE),
     ("GET", "campaigns/{slug}/delete", WRITE),

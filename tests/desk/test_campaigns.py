@@ -39,7 +39,8 @@ def test_new_campaign_is_a_draft_assigned_to_its_author(app: Flask, client: Flas
 
 
 def test_preview_link_shows_a_draft_without_sign_in(at_desk: AtDeskAs, client: FlaskClient, draft: Campaign) -> None:
-    page = at_desk(Role.ADMIN).post(f"/desk{PATH}/preview-link").text
+    admin = at_desk(Role.ADMIN)
+    page = admin.post(EDIT, data=typed(admin.get(EDIT).text) | {"do": "preview_link"}).text
     link = re.search(r'<input id="preview-link"[^>]*value="http://127.0.0.1:8000([^"]+)"', page)
     assert link, page
     assert "<h1>Save the Park</h1>" in client.get(unescape(link[1])).text
@@ -68,7 +69,7 @@ def test_moderator_and_observer_see_the_list_but_cannot_write(
     assert EDIT not in page
     for path in ("edit", "publish", "campaign.md"):
         assert client.get(f"/desk{PATH}/{path}").status_code == 403
-    for path in ("edit", "publish", "preview", "preview-link"):
+    for path in ("edit", "publish", "preview", "autosave"):
         assert client.post(f"/desk{PATH}/{path}").status_code == 403
     assert client.get("/desk/campaigns/new").status_code == 403
 

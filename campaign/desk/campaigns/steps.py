@@ -36,14 +36,8 @@ DONE = {
 }
 
 
-@campaigns.post("/campaigns/<slug>/preview-link")
-@allow(Right.WRITE)
-def preview_link(campaign: Campaign) -> ResponseReturnValue:
-    """Create a link that shows a draft to colleagues, and show it."""
-    return _show_preview_link(campaign)
-
-
 def _show_preview_link(campaign: Campaign) -> ResponseReturnValue:
+    """Create a link that shows a draft to colleagues, and show it."""
     settings, making, now = current_app.config["SETTINGS"], by(), datetime.now(UTC)
     with write_transaction() as session:
         sittings.close(session, editing.load_locked(session, campaign.id))

@@ -17,7 +17,8 @@ MOST_BYTES = 64 * 1024
 """The largest request body. A sign form whose fields are full of percent-encoded four-byte characters has 8 KB."""
 TEXT_BYTES = 12 * LETTER_LENGTH + MOST_BYTES
 """The largest body for the live preview, 650 KB. It sends a whole campaign percent-encoded: a four-byte character of
-the letter takes twelve bytes, and all other fields fit into MOST_BYTES."""
+the letter takes twelve bytes. The other fields fit into MOST_BYTES, except for `started_from`, which has the campaign
+before it was edited, compressed. It fits, too, because no letter consists of four-byte characters alone."""
 UPLOAD_BYTES = 26 * 1024 * 1024
 """The largest body for the editor's form: a picture of 25 MB and the text."""
 MOST_FIELDS = 200
