@@ -83,7 +83,8 @@ _worker_note: SingleFlightCache[Engine, str | None] = SingleFlightCache(most=4)
 
 def _look_for_worker() -> str | None:
     with suppress(*STORAGE_ERRORS):
-        seen, now = worker_seen_at(db.session()), datetime.now(UTC)
+        now = datetime.now(UTC)
+        seen = worker_seen_at(db.session(), now)
         if seen is None:
             return "none has run yet"
         if now - seen > WORKER_MISSED_AFTER:

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import or_, update
 from sqlalchemy.orm import Session
 
-from campaign.models.lease import LEASE, Lease
+from campaign.models.lease import LEASE, Lease, latest_end
 from campaign.storage.database import insert_into
 
 
@@ -21,7 +21,7 @@ def take(session: Session, tasks: Iterable[str], holder: str, now: datetime) -> 
         The tasks whose leases `holder` has now. Other workers have the others.
     """
     insert = insert_into(session.get_bind().dialect.name, Lease)
-    free = or_(Lease.holder == holder, Lease.until <= now)
+    free = or_(Lease.holder == holder, Lease.until <= now, Lease.until > latest_end(now))
     renewed = {"holder": insert.excluded.holder, "until": insert.excluded.until}
     insert = insert.on_conflict_do_update(index_elements=["task"], set_=renewed, where=free).returning(Lease.task)
     # All workers lock the rows in the same order, so that they can't deadlock.
