@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import Engine, event, select
 from werkzeug.test import TestResponse
 
 from campaign.models.account import Role
@@ -15,7 +15,7 @@ from campaign.models.campaign import Campaign
 from campaign.models.signature import standing
 from campaign.signatures import tally
 from campaign.storage.database import db
-from tests.conftest import ADA, HTMX, PATH, SLUG, stored
+from tests.conftest import ADA, HTMX, PATH, SLUG, only_sqlite, stored
 from tests.desk.conftest import AtDeskAs
 from tests.desk.people import AtDesk
 from tests.moderation.signatures import put
@@ -167,6 +167,22 @@ def test_showing_email_addresses_is_recorded_in_the_audit_log(people: list[int],
     [entry] = entries("signature.addresses")
     assert entry.after == {"shown": people[:1], "filter": {"country": "GB", "searched": True}, "page": "first"}
     assert "ada@example.org" not in organizer.get(PAGE).text
+
+
+@only_sqlite
+def test_email_addresses_are_searched_while_people_can_sign(people: list[int], organizer: AtDesk) -> None:
+    statements: list[str] = []
+
+    def record(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement.partition("(")[0] if statement.startswith("INSERT") else statement)
+
+    event.listen(Engine, "before_cursor_execute", record)
+    organizer.post(f"{PAGE}/addresses", data={"words": "ada"})
+    event.remove(Engine, "before_cursor_execute", record)
+    written = statements.index("INSERT INTO record ")
+    began = max(n for n, statement in enumerate(statements[:written]) if statement == "BEGIN IMMEDIATE")
+    assert not any("FROM signature" in statement for statement in statements[began:written])
+    assert any("FROM signature" in statement for statement in statements[:began])
 
 
 @pytest.mark.parametrize("headers", [{}, HTMX])

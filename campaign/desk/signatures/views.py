@@ -143,11 +143,12 @@ def addresses(campaign: Campaign) -> ResponseReturnValue:
     form, before, actor = FilterForm(campaign, request.form), _cursor(), by()
     if not form.validate():
         return _answer(campaign, form, before)
+    # Search before the transaction, because signers may wait for it.
+    page = _page(db.session(), campaign, form, before, with_addresses=True)
+    # Searched text may be a name or an email address, which the audit log must not contain.
+    criteria = form.in_url() | ({"searched": True} if form.chosen() != form.in_url() else {})
+    after = {"shown": page.ids, "filter": criteria, "page": before or "first"}
     with write_transaction() as session:
-        page = _page(session, campaign, form, before, with_addresses=True)
-        # Searched text may be a name or an email address, which the audit log must not contain.
-        criteria = form.in_url() | ({"searched": True} if form.chosen() != form.in_url() else {})
-        after = {"shown": page.ids, "filter": criteria, "page": before or "first"}
         audit_log.write(session, actor, "signature.addresses", datetime.now(UTC), campaign_id=campaign.id, after=after)
     return _answer(campaign, form, before, page=page)
 
