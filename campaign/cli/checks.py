@@ -6,7 +6,7 @@ import click
 
 from campaign.models.campaign import Campaign
 from campaign.signatures import tally
-from campaign.statistics import roll_up_checks
+from campaign.statistics import roll_up_checks, roll_ups
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 
@@ -23,15 +23,24 @@ def check(campaign: Campaign, *, repair: bool) -> bool:
 
 
 def _check_tally(campaign: Campaign, repair: bool) -> bool:
-    if repair:
-        with write_transaction() as session:
-            found = tally.repair(session, campaign.id)
-    else:
+    while True:
+        repairs = roll_ups.repairs(db.session())
         found = tally.check(db.session(), campaign.id)
         db.session.close()
+        if found.is_correct or not repair or _repair_tally(campaign, found, repairs):
+            break
     verdict = "right" if found.is_correct else "repaired" if repair else "WRONG"
     click.echo(f"{campaign.slug}: tally {found.tallied}, signatures {found.stored}: {verdict}")
     return found.is_correct
+
+
+def _repair_tally(campaign: Campaign, found: tally.Check, repairs: int) -> bool:
+    """Correct the tally. Return False if another command has repaired something since the check."""
+    with write_transaction() as session:
+        is_first = roll_ups.begin_repair(session, repairs)
+        if is_first:
+            tally.repair(session, campaign.id, found)
+    return is_first
 
 
 def _check_statistics(campaign: Campaign, repair: bool) -> bool:

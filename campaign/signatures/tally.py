@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from sqlalchemy import Connection, Insert, case, func, select, update
+from sqlalchemy import Connection, Insert, func, select
 from sqlalchemy.orm import Session
 
 from campaign.models.campaign import Campaign
@@ -105,13 +105,13 @@ def check(session: Session, campaign_id: int) -> Check:
     return Check(tallied=int(found[0] or 0), stored=found[1])
 
 
-def repair(session: Session, campaign_id: int) -> Check:
-    """Set the tally to the number of stored signatures, in the caller's transaction. Return the check made before."""
-    of_campaign = Tally.campaign_id == campaign_id
-    lock(session, campaign_id)
-    found = check(session, campaign_id)
-    session.execute(update(Tally).where(of_campaign).values(count=case((Tally.slot == 0, found.stored), else_=0)))
-    return found
+def repair(session: Session, campaign_id: int, found: Check) -> None:
+    """Correct the count by the difference that a check has found, in the caller's transaction.
+
+    Signatures that are added or changed after the check change the count and the stored signatures alike. So the
+    difference stays the same. It must not be added twice.
+    """
+    add(session.connection(), campaign_id, found.stored - found.tallied)
 
 
 def lock(session: Session, campaign_id: int) -> None:

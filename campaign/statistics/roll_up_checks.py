@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.orm import Session
 
-from campaign.models.roll_up import GroupCount, Kind, MinuteCount, RollUp
+from campaign.models.roll_up import GroupCount, Kind, MinuteCount
 from campaign.models.signature import Signature, SignatureState
 from campaign.statistics import roll_ups
 from campaign.statistics.roll_ups import TABLES, Table
@@ -44,8 +44,7 @@ def check(engine: Engine, campaign_id: int, now: datetime) -> Check:
     Signatures that the worker has not added yet are no error. Signing and moderation go on meanwhile.
     """
     with _snapshot(engine) as connection, Session(connection) as session:
-        row = session.execute(select(RollUp.position, RollUp.repairs)).first()
-        position, repairs = row or (0, 0)
+        position, repairs = roll_ups.position(session), roll_ups.repairs(session)
         of = roll_ups.rows(
             Signature.campaign_id == campaign_id,
             Signature.id <= position,
@@ -75,12 +74,10 @@ def repair(engine: Engine, campaign_id: int, now: datetime) -> Check:
 def _add_errors(engine: Engine, found: Check) -> bool:
     """Add the errors to the counts. Return False if somebody else has repaired some since the check."""
     with turn_to_write(engine), write_connection(engine) as connection, Session(connection) as session:
-        roll_ups.lock(session)
-        unchanged = session.scalar(select(RollUp.repairs)) == found.repairs
+        unchanged = roll_ups.begin_repair(session, found.repairs)
         if unchanged:
             for table, errors in found.errors.items():
                 _add_to(connection, table, errors)
-            session.execute(update(RollUp).values(repairs=RollUp.repairs + 1))
     return unchanged
 
 

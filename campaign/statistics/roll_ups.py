@@ -134,6 +134,23 @@ def lock(session: Session) -> int:
     return position(session)
 
 
+def repairs(session: Session) -> int:
+    """Return how many repairs there have been. Read it before a check, or in the same transaction."""
+    return session.scalar(select(RollUp.repairs)) or 0
+
+
+def begin_repair(session: Session, repairs_before: int) -> bool:
+    """Let only one command repair what several have found, in the caller's write transaction.
+
+    Return False if there was another repair since the caller's check, which must then check again.
+    """
+    lock(session)
+    if repairs(session) != repairs_before:
+        return False
+    session.execute(update(RollUp).values(repairs=RollUp.repairs + 1))
+    return True
+
+
 def rows(*conditions: ColumnElement[bool]) -> Rows:
     """Return a query for what the counts need of the signatures that meet the conditions."""
     s = Signature

@@ -27,7 +27,7 @@ def put(campaign: Campaign, *people: dict[str, Any]) -> list[int]:
             plain |= {"anonymous": False} | person
             plain["email_key"] = plain["email"]
             ids.append(session.scalar(insert(Signature).values(plain).returning(Signature.id)) or 0)
-        tally.repair(session, campaign.id)
+        tally.repair(session, campaign.id, tally.check(session, campaign.id))
     return ids
 
 

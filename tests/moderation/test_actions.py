@@ -117,7 +117,7 @@ def test_each_action_changes_only_the_intended_states(
         state = SignatureState.PUBLIC if is_now in ("listed", "hidden") else SignatureState(is_now)
         listed_at = Signature.listed_at if is_now == "listed" else None
         session.execute(update(Signature).values(state=state, listed_at=listed_at))
-        tally.repair(session, campaign.id)
+        tally.repair(session, campaign.id, tally.check(session, campaign.id))
     for id_, action, becomes in zip(ids, (HIDE, REMOVE, RESTORE), (hidden, removed, restored), strict=True):
         assert act(action, [id_]).changed == (becomes != is_now)
     assert standings() == [hidden, removed, restored]
@@ -140,7 +140,7 @@ def test_withdrawn_and_pending_signatures_are_never_changed(campaign: Campaign, 
     with write_transaction() as session:
         for id_, state in zip(ids, (SignatureState.WITHDRAWN, SignatureState.PENDING), strict=False):
             session.execute(update(Signature).where(Signature.id == id_).values(state=state, listed_at=None))
-        tally.repair(session, campaign.id)
+        tally.repair(session, campaign.id, tally.check(session, campaign.id))
     for action in Action:
         act(action, ids)
     assert standings() == ["withdrawn", "pending", "listed"]

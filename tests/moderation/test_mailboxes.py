@@ -66,7 +66,7 @@ def withdraw(signature_id: int) -> None:
     with write_transaction() as session:
         gone = {"state": SignatureState.WITHDRAWN, "listed_at": None, "email_key": mailboxes.released()}
         session.execute(update(Signature).where(Signature.id == signature_id).values(gone))
-        tally.repair(session, stored()[0].campaign_id)
+        tally.repair(session, stored()[0].campaign_id, tally.check(session, stored()[0].campaign_id))
 
 
 def same_again(campaign: Campaign, sign: Sign, act: Act) -> list[int]:
@@ -294,7 +294,7 @@ def test_bulk_removal_releases_and_bulk_restoration_claims_mailboxes(app: Flask,
     with write_transaction() as session:
         rows = [fake.signature(campaign.id, key, now) | {"email_key": key} for key in again]
         session.execute(insert(Signature), rows)
-        tally.repair(session, campaign.id)
+        tally.repair(session, campaign.id, tally.check(session, campaign.id))
     undone = undo(campaign, done)
     assert (undone.changed, undone.signed_again, counted(campaign)) == (1400, 100, 1500)
 
@@ -325,7 +325,7 @@ def test_copy_from_keeps_released_and_blocked_mailboxes(
     assert result.exit_code == 0, result.output
     campaign = db.session.scalars(select(Campaign)).one()
     with write_transaction() as session:
-        tally.repair(session, campaign.id)
+        tally.repair(session, campaign.id, tally.check(session, campaign.id))
     blocked, _, removed = look(campaign).entries
     assert blocked.attempts == mailboxes.Attempts(3, datetime(2027, 3, 1, 9, tzinfo=UTC))
     assert removed.signed_again

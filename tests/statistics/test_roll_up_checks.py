@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 from flask.testing import FlaskCliRunner
-from sqlalchemy import delete, update
+from sqlalchemy import delete, event, update
 
 from campaign.models.campaign import Campaign
 from campaign.models.roll_up import GroupCount, Kind, MinuteCount, QuarterCount, RollUp
 from campaign.moderation.actions import Action
+from campaign.signatures import tally
 from campaign.statistics import roll_up_checks, roll_ups
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
@@ -87,3 +88,27 @@ def test_repair_allows_for_changes_made_since_the_check(publish: Publish, campai
     roll_up_checks.repair(db.engine, other.id, NOW)
     assert_exact(campaign, other)
     assert roll_ups.position(db.session()) == stored()[-1].id
+
+
+def test_repair_of_what_is_right_writes_nothing(campaign: Campaign, runner: FlaskCliRunner) -> None:
+    add_fake(campaign, 3)
+    roll_up(NOW)
+    db.session.rollback()
+    statements: list[str] = []
+    event.listen(db.engine, "before_cursor_execute", lambda _c, _k, statement, *_: statements.append(statement))
+    assert runner.invoke(args=["campaigns", "check", "--repair"]).exit_code == 0
+    assert all(each.startswith("SELECT") or each == "BEGIN" for each in statements), "signing goes on meanwhile"
+
+
+def test_tally_is_repaired_once_and_allows_for_signatures_since_the_check(campaign: Campaign) -> None:
+    add_fake(campaign, 5)
+    with write_transaction() as session:
+        tally.add(session.connection(), campaign.id, 7)
+    repairs, found = roll_ups.repairs(db.session()), tally.check(db.session(), campaign.id)
+    add_fake(campaign, 4)
+    for is_first in (True, False):
+        with write_transaction() as session:
+            assert roll_ups.begin_repair(session, repairs) is is_first
+            if is_first:
+                tally.repair(session, campaign.id, found)
+    assert tally.check(db.session(), campaign.id) == tally.Check(9, 9)
