@@ -209,7 +209,11 @@ def _steps(unit: Unit, now: datetime, zone: ZoneInfo) -> list[datetime]:
     since = now.astimezone(zone).replace(second=0, microsecond=0)
     since = since if unit is Unit.MINUTE else since.replace(minute=0)
     # Add in UTC, because an hour that occurs twice when clocks are set back is two hours.
-    return [(since.astimezone(UTC) + step * n).astimezone(zone) for n in range(1 - REACH[unit], 2)]
+    edges = [since.astimezone(UTC) + step * n for n in range(1 - REACH[unit], 2)]
+    # Where clocks go back by half an hour, the rounded time may be more than an hour ago.
+    while edges[-1] <= now:
+        edges.append(edges[-1] + step)
+    return [edge.astimezone(zone) for edge in edges[-REACH[unit] - 1 :]]
 
 
 def _counts(

@@ -78,3 +78,20 @@ def test_day_on_which_clocks_change_has_all_its_hours(campaign: Campaign, day: s
     changed = db.session.get_one(Campaign, campaign.id)
     by_day = shown(changed, Unit.DAY, midnight + timedelta(hours=hours + 5))
     assert [count for since, count in by_day.items() if since.startswith(day)] == [4 * hours]
+
+
+def test_hour_chart_has_the_newest_signature_when_clocks_go_back_by_half_an_hour(campaign: Campaign) -> None:
+    # At 15:00 UTC, clocks on Lord Howe Island go back from 2:00 to 1:30.
+    moments = [datetime(2026, 4, 4, 14, tzinfo=UTC) + timedelta(minutes=15 * n) for n in range(12)]
+    with write_transaction() as session:
+        session.execute(update(Campaign).values(time_zone="Australia/Lord_Howe"))
+        rows = [fake.signature(campaign.id, str(n), moment) for n, moment in enumerate(moments)]
+        session.connection().execute(insert_unless_signed(session.connection().dialect.name), rows)
+        tally.add(session.connection(), campaign.id, len(rows))
+    roll_up()
+    changed = db.session.get_one(Campaign, campaign.id)
+    for number, moment in enumerate(moments, 1):
+        counts = shown(changed, Unit.HOUR, moment).values()
+        assert len(counts) == 48
+        # Later signatures are there, too: they fall into the current hour, or after it.
+        assert sum(counts) >= number, moment
