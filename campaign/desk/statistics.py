@@ -50,7 +50,10 @@ def live(campaign: Campaign) -> ResponseReturnValue:
 @figures.get("/campaigns/<slug>/figures/<what>.csv")
 @allow(Right.FIGURES)
 def as_csv(campaign: Campaign, what: str) -> ResponseReturnValue:
-    """Download a part of the statistics: `minute`, `hour`, `day`, `countries`, `states`, or `sources`."""
+    """Download a part of the statistics: `minute`, `hour`, `day`, `countries`, `states`, or `sources`.
+
+    While newer signatures are not included yet, the name of the file says as of when the numbers are.
+    """
     now = datetime.now(UTC)
     if what in set(Unit):
         series = rules.series(db.session(), campaign, Unit(what), now)
@@ -69,7 +72,11 @@ def as_csv(campaign: Campaign, what: str) -> ResponseReturnValue:
     writer = csv.writer(text)
     writer.writerow((what, "signatures"))
     writer.writerows((contents.neutral(name), count) for name, count in rows)
-    file = f"{campaign.slug}-{what}-{now:%Y-%m-%d}.csv"
+    coverage = rules.coverage(db.session(), campaign, now)
+    as_of = f"{now:%Y-%m-%d}"
+    if coverage.missing:
+        as_of = f"as-of-{coverage.as_of:%Y-%m-%d-%H%M}-UTC" if coverage.as_of else "not-counted-yet"
+    file = f"{campaign.slug}-{what}-{as_of}.csv"
     return Response(
         text.getvalue(), mimetype="text/csv", headers={"Content-Disposition": f'attachment; filename="{file}"'}
     )

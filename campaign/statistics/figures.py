@@ -140,6 +140,11 @@ def read(session: Session, campaign: Campaign, unit: Unit | None, now: datetime)
     )
 
 
+def coverage(session: Session, campaign: Campaign, now: datetime) -> Coverage:
+    """Return which signatures the roll-ups of a campaign include."""
+    return coverages(session, {campaign.id: tally.count(session, campaign.id)}, now)[campaign.id]
+
+
 def coverages(session: Session, counts: Mapping[int, int], now: datetime) -> dict[int, Coverage]:
     """Return which signatures the roll-ups of these campaigns include.
 

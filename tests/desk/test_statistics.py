@@ -127,6 +127,8 @@ def test_page_says_as_of_when_the_statistics_are_and_what_is_missing(observer: F
     assert "Not counted yet." in page
     assert "include 0 of 2 signatures so far" in page
     assert "No signatures yet" not in page
+    assert "in the last hour" not in page, "this number would be too small"
+    assert "save-the-park-day-not-counted-yet.csv" in observer.get(f"{PAGE}/day.csv").headers["Content-Disposition"]
     roll_up(datetime(2027, 3, 1, 9, 30, tzinfo=UTC))
     assert "so far" not in observer.get(PAGE).text
     assert "Updated at " in observer.get(PAGE).text
@@ -135,6 +137,8 @@ def test_page_says_as_of_when_the_statistics_are_and_what_is_missing(observer: F
     assert "As of Mar 1, 2027, 9:30" in page
     assert "include 2 of 3 signatures so far" in page
     assert cells(page, "United States") == ["2"]
+    name = observer.get(f"{PAGE}/day.csv").headers["Content-Disposition"]
+    assert "save-the-park-day-as-of-2027-03-01-0930-UTC.csv" in name
 
 
 def test_campaign_list_says_how_many_signatures_its_trend_lacks(observer: FlaskClient, sign: Sign) -> None:
