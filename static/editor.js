@@ -16,6 +16,7 @@
   let saved = "unsaved" in form.dataset ? null : typed();
   let isLeaving = false;
   let running = null; // the save that the server has not answered yet
+  let first = null; // the first save of a new draft, until the server has answered it
   let timer;
 
   addEventListener("beforeunload", (event) => {
@@ -47,19 +48,23 @@
     // The address of a new draft is made from its title, so wait until the title is complete.
     const isNew = !form.elements.version.value;
     if (isNew && document.activeElement === form.elements.title) return;
-    const sent = typed();
-    running = send(sent).finally(() => (running = null));
+    // If the answer was lost, send the same again: the server recognizes it, and would make a second draft of more.
+    const { sent, body } = (isNew && first) || { sent: typed(), body: new FormData(form) };
+    if (isNew) first = { sent, body };
+    running = send(sent, body).finally(() => (running = null));
     const isDone = await running;
     // More was typed in the meantime.
     if (isDone && typed() !== sent) schedule();
   }
 
   // Returns whether the draft was saved.
-  async function send(sent) {
-    const body = new FormData(form);
+  async function send(sent, body) {
     body.delete("picture");
     try {
       const response = await fetch(form.dataset.autosave, { method: "POST", body, headers: { "HX-Request": "true" } });
+      // A page of a proxy or of a public network says nothing about the draft.
+      if (!response.headers.has("Campaign-Answer")) throw new TypeError("this is not the desk’s answer");
+      first = null;
       if (response.status === 204) return false;
       const html = await response.text();
       if (response.ok) show(html, sent);
@@ -82,9 +87,11 @@
       // A new draft has its own address from now on.
       form.setAttribute("action", edit);
       for (const button of form.querySelectorAll("[formaction]")) button.setAttribute("formaction", `${edit}#preview`);
+      // What was typed while the request ran is not saved yet.
+      const isSame = typed() === sent;
       form.elements.slug.value ||= slug;
+      if (isSame) sent = typed();
       history.replaceState(null, "", edit);
-      sent = sent && typed();
     }
     const hasPicture = Boolean(form.elements.picture.value);
     if (hasPicture) status.querySelector("[data-edit]").append(". The picture is saved when you select Save");
@@ -164,7 +171,11 @@
   }
 
   form.elements.picture.addEventListener("change", (event) => shrink(event.target));
-  form.addEventListener("input", () => schedule());
+  form.addEventListener("input", () => {
+    // A person who types again has stopped the browser from leaving, for example because the network was slow.
+    isLeaving = false;
+    schedule();
+  });
   form.addEventListener("change", () => schedule());
   document.addEventListener("visibilitychange", () => document.hidden && save());
 })();

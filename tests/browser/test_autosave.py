@@ -1,0 +1,113 @@
+"""Automatic saving in a real browser, on slow and broken networks: nothing that was typed is lost."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Page, Route, expect
+
+from campaign.models.account import Role
+from campaign.models.campaign import Campaign
+from campaign.storage.database import db
+from tests.browser.conftest import OpenPage
+from tests.browser.desk import field, open_signed_in, save
+from tests.conftest import Server, only_sqlite
+from tests.desk.conftest import AtDeskAs, at_desk, draft, invited  # noqa: F401 (fixtures)
+from tests.desk.editor import stored
+from tests.desk.people import AtDesk
+
+pytestmark = only_sqlite
+SAVED = re.compile(r"^\s*Saved at \d\d?:\d\d")
+NOT_SAVED = "Not saved: there is no connection. We’ll try again."
+Open = Callable[[str], Page]
+
+
+@pytest.fixture
+def admin(at_desk: AtDeskAs) -> AtDesk:  # noqa: F811
+    return at_desk(Role.ADMIN)
+
+
+@pytest.fixture
+def editor(server: Server, open_page: OpenPage, admin: AtDesk) -> Open:
+    """Return a function that opens a page of the desk below /campaigns, signed in."""
+
+    def open_editor(path: str) -> Page:
+        page = open_signed_in(open_page, server, admin)
+        page.goto(f"{server.url}/desk/campaigns/{path}")
+        return page
+
+    return open_editor
+
+
+def wait_for_route(page: Page, held: list[Route]) -> Route:
+    """Wait until a request is held."""
+    for _ in range(100):
+        if held:
+            return held.pop(0)
+        page.wait_for_timeout(100)
+    raise AssertionError("no request was sent")
+
+
+def test_text_typed_during_the_first_save_of_a_new_draft_is_saved(app: Flask, editor: Open) -> None:
+    page, held = editor("new"), list[Route]()
+    page.route(re.compile("/campaigns/autosave$"), lambda route: held.append(route))
+    field(page, "title").fill("Ours")
+    field(page, "letter").fill("Dear Mayor")
+    first = wait_for_route(page, held)
+    field(page, "summary").fill("Typed in the meantime")
+    first.continue_()
+    with page.expect_response(re.compile("/ours/autosave$"), timeout=10_000) as again:
+        pass
+    assert again.value.ok
+    expect(page.locator("#saved")).to_have_text(SAVED)
+    assert stored("ours").summary == "Typed in the meantime"
+
+
+def test_lost_answer_to_the_first_save_of_a_new_draft_makes_no_second_draft(app: Flask, editor: Open) -> None:
+    page, held = editor("new"), list[Route]()
+    page.route(re.compile("/campaigns/autosave$"), lambda route: held.append(route), times=1)
+    field(page, "title").fill("Ours")
+    field(page, "letter").fill("Dear Mayor")
+    first = wait_for_route(page, held)
+    first.fetch()
+    first.abort()
+    expect(page.locator("#saved")).to_contain_text(NOT_SAVED)
+    with page.expect_response(re.compile("/ours/autosave$"), timeout=15_000) as again:
+        field(page, "letter").fill("Dear Mayor, more")
+    assert again.value.ok
+    assert stored("ours").letter == "Dear Mayor, more"
+    titles = db.session.query(Campaign.title).order_by(Campaign.id).all()
+    assert [title for (title,) in titles].count("Ours") == 1
+
+
+@pytest.mark.parametrize("status", [200, 404, 502])
+def test_page_of_a_proxy_is_not_taken_for_the_answer(
+    app: Flask,
+    editor: Open,
+    draft: Campaign,  # noqa: F811
+    status: int,
+) -> None:
+    page = editor(f"{draft.slug}/edit")
+    page.route("**/autosave", lambda route: route.fulfill(status=status, body="<h1>Proxy</h1>"), times=1)
+    field(page, "title").fill("Typed")
+    expect(page.locator("#saved")).to_contain_text(NOT_SAVED, timeout=10_000)
+    expect(page.locator("#saved")).not_to_contain_text("Proxy")
+    field(page, "title").fill("Typed again")
+    expect(page.locator("#saved")).to_have_text(SAVED, timeout=10_000)
+    assert stored().title == "Typed again"
+
+
+def test_automatic_saving_continues_after_a_save_was_stopped(
+    app: Flask,
+    editor: Open,
+    draft: Campaign,  # noqa: F811
+) -> None:
+    page = editor(f"{draft.slug}/edit")
+    # After a 204, the browser stays on the page, as after its Stop button.
+    page.route(re.compile("/edit$"), lambda route: route.fulfill(status=204), times=1)
+    save(page, title="Stopped")
+    page.wait_for_timeout(500)
+    field(page, "summary").fill("Typed after that")
+    expect(page.locator("#saved")).to_have_text(SAVED, timeout=10_000)
+    assert (stored().title, stored().summary) == ("Stopped", "Typed after that")
