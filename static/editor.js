@@ -140,9 +140,13 @@
   const WIDEST = 2400; // pixels, twice what the server keeps
   const SMALL = 2e6; // bytes that are sent as they are
 
+  const attached = document.getElementById("attached");
+  const stored = [...attached.childNodes];
+
   async function shrink(input) {
     const [file] = input.files;
     fix("picture");
+    attached.replaceChildren(...stored);
     if (!file) return;
     let bitmap;
     try {
@@ -150,6 +154,8 @@
     } catch {
       return; // The server says what is wrong with the file.
     }
+    // Another picture was chosen in the meantime, or this one was too large (desk.js).
+    if (input.files[0] !== file) return;
     const scale = Math.min(1, WIDEST / Math.max(bitmap.width, bitmap.height));
     const size = { width: Math.round(bitmap.width * scale), height: Math.round(bitmap.height * scale) };
     const canvas = Object.assign(document.createElement("canvas"), size);
@@ -161,7 +167,7 @@
     paper.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
     const words = Object.assign(document.createElement("p"), { className: "hint" });
     words.textContent = "This picture will be attached when you select Save.";
-    document.getElementById("attached").replaceChildren(words, canvas);
+    attached.replaceChildren(words, canvas);
     if (scale === 1 && file.size <= SMALL) return;
     const photo = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.9));
     if (!photo || photo.size >= file.size || input.files[0] !== file) return;

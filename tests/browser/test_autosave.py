@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -12,7 +13,8 @@ from campaign.models.campaign import Campaign
 from campaign.storage.database import db
 from tests.browser.conftest import OpenPage
 from tests.browser.desk import field, open_signed_in, save
-from tests.conftest import Server, only_sqlite
+from tests.campaigns.test_pictures import uploaded
+from tests.conftest import PATH, Server, only_sqlite
 from tests.desk.conftest import AtDeskAs, at_desk, draft, invited  # noqa: F401 (fixtures)
 from tests.desk.editor import stored
 from tests.desk.people import AtDesk
@@ -111,3 +113,25 @@ def test_automatic_saving_continues_after_a_save_was_stopped(
     field(page, "summary").fill("Typed after that")
     expect(page.locator("#saved")).to_have_text(SAVED, timeout=10_000)
     assert (stored().title, stored().summary) == ("Stopped", "Typed after that")
+
+
+def test_only_the_last_accepted_picture_is_shown_as_attached(
+    app: Flask, editor: Open, campaign: Campaign, tmp_path: Path
+) -> None:
+    small, large, broken = tmp_path / "small.png", tmp_path / "large.png", tmp_path / "broken.png"
+    small.write_bytes(uploaded("PNG"))
+    # Browsers ignore what follows the end of a PNG.
+    large.write_bytes(uploaded("PNG") + b"\0" * 27_000_000)
+    broken.write_bytes(b"no picture")
+    page = editor(f"{PATH.rpartition('/')[2]}/edit")
+    choose = page.locator("#picture").set_input_files
+    for rejected in (large, broken):
+        choose(small)
+        expect(page.get_by_role("img", name="The chosen picture: small.png")).to_be_visible()
+        choose(rejected)
+        page.wait_for_timeout(500)
+        expect(page.locator("#attached canvas")).to_have_count(0)
+    choose(small)
+    expect(page.get_by_role("img", name="The chosen picture: small.png")).to_be_visible()
+    choose([])
+    expect(page.locator("#attached canvas")).to_have_count(0)
