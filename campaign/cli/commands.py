@@ -16,12 +16,11 @@ from campaign.campaigns import editing, file_format, lookup, stages
 from campaign.campaigns.fields import InvalidCampaignError
 from campaign.campaigns.file_format import ReadFile
 from campaign.campaigns.letter.changes import Compared
-from campaign.campaigns.pictures import storage as pictures
 from campaign.cli import checks
 from campaign.cli import copy_from as copying
 from campaign.cli.groups import Commands, database_error_in_one_line
 from campaign.cli.organizers import organizers_group
-from campaign.deliveries import contents, exports
+from campaign.deliveries import contents, expired_files
 from campaign.deliveries.contents import Purpose
 from campaign.models.campaign import Campaign
 from campaign.settings import ROOT
@@ -237,22 +236,12 @@ def forget_exports() -> None:
     A picture is unused if it was uploaded more than a day ago and never saved. The background worker does this every
     minute; the command is for a site whose worker doesn't run.
     """
-    now = datetime.now(UTC)
-    while True:
+    now, deleted = datetime.now(UTC), list[expired_files.Deleted]()
+    while not deleted or deleted[-1].has_more:
         with write_transaction() as session:
-            has_more = exports.delete_chunks(session, now)
-        if not has_more:
-            break
-    with write_transaction() as session:
-        deleted = exports.delete_expired(session, now)
-    abandoned = 0
-    while True:
-        with write_transaction() as session:
-            some = pictures.delete_expired(session, now)
-        abandoned += some
-        if some < pictures.DELETE_BATCH:
-            break
-    click.echo(f"Deleted {deleted} expired exports and {abandoned} unused pictures.")
+            deleted.append(expired_files.delete_piece(session, now))
+    exports, unused = sum(each.exports for each in deleted), sum(each.pictures for each in deleted)
+    click.echo(f"Deleted {exports} expired exports and {unused} unused pictures.")
 
 
 @signatures_group.command("fake")

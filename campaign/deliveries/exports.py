@@ -118,7 +118,7 @@ def _expired(now: datetime) -> ColumnElement[bool]:
     return and_(Export.expires_at <= now, Export.state.not_in(NOT_MADE))
 
 
-def delete_chunks(session: Session, now: datetime) -> bool:
+def delete_unneeded_chunks(session: Session, now: datetime) -> bool:
     """Delete a few chunks of files that expired LAST_FETCH ago or have failed, in the caller's write transaction.
 
     Signers wait for the transaction. So call this again, in another one, until it returns False.

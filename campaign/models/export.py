@@ -48,7 +48,7 @@ class Export(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     """How many processes have begun to make the file. One that was stopped in order doesn't count."""
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    """When the file is deleted."""
+    """When the file expires. It is deleted `exports.LAST_FETCH` later."""
     spelled_out: Mapped[int] = mapped_column(default=0)
     """Signatories in a book with characters that no font on the machine has. The book prints their code points."""
     fault: Mapped[str] = mapped_column(Text, default="")

@@ -3,8 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from campaign.accounts import known_networks, sessions
-from campaign.campaigns.pictures import storage as pictures
-from campaign.deliveries import exports
+from campaign.deliveries import expired_files
 from campaign.storage.transactions import write_transaction
 from campaign.worker.task import NOW
 
@@ -19,9 +18,7 @@ def delete_expired() -> timedelta:
     """
     now = datetime.now(UTC)
     with write_transaction() as session:
-        has_more = exports.delete_chunks(session, now)
-        exports.delete_expired(session, now)
-        has_more = pictures.delete_expired(session, now) == pictures.DELETE_BATCH or has_more
+        has_more = expired_files.delete_piece(session, now).has_more
         sessions.delete_expired(session, now)
         known_networks.delete_expired(session, now)
     return NOW if has_more else LOOK_AGAIN

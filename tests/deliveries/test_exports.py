@@ -94,9 +94,9 @@ def test_export_expires_after_a_day(sign: Sign, ask: Ask, make: Make, campaign: 
     with write_transaction() as session:
         assert exports.hand_out(session, grace, campaign, export_id, after) is None
         assert exports.delete_expired(session, gone) == 0, "its chunks are deleted first, a few at a time"
-        assert exports.delete_chunks(session, after) is False
-        assert exports.delete_chunks(session, gone) is True
-        assert exports.delete_chunks(session, gone) is False
+        assert exports.delete_unneeded_chunks(session, after) is False
+        assert exports.delete_unneeded_chunks(session, gone) is True
+        assert exports.delete_unneeded_chunks(session, gone) is False
         assert exports.delete_expired(session, gone) == 1
     assert content(export_id) == b""
 
@@ -136,7 +136,7 @@ def test_downloads_in_progress_finish_after_the_export_expires_but_no_new_one_st
     now = export_of(export_id).expires_at
     db.session.rollback()
     with write_transaction() as session:
-        assert exports.delete_chunks(session, now) is False
+        assert exports.delete_unneeded_chunks(session, now) is False
         assert exports.delete_expired(session, now) == 0
         assert exports.hand_out(session, grace, campaign, export_id, now) is None
     assert [b"".join(each) for each in fetched] == [b"A" * 9] * 2
