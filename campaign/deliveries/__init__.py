@@ -3,5 +3,6 @@
 Start with `contents.py`, which selects the signatures and columns of a delivery, and writes CSV. `spreadsheet.py`
 writes XLSX. `book.py` makes the PDF book: of the entries in `signatories.py`, on the pages of `pages.py`, with
 `typesetting.py`, `coverage.py`, `book_words.py`, and `pdf.py`. `exports.py` stores requested files. `making.py` makes
-each of them in a process of the background worker, and `queue.py` gives each to one process at a time.
+each of them in a process of the background worker, in the temporary folder of `work_folder.py`. `queue.py` gives each
+to one process at a time. `expired_files.py` deletes files.
 """
