@@ -64,7 +64,7 @@ def make(settings: Settings, kind: Kind) -> Made:
             raise SystemExit(f"the {kind} could not be made: {export.fault}")
         made = Made(export.done, seconds, int(done.stdout) / 1024, export.bytes / 1e6)
         with write_transaction() as session:
-            while exports.delete_chunks(session, export.expires_at + exports.LAST_FETCH):
+            while exports.delete_unneeded_chunks(session, export.expires_at + exports.LAST_FETCH):
                 pass
             exports.delete_expired(session, export.expires_at + exports.LAST_FETCH)
         db.engine.dispose()

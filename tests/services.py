@@ -132,10 +132,14 @@ MOST_BYTES = 2 << 30
 """Free space needed in MEMORY for a server's data; with less, the data is stored on disk."""
 
 
+def has_memory() -> bool:
+    """Return whether MEMORY has room for the tests' files."""
+    return os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MOST_BYTES
+
+
 @contextmanager
 def _folder(name: str, *, on_disk: bool = False) -> Iterator[Path]:
-    in_memory = not on_disk and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MOST_BYTES
-    folder = Path(tempfile.mkdtemp(prefix=f"campaign-{name}-", dir=MEMORY if in_memory else None))
+    folder = Path(tempfile.mkdtemp(prefix=f"campaign-{name}-", dir=MEMORY if not on_disk and has_memory() else None))
     try:
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres", "postgres")

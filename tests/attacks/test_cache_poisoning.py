@@ -72,6 +72,7 @@ def test_headers_of_one_visitor_do_not_change_the_page_of_the_next(
         next_tick()
 
 
+@pytest.mark.slow
 def test_cached_page_is_rendered_from_a_request_with_only_allowed_headers(
     app: Flask, client: FlaskClient, campaign: Campaign
 ) -> None:
@@ -208,12 +209,14 @@ def test_value_of_up_to_three_ticks_ago_is_returned_while_another_thread_refresh
 
 
 @pytest.mark.parametrize("error", [UnicodeError("label too long"), RuntimeError(), KeyError("x")], ids=repr)
+@pytest.mark.slow
 def test_error_of_one_request_is_not_raised_in_waiting_ones(next_tick: Tick, error: Exception) -> None:
     results, calls = results_of_waiting(SingleFlightCache(most=4), FailsOnce(error))
     assert results == ["value"] * 8
     assert calls == 2
 
 
+@pytest.mark.slow
 def test_database_error_is_raised_in_all_waiting_requests(next_tick: Tick) -> None:
     make = FailsOnce(OperationalError("SELECT", {}, Exception("away")))
     results, calls = results_of_waiting(SingleFlightCache(most=4), make)

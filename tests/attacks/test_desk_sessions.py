@@ -75,6 +75,7 @@ def test_public_site_ignores_the_desk_cookie_on_https(on_https: Flask, app: Flas
     assert not any("Set-Cookie" in each.headers or "Cookie" in each.headers.get("Vary", "") for each in answers)
 
 
+@pytest.mark.slow
 def test_cookie_without_host_prefix_is_ignored_on_https(on_https: Flask, app: Flask, at_desk: AtDeskAs) -> None:
     """Any other host of the domain could set a cookie with this name."""
     cookie = at_desk(Role.ADMIN).get_cookie("desk", path="/desk")
@@ -152,6 +153,7 @@ def _began() -> list[datetime]:
     return sorted(db.session.scalars(select(DeskSession.began_at)))
 
 
+@pytest.mark.slow
 def test_wrong_password_keeps_session_and_token(at_desk: AtDeskAs) -> None:
     client = at_desk(Role.ADMIN)
     token = client.token()
@@ -171,6 +173,7 @@ def test_first_passkey_renews_session_id_and_token(app: Flask) -> None:
     assert is_refused(client, token)
 
 
+@pytest.mark.slow
 def test_sign_out_deletes_cookie_and_cached_pages(at_desk: AtDeskAs) -> None:
     client = at_desk(Role.ADMIN)
     token = client.token()

@@ -80,6 +80,7 @@ def median_cost(campaign: Campaign, written: Written, numbers: range) -> float:
     return sorted(costs)[len(costs) // 2]
 
 
+@pytest.mark.slow
 def test_duplicate_writes_as_much_as_a_new_signature(campaign: Campaign, written: Written) -> None:
     # The first signatures allocate pages that later ones reuse.
     median_cost(campaign, written, range(30))
@@ -91,6 +92,7 @@ def test_duplicate_writes_as_much_as_a_new_signature(campaign: Campaign, written
 
 
 @pytest.mark.parametrize(("action", "counted"), [(Action.BLOCK, 0), (Action.REMOVE, 30)])
+@pytest.mark.slow
 def test_blocked_or_released_mailbox_writes_as_much_as_a_new_signature(
     campaign: Campaign, written: Written, action: Action, counted: int
 ) -> None:
@@ -113,6 +115,7 @@ def test_batch_of_duplicates_writes_as_much_as_a_batch_of_new_signatures(campaig
     assert 0.6 < duplicate / new < 1.6, f"{duplicate} instead of {new}"
 
 
+@pytest.mark.slow
 def test_every_kind_of_mailbox_runs_the_same_statements(campaign: Campaign, sign: Sign, statements: list[str]) -> None:
     kinds = ("blocked", "removed", "withdrawn", "duplicate")
     for kind, action in zip(kinds, (Action.BLOCK, Action.REMOVE, Action.REMOVE), strict=False):

@@ -160,6 +160,7 @@ def test_visitor_can_not_hide_the_ip_address_that_a_proxy_appends(hops: int, for
     assert got == [address]
 
 
+@pytest.mark.slow
 def test_query_with_thousands_of_fields_is_not_a_server_error(client: FlaskClient, campaign: Campaign) -> None:
     assert isinstance(client, Visitor)
     for path in (PATH, f"{PATH}/signatures", f"{PATH}/share/mastodon", "/desk/sign-in", "/desk/"):

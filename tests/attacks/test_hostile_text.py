@@ -130,6 +130,7 @@ def test_ordinary_characters_are_not_forbidden(character: str) -> None:
 
 
 @given(TYPED)
+@pytest.mark.slow
 def test_cleaning_is_idempotent(text: str) -> None:
     once = cleaning.clean(text)
     assert cleaning.clean(once) == once

@@ -99,6 +99,7 @@ def test_wrong_password_changes_nothing(app: Flask, at_desk: AtDeskAs, invited: 
     assert _state() == before
 
 
+@pytest.mark.slow
 def test_other_roles_are_refused_without_asking_for_a_password(app: Flask, at_desk: AtDeskAs) -> None:
     client = at_desk(Role.ORGANIZER)
     make_password_stale(app, client)

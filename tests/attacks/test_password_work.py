@@ -158,6 +158,7 @@ def test_password_with_accents_works_from_every_keyboard(app: Flask, chosen: str
 
 
 @only_sqlite
+@pytest.mark.slow
 def test_space_at_the_end_of_a_password_counts(app: Flask) -> None:
     client, password = browser(app), "vier freie wände "
     assert accept(client, invitation(app, "grace@example.org", "admin"), password).status_code == 303

@@ -49,6 +49,7 @@ def test_oldest_of_equal_counts_is_evicted(counts: Counts) -> None:
     assert [counts.get(f"client {number}") for number in (1, ROOM)] == [1, 1]
 
 
+@pytest.mark.slow
 def test_large_counts_are_evicted_when_there_are_no_small_counts(counts: Counts) -> None:
     flood(counts, 2 * ROOM, each=300)
     assert len(counts._own) <= ROOM

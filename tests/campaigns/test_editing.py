@@ -66,6 +66,7 @@ def test_audit_log_has_only_the_changed_fields(campaign: Campaign) -> None:
     assert entry.after == {"goal": 200, "opens_at": "2027-01-01T00:00:00+00:00", "version": 3}
 
 
+@pytest.mark.slow
 def test_every_step_changes_the_page_and_is_recorded_once(client: FlaskClient, publish: Publish) -> None:
     campaign = publish(state=CampaignState.DRAFT)
     before = len(audit_log())

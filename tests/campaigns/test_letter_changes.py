@@ -120,6 +120,7 @@ def test_page_without_changes_shows_none_and_runs_no_extra_query(
 
 
 @given(st.text(), st.text())
+@pytest.mark.slow
 def test_differences_reproduce_both_texts(before: str, after: str) -> None:
     pieces = Comparer().difference(before, after)
     assert "".join(piece.text for piece in pieces if piece.kind != "ins") == before

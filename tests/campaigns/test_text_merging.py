@@ -48,6 +48,7 @@ def test_conflict_has_only_the_lines_that_both_changed() -> None:
 
 @example(base="a\n\na\na\na\na\n\na", theirs="a\n\na\na\na\na\n\na", mine="a\n\n\na")
 @given(base=TEXTS, theirs=TEXTS, mine=TEXTS)
+@pytest.mark.slow
 def test_merge_loses_no_change_of_either_editor(base: str, theirs: str, mine: str) -> None:
     merged, conflicts = merge(base, theirs, mine, Comparer())
     if mine == base:
@@ -64,6 +65,7 @@ def test_merge_loses_no_change_of_either_editor(base: str, theirs: str, mine: st
 
 
 @given(base=TEXTS, theirs=TEXTS, mine=TEXTS)
+@pytest.mark.slow
 def test_choosing_the_other_version_everywhere_keeps_none_of_the_own_conflicts(
     base: str, theirs: str, mine: str
 ) -> None:

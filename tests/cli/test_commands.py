@@ -118,6 +118,7 @@ def test_check_finds_a_wrong_tally_and_repairs_it(client: FlaskClient, runner: F
     assert count(client) == 5
 
 
+@pytest.mark.slow
 def test_missing_tally_does_not_prevent_signing(client: FlaskClient, runner: FlaskCliRunner, sign: Sign) -> None:
     sign()
     with write_transaction() as session:

@@ -80,6 +80,7 @@ def buttons(page: str) -> list[str]:
     return re.findall(r'name="entry" value="(\d+)"', page)
 
 
+@pytest.mark.slow
 def test_audit_log_has_fifty_entries_per_page(at_desk: AtDeskAs, campaign: Campaign, publish: Publish) -> None:
     other = publish(slug="other")
     with write_transaction() as session:

@@ -22,6 +22,7 @@ def crowd(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
     put(campaign, {"name": "Oldest"}, *({"name": "Ada", "email": f"{n}@example.org"} for n in range(11)))
 
 
+@pytest.mark.slow
 def test_search_says_how_many_signatures_are_being_indexed(at_desk: AtDeskAs) -> None:
     client = at_desk(Role.MODERATOR)
     page = client.post(f"{PAGE}/search", data={"words": "ada"}).text

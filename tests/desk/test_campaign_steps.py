@@ -17,6 +17,7 @@ from tests.desk.conftest import AtDeskAs
 from tests.desk.editor import EDIT, shown
 
 
+@pytest.mark.slow
 def test_each_step_is_previewed_confirmed_and_recorded(at_desk: AtDeskAs, client: FlaskClient, draft: Campaign) -> None:
     admin = at_desk(Role.ADMIN)
     for step, words in (
@@ -39,6 +40,7 @@ def test_each_step_is_previewed_confirmed_and_recorded(at_desk: AtDeskAs, client
     assert actions[-4:] == ["campaign.publish", "campaign.close", "campaign.win", "campaign.reopen"]
 
 
+@pytest.mark.slow
 def test_unseen_version_is_not_published(at_desk: AtDeskAs, client: FlaskClient, draft: Campaign) -> None:
     admin = at_desk(Role.ADMIN)
     for version in (str(draft.version), "", "x"):

@@ -81,6 +81,7 @@ def test_organizer_cannot_see_or_edit_other_campaigns(at_desk: AtDeskAs, campaig
     assert stranger.post(EDIT, data=TYPED).status_code == 404
 
 
+@pytest.mark.slow
 def test_unknown_form_fields_change_nothing(organizer: AtDesk, campaign: Campaign) -> None:
     fields = typed(organizer.get(EDIT).text)
     assert (

@@ -57,6 +57,7 @@ def test_draft_is_visible_to_its_organizers_and_admins_only(at_desk: AtDeskAs, d
     assert ["Save the Park" in client.get("/desk/").text for client in (owner, admin, other)] == [True, True, False]
 
 
+@pytest.mark.slow
 def test_draft_is_deleted_after_one_question(at_desk: AtDeskAs, draft: Campaign, client: FlaskClient) -> None:
     change(draft, slug="other-name")
     change(draft, slug="save-the-park")
@@ -218,6 +219,7 @@ def test_signed_campaign_cannot_return_to_draft(at_desk: AtDeskAs, campaign: Cam
     assert "people have signed save-the-park" in admin.get(EDIT).text
 
 
+@pytest.mark.slow
 def test_promise_to_anonymous_signers_outlasts_a_return_to_draft(at_desk: AtDeskAs, publish: Publish) -> None:
     publish()
     admin = at_desk(Role.ADMIN)

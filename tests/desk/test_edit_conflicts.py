@@ -115,6 +115,7 @@ def test_changes_to_different_paragraphs_of_a_draft_are_merged_without_asking(
     assert re.search(r"Saved, together with changes by admin-\w+@example.org: Goal, Letter\.", page), page
 
 
+@pytest.mark.slow
 def test_merged_change_of_a_public_campaign_is_saved_only_after_review(
     at_desk: AtDeskAs, publish: Publish, client: FlaskClient
 ) -> None:
@@ -171,6 +172,7 @@ def test_second_editor_chooses_the_lines_to_keep(draft_of_both: tuple[AtDesk, At
 
 
 @pytest.mark.parametrize(("choice", "title"), [("mine", "Mine"), ("theirs", "Theirs")])
+@pytest.mark.slow
 def test_choice_in_a_conflict_counts_even_if_somebody_saves_in_between(
     draft_of_both: tuple[AtDesk, AtDesk], choice: str, title: str
 ) -> None:

@@ -174,6 +174,7 @@ def test_session_for_first_passkey_opens_no_other_page(app: Flask, newcomer: str
 
 
 @pytest.mark.parametrize("change", [{"role": "observer", "active": "y"}, {"role": "admin"}, None], ids=str)
+@pytest.mark.slow
 def test_ending_sessions_ends_the_session_for_first_passkey(
     app: Flask, newcomer: str, at_desk: AtDeskAs, change: dict[str, str] | None
 ) -> None:

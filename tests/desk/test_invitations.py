@@ -190,6 +190,7 @@ def test_inviting_again_removes_every_way_to_sign_in_and_every_lockout(app: Flas
         assert sign_in_log.block_of(session, account.id, now) is None
 
 
+@pytest.mark.slow
 def test_sign_in_attempts_without_email_do_not_block_invitations(app: Flask) -> None:
     for _ in range(16):
         assert enter_password(browser(app), "").status_code == 422
@@ -227,6 +228,7 @@ def test_inviting_an_existing_account_changes_nothing(app: Flask, at_desk: AtDes
     assert db.session.scalars(select(Account.role).where(Account.email == person.email)).one() is Role.MODERATOR
 
 
+@pytest.mark.slow
 def test_invitation_link_from_the_desk_works(app: Flask, at_desk: AtDeskAs) -> None:
     admin = at_desk(Role.ADMIN)
     page = admin.post("/desk/accounts", data={"email": "new@example.org", "role": "moderator"}).text

@@ -72,6 +72,7 @@ def test_more_than_25_matching_signatures_are_changed_only_after_a_question(
     assert "Undo: restore 35 signatures" in done.text
 
 
+@pytest.mark.slow
 def test_up_to_25_matching_signatures_are_changed_without_a_question(people: list[int], organizer: AtDesk) -> None:
     page = organizer.get(f"{PAGE}?country=GB").text
     assert "All 5 signatures that match" in page
@@ -88,6 +89,7 @@ def test_question_shows_how_many_signatures_would_change(people: list[int], orga
     assert "27 signatures hidden. 3 left unchanged." in reply(organizer, asked, "all").text
 
 
+@pytest.mark.slow
 def test_selected_rows_are_never_ignored(people: list[int], organizer: AtDesk) -> None:
     form: Fields = {"everyone": "y", "reason": "spam", "country": "GB", "id": people[-2:]}
     asked = organizer.post(f"{PAGE}/hide", data=form)
@@ -100,6 +102,7 @@ def test_selected_rows_are_never_ignored(people: list[int], organizer: AtDesk) -
     assert "2 signatures restored. 3 left unchanged." in all_selected.text
 
 
+@pytest.mark.slow
 def test_signatures_that_arrive_after_the_question_are_not_changed(
     people: list[int], organizer: AtDesk, campaign: Campaign
 ) -> None:
@@ -167,6 +170,7 @@ def test_change_with_the_most_entries_can_be_undone(
     assert actions.MOST_ENTRIES + 50 <= MOST_FIELDS, "the form also has the filter"
 
 
+@pytest.mark.slow
 def test_small_undo_needs_no_question(people: list[int], organizer: AtDesk) -> None:
     hidden = organizer.post(f"{PAGE}/hide", data={"id": people[:30], "reason": "spam"})
     entry = re.findall(r'name="entry" value="(\d+)"', hidden.text)

@@ -9,6 +9,7 @@ from html import unescape
 from pathlib import Path
 from urllib.parse import quote_plus
 
+import pytest
 from flask.testing import FlaskClient, FlaskCliRunner
 from pypdf import PdfReader
 
@@ -74,6 +75,7 @@ def test_original_goes_through_publish_page_signing_and_book(
     assert "Dear Ms. Okafor and Members of the Metro Board:" in " ".join(" ".join(pages).split())
 
 
+@pytest.mark.slow
 def test_original_is_edited_at_the_desk_and_its_changes_are_shown(
     runner: FlaskCliRunner, client: FlaskClient, at_desk: AtDeskAs, tmp_path: Path
 ) -> None:

@@ -43,6 +43,7 @@ from tests.desk.people import (
 )
 
 
+@pytest.mark.slow
 def test_first_passkey_is_recorded_and_signs_in(app: Flask, newcomer: str) -> None:
     key = Key()
     sign_in_with_first_passkey(app, key)
@@ -180,6 +181,7 @@ def test_last_second_factor_cannot_be_removed(app: Flask, newcomer: str, method:
     assert unfinished.get("/desk/account/app").location == "/desk/sign-in"
 
 
+@pytest.mark.slow
 def test_adding_a_passkey_needs_a_recent_password(app: Flask, newcomer: str, at_desk: AtDeskAs) -> None:
     mallory = at_desk(Role.OBSERVER)
     client = sign_in_with_first_passkey(app, Key())

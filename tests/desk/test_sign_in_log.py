@@ -47,6 +47,7 @@ def test_sign_ins_failures_and_sign_outs_are_in_the_audit_log(app: Flask, invite
     ]
 
 
+@pytest.mark.slow
 def test_first_sign_in_is_in_the_audit_log(app: Flask, invited: Invited) -> None:
     assert ("sign_in", "authenticator app") in log_of(invited(Role.ADMIN).email)
 

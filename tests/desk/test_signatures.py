@@ -158,6 +158,7 @@ def test_moderator_learns_nothing_about_email_addresses(
     assert moderator.post(f"{PAGE}/addresses").status_code == 403
 
 
+@pytest.mark.slow
 def test_showing_email_addresses_is_recorded_in_the_audit_log(people: list[int], organizer: AtDesk) -> None:
     assert "ada@example.org" not in organizer.get(PAGE).text
     answer = organizer.post(f"{PAGE}/addresses", data={"country": "GB", "words": "ada"})
@@ -186,6 +187,7 @@ def test_email_addresses_are_searched_while_people_can_sign(people: list[int], o
 
 
 @pytest.mark.parametrize("headers", [{}, HTMX])
+@pytest.mark.slow
 def test_moderator_can_hide_restore_and_undo(
     people: list[int], moderator: AtDesk, campaign: Campaign, headers: dict[str, str]
 ) -> None:
@@ -201,6 +203,7 @@ def test_moderator_can_hide_restore_and_undo(
     assert [entry.reason for entry in entries("signature.restore")] == ["they are real"]
 
 
+@pytest.mark.slow
 def test_organizer_can_remove_and_undo(people: list[int], organizer: AtDesk, campaign: Campaign) -> None:
     answer = act(organizer, "remove", people[:1])
     assert standings() == ["removed", "listed", "listed"]
@@ -243,6 +246,7 @@ def test_blocked_address_is_shown_with_its_attempts(
     assert "removed 1 signature and blocked its email address" in log
 
 
+@pytest.mark.slow
 def test_moderator_cannot_remove_or_undo_a_removal(people: list[int], organizer: AtDesk, moderator: AtDesk) -> None:
     assert act(moderator, "remove", people).status_code == 403
     removed = act(organizer, "remove", people[:1])
@@ -251,6 +255,7 @@ def test_moderator_cannot_remove_or_undo_a_removal(people: list[int], organizer:
     assert standings() == ["removed", "listed", "listed"]
 
 
+@pytest.mark.slow
 def test_all_matching_signatures_and_no_others_are_hidden(people: list[int], moderator: AtDesk) -> None:
     answer = act(moderator, "hide", [], everyone="y", country="US")
     assert "2 signatures hidden." in answer.text
@@ -282,6 +287,7 @@ def test_empty_table_says_why_it_is_empty(campaign: Campaign, moderator: AtDesk)
     assert "No signatures match." in moderator.post(f"{PAGE}/search", data={"words": "ada"}).text
 
 
+@pytest.mark.slow
 def test_next_page_continues_the_search(campaign: Campaign, moderator: AtDesk) -> None:
     put(campaign, *({"name": f"Ada {n}", "email": f"{n}@example.org"} for n in range(60)))
     form: dict[str, Any] = {"words": "ada"}

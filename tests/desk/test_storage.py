@@ -208,6 +208,7 @@ def test_files_are_listed_while_the_database_is_not_writable(
     assert db.session.scalar(select(func.count()).select_from(Export)) == 2
 
 
+@pytest.mark.slow
 def test_partial_change_after_a_storage_error_is_reported_and_can_be_undone(
     app: Flask, at_desk: AtDeskAs, campaign: Campaign, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,6 +299,7 @@ def test_every_page_reports_an_unavailable_database_and_keeps_the_session(
 
 
 @pytest.mark.parametrize("trouble", ["away"], indirect=True)
+@pytest.mark.slow
 def test_input_can_be_sent_again_after_the_database_returns(
     app: Flask, at_desk: AtDeskAs, campaign: Campaign, trouble: tuple[Break, Break]
 ) -> None:

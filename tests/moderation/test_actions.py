@@ -186,6 +186,7 @@ def test_audit_log_has_ids_and_states_but_no_personal_data(campaign: Campaign, i
     assert not any(word in str(entries()) for word in ("Ada", "example.org", "90012"))
 
 
+@pytest.mark.slow
 def test_all_matching_signatures_are_changed_in_batches_and_undone_together(
     app: Flask, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +225,7 @@ def test_all_matching_signatures_are_changed_beyond_the_count_limit(
     assert (done.changed, set(standings())) == (1200, {"hidden"})
 
 
+@pytest.mark.slow
 def test_bulk_change_stops_at_the_limit_and_a_second_run_continues(
     app: Flask, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,6 +236,7 @@ def test_bulk_change_stops_at_the_limit_and_a_second_run_continues(
     assert [done.changed for done in results] == [250, 150, 0]
 
 
+@pytest.mark.slow
 def test_batch_has_a_thousand_signatures(app: Flask, campaign: Campaign) -> None:
     list(fake.sign(campaign.id, 1001, NOW))
     actions.act_on_all(BY, campaign.id, HIDE, Filter(), "spam", NOW, may_remove=False)

@@ -105,6 +105,7 @@ def test_hidden_and_removed_signatures_are_ignored(campaign: Campaign) -> None:
     assert find(campaign) == Findings([], [], [], [])
 
 
+@pytest.mark.slow
 def test_only_the_newest_signatures_of_the_campaign_are_searched(
     campaign: Campaign, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,6 +69,7 @@ def test_search_finds_new_and_changed_signatures_before_they_are_indexed(
     assert indexed() == 1
 
 
+@pytest.mark.slow
 def test_search_looks_at_the_newest_thousand_and_says_how_many_are_being_indexed(
     campaign: Campaign, statements: list[str]
 ) -> None:

@@ -37,6 +37,7 @@ def test_migrations_create_the_tables_of_the_models(app: Flask) -> None:
         assert compare_metadata(context, db.metadata) == []
 
 
+@pytest.mark.slow
 def test_migrations_go_down_and_up_again(app: Flask) -> None:
     downgrade(revision="base")
     assert inspect(db.engine).get_table_names() == ["alembic_version"]
@@ -44,6 +45,7 @@ def test_migrations_go_down_and_up_again(app: Flask) -> None:
     assert {"campaign", "signature", "tally"} <= set(inspect(db.engine).get_table_names())
 
 
+@pytest.mark.slow
 def test_downgrade_to_the_first_version_and_upgrade_keep_signatures(
     app: Flask, campaign: Campaign, sign: Sign, client: FlaskClient
 ) -> None:

@@ -141,6 +141,7 @@ DOMAIN = st.sampled_from([*ORDINARY, *WIDE, *INVISIBLE, *ENDED])
 @example("ada９", "example。org")
 @example("‘ada", "example.org")
 @example("„ada", "example.org")
+@pytest.mark.slow
 def test_address_that_was_valid_keeps_its_mailbox(local: str, domain: str) -> None:
     typed = f"{local}@{domain}"
     try:

@@ -171,6 +171,7 @@ def test_lowercase_host_name_is_a_link(label: str, domain: str, after: str) -> N
 
 
 @given(st.text(max_size=60))
+@pytest.mark.slow
 def test_every_link_is_pointed_out_to_moderators(text: str) -> None:
     assert may_contain_link(text) or not contains_link(text)
 
