@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import delivery, desk, duplicates, measure
+from benchmarks import beside, delivery, desk, duplicates, measure
 from benchmarks.measure import GUNICORN, PAGE, RUNS, SECONDS, SIGN, Rate, Target
+from benchmarks.site import Site
 from campaign.settings import ROOT, Settings
 from campaign.signatures import feed
 from tests.services import postgresql
@@ -61,38 +62,6 @@ class Report:
         )
 
 
-class Site:
-    """A running site, with the number of signatures that it has said thank you for."""
-
-    def __init__(self, settings: Settings, url: str) -> None:
-        """Remember how many signatures are stored before the measurements."""
-        self.settings, self.url = settings, url
-        self._before, self._thanked, self._in_flight = measure.stored(settings), 0, 0
-
-    @property
-    def sign(self) -> Target:
-        """Return the target that makes wrk sign."""
-        return Target(self.url + SIGN, sign=True)
-
-    def signed(self, rate: Rate, connections: int) -> None:
-        """Add the thank-yous of a measurement, and the requests that the end of each run may have cut off."""
-        self._thanked += rate.thanked
-        self._in_flight += RUNS * connections
-
-    def proof(self) -> str:
-        """Check that every signature that was thanked for is stored once, and return the numbers as text.
-
-        Signatures whose response was cut off by the end of a run may be stored, too.
-
-        Raises:
-            SystemExit: A signature was lost or stored twice.
-        """
-        new = measure.stored(self.settings) - self._before
-        if not self._thanked <= new <= self._thanked + self._in_flight:
-            raise SystemExit(f"LOST OR TWICE: thanked {self._thanked}, stored {new}")
-        return f"{self._thanked:,} thanked, {new:,} stored, tally right"
-
-
 def main() -> None:
     """Measure, and write RESULTS.md.
 
@@ -120,6 +89,8 @@ def measure_all(report: Report, folder: Path, on_postgresql: Settings) -> None:
     measure.prepare(on_postgresql)
     bare = read_and_sign(report, folder, few, many)
     sign_on_postgresql(report, on_postgresql, bare)
+    beside.report(report.row, "SQLite", few)
+    beside.report(report.row, "PostgreSQL", on_postgresql)
     duplicate(report, "SQLite", few)
     duplicate(report, "PostgreSQL", on_postgresql)
     export = measure.peak_of_export(many)
