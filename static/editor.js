@@ -128,7 +128,7 @@
   document.addEventListener("htmx:before:response", (event) => {
     const { response, sourceElement } = event.detail.ctx;
     const wrong = response.headers.get("Campaign-Errors")?.split(" ");
-    if (sourceElement.id !== "preview" || !wrong) return;
+    if (sourceElement.id !== "preview-request" || !wrong) return;
     for (const message of form.querySelectorAll(".message[id$='-message']")) {
       const name = message.id.replace(/-message$/, "");
       // The preview doesn't get the file, so the message about a picture stays until another one is chosen.

@@ -135,3 +135,51 @@ def test_only_the_last_accepted_picture_is_shown_as_attached(
     expect(page.get_by_role("img", name="The chosen picture: small.png")).to_be_visible()
     choose([])
     expect(page.locator("#attached canvas")).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [1000, 1280])
+@pytest.mark.parametrize("height", [720, 900])
+def test_buttons_and_status_stay_in_view_beside_the_form(
+    app: Flask,
+    editor: Open,
+    draft: Campaign,  # noqa: F811
+    width: int,
+    height: int,
+) -> None:
+    page = editor(f"{draft.slug}/edit")
+    page.set_viewport_size({"width": width, "height": height})
+    bar, side, fields = page.locator(".bar"), page.locator(".side"), page.locator(".fields")
+    for name in ("letter", "thanks", "slug"):
+        field(page, name).scroll_into_view_if_needed()
+        for part in ("button:text-is('Save')", "button[value=publish]", "summary", "#saved"):
+            expect(bar.locator(part).first).to_be_in_viewport(ratio=1)
+        expect(page.locator("iframe")).to_be_in_viewport()
+    left, right = fields.bounding_box(), side.bounding_box()
+    assert left
+    assert right
+    assert left["x"] + left["width"] < right["x"]
+    # The fields come first, then the bar, then the preview.
+    field(page, "deliver_anonymous").focus()
+    focused = []
+    for _ in range(2):
+        page.keyboard.press("Tab")
+        focused.append(page.evaluate("document.activeElement.textContent"))
+    assert focused == ["Save", "Preview"]
+    with page.expect_response("**/preview"):
+        field(page, "title").fill("Shown in the preview")
+    expect(page.frame_locator("iframe").get_by_role("heading", name="Shown in the preview")).to_be_visible()
+
+
+def test_buttons_stay_in_view_below_the_form_on_a_phone(
+    app: Flask,
+    editor: Open,
+    draft: Campaign,  # noqa: F811
+) -> None:
+    page = editor(f"{draft.slug}/edit")
+    page.set_viewport_size({"width": 360, "height": 740})
+    for name in ("title", "letter", "thanks"):
+        field(page, name).scroll_into_view_if_needed()
+        expect(page.get_by_role("button", name="Save", exact=True)).to_be_in_viewport(ratio=1)
+        box = page.locator(".bar").bounding_box()
+        assert box
+        assert abs(box["y"] + box["height"] - 740) < 2
