@@ -15,7 +15,7 @@
   if (navigator.share) page.classList.add("can-share");
   document.addEventListener("click", ({ target }) => {
     const { shareUrl: url, shareTitle: title, shareText: text } = target.dataset;
-    // The promise is rejected if the user closes the share sheet, which is no error.
+    // The promise is rejected if the user closes the share sheet, which isn't an error.
     if (url) navigator.share({ url, title, text }).catch(() => {});
   });
 

@@ -68,7 +68,7 @@
       if (response.status === 204) return false;
       const html = await response.text();
       if (response.ok) show(html, sent);
-      else if (response.status === 404) tell("Not saved: this draft was deleted. Select Save to keep your text.", 404);
+      else if (response.status === 404) tell("Not saved: this draft was deleted. Press Save to keep your text.", 404);
       else refuse(html, response.status);
       return response.ok;
     } catch {
@@ -79,7 +79,7 @@
 
   function show(html, sent) {
     status.innerHTML = html;
-    status.querySelector("time").textContent = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    status.querySelector("time").textContent = new Date().toLocaleTimeString([], { hour: "numeric", minute: "2-digit" });
     const { slug, edit, autosave, unsaved } = status.querySelector("[data-edit]").dataset;
     form.toggleAttribute("data-unsaved", unsaved !== undefined);
     form.dataset.autosave = autosave;
@@ -94,7 +94,7 @@
       history.replaceState(null, "", edit);
     }
     const hasPicture = Boolean(form.elements.picture.value);
-    if (hasPicture) status.querySelector("[data-edit]").append(". The picture is saved when you select Save");
+    if (hasPicture) status.querySelector("[data-edit]").append(". The picture is saved when you press Save");
     saved = unsaved === undefined && !hasPicture ? sent : null;
   }
 
@@ -166,7 +166,7 @@
     paper.fillRect(0, 0, canvas.width, canvas.height);
     paper.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
     const words = Object.assign(document.createElement("p"), { className: "hint" });
-    words.textContent = "This picture will be attached when you select Save.";
+    words.textContent = "This picture will be attached when you press Save.";
     attached.replaceChildren(words, canvas);
     if (scale === 1 && file.size <= SMALL) return;
     const photo = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.9));

@@ -145,7 +145,7 @@
       }
     } else if (share) {
       const { shareUrl: url, shareTitle: title, shareText: text } = share.dataset;
-      // The promise is rejected if the user closes the share sheet, which is no error.
+      // The promise is rejected if the user closes the share sheet, which isn't an error.
       navigator.share({ url, title, text }).catch(() => {});
     }
   });

@@ -84,7 +84,7 @@ def test_each_setting_is_read_from_the_environment(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("home", "front"), [("list", "list"), ("single", "single"), ("/root", "single")])
-def test_home_is_the_front_page_only_if_it_names_one(tmp_path: Path, home: str, front: str) -> None:
+def test_home_variable_is_ignored_unless_single_or_list(tmp_path: Path, home: str, front: str) -> None:
     assert read(tmp_path, HOME=home).site_home == front
     assert read(tmp_path, HOME=home, SITE_HOME="list").site_home == "list"
 

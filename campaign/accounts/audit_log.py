@@ -27,7 +27,7 @@ DONE = {
     "campaign.reopen": "reopened the campaign",
     "campaign.unpublish": "made the campaign a draft again",
     "campaign.archive": "archived the campaign",
-    "campaign.unarchive": "brought the campaign back from the archive",
+    "campaign.unarchive": "unarchived the campaign",
     "campaign.delete": "deleted the draft",
     "campaign.preview_link": "created a preview link",
     "campaign.organiser_add": "assigned an organizer",

@@ -15,8 +15,8 @@ from campaign.models.campaign import Campaign, CampaignState
 class Right(StrEnum):
     """A right that only some roles have."""
 
-    FIGURES = "see a campaign's figures"
-    MODERATE = "see who signed, hide signatures and show them again"
+    FIGURES = "see a campaign's statistics"
+    MODERATE = "see who signed; hide signatures and restore hidden ones"
     REMOVE = "remove signatures and restore them"
     ADDRESSES = "see email addresses, after an explicit request"
     WRITE = "write, publish and close a campaign"

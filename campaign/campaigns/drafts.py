@@ -111,7 +111,7 @@ def delete(session: Session, by: Actor, campaign_id: int, now: datetime, *, vers
     if campaign.deleted_at:
         return False
     if campaign.state is not CampaignState.DRAFT or letter_changes.has_signatures(session, campaign_id):
-        raise StepNotAllowedError(f"{campaign.slug} is not a draft that nobody has signed, so it can’t be deleted")
+        raise StepNotAllowedError(f"{campaign.slug} can’t be deleted, because it is public or people have signed it")
     check_version(session, campaign, version)
     sittings.close(session, campaign)
     pictures.release(session, campaign, until=now + pictures.UNSAVED_LIFETIME)

@@ -138,8 +138,8 @@ def problems(
     if values.get("deliver_anonymous") and not campaign.deliver_anonymous and _has_been_public(session, campaign):
         # Refuse this even before the first signature: a visitor may be reading the form right now.
         errors["deliver_anonymous"] = (
-            "Turn this off. It can only be turned on in a draft that was never public, because the sign form has "
-            "promised otherwise"
+            "Turn this off. It can only be turned on in a draft that was never public, because the sign form "
+            "told visitors otherwise"
         )
     if _is_public(session, campaign, values):
         try:

@@ -83,7 +83,7 @@ def mastodon_link(instance: str, url: str, text: str) -> ShareLink:
         ValueError: `instance` contains no host name.
     """
     typed = normalized(instance, LONGEST_INSTANCE, "NFKC").replace("。", ".").lower()
-    # Phones put a space after a full stop.
+    # Phones put a space after a period.
     host = re.sub(r"\s*([.@])\s*", r"\1", without_ignorable(typed)).strip(" .,;:!?()<>\"'")
     host = re.sub("^https?:/*", "", host).partition("/")[0].rpartition("@")[2].rstrip(".")
     try:

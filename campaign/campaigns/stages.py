@@ -38,7 +38,7 @@ _PAST_TENSE = {
     "reopen": "reopened",
     "unpublish": "made a draft again",
     "archive": "archived",
-    "unarchive": "brought back",
+    "unarchive": "unarchived",
 }
 
 
@@ -55,7 +55,13 @@ def why_not(campaign: Campaign, step: str, *, signed: bool) -> str:
     """Return why a step is not allowed, in a sentence without a period."""
     if step == "unpublish" and signed and campaign.state is not CampaignState.DRAFT:
         return f"people have signed {campaign.slug}, so it can’t be {_PAST_TENSE[step]}"
-    state = "not archived" if step == "unarchive" else campaign.state
+    state = (
+        "not archived"
+        if step == "unarchive"
+        else "a draft"
+        if campaign.state is CampaignState.DRAFT
+        else campaign.state
+    )
     return f"{campaign.slug} is {state}, so it can’t be {_PAST_TENSE[step]}"
 
 

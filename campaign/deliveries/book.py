@@ -44,7 +44,7 @@ PART = 600
 """Blocks that are drawn at once, which is more than fit on a page. Larger parts need more memory. Smaller parts make a
 larger file, because each part embeds its own fonts."""
 _RESERVE = 400
-"""Blocks that are at least left for the last pages, and the most that are measured for the first page."""
+"""The fewest blocks left for the last pages, and the most blocks measured for the first page."""
 _JOINED = 50
 """Parts that are joined into one, because a process can have only so many files open."""
 _SIZES = (11.5, 11.0, 12.0, 10.5, 12.5, 10.0, 13.0)

@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 def main() -> None:
     """Make the next export, with the settings of the environment. End if the parent ends."""
-    # Exit in order, so that temporary files are deleted, and another process can make the export at once.
+    # Exit gracefully, so that temporary files are deleted, and another process can make the export at once.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     parent, maker = int(sys.argv[1]), sys.argv[2]
     Thread(target=_end_with, args=(parent,), daemon=True).start()

@@ -71,13 +71,13 @@ _STALE = Words(
 )
 _STALE_PREVIEW = Words(
     "The preview can’t be updated",
-    "The page was open for too long, or you signed in again in the meantime. What you typed is still here. Select "
-    "Save, then select Try again on the next page.",
+    "The page was open for too long, or you signed in again in the meantime. What you typed is still here. Press "
+    "Save, then press Try again on the next page.",
 )
 _STALE_AUTOSAVE = Words(
     "Your changes can’t be saved right now",
-    "The page was open for too long, or you signed in again in the meantime. What you typed is still here. Select "
-    "Save, then select Try again on the next page.",
+    "The page was open for too long, or you signed in again in the meantime. What you typed is still here. Press "
+    "Save, then press Try again on the next page.",
 )
 """Messages shown when the form's CSRF token has expired or belongs to another session."""
 

@@ -107,7 +107,7 @@ def can(right: Right, campaign: Campaign | None = None) -> bool:
 
 
 def is_signed_in() -> bool:
-    """Return whether somebody is signed in, and False if the database can't say so. Error pages call this."""
+    """Return whether a user is signed in; False if the database can't be read. Error pages call this."""
     try:
         return bool(current_user.is_authenticated)
     except STORAGE_ERRORS:

@@ -30,8 +30,8 @@ accounts = Blueprint("accounts", __name__)
 
 ROLES = {
     Role.ADMIN: "Admin: can do everything, including inviting people",
-    Role.ORGANIZER: "Organizer: writes, moderates, and delivers their own campaigns",
-    Role.MODERATOR: "Moderator: hides signatures and shows them again, but can’t see email addresses",
+    Role.ORGANIZER: "Organizer: writes their own campaigns, and moderates and delivers the signatures",
+    Role.MODERATOR: "Moderator: hides and restores signatures, but can’t see email addresses",
     Role.OBSERVER: "Observer: can only view statistics",
 }
 

@@ -175,7 +175,7 @@ def of_campaign(campaign: Campaign) -> ResponseReturnValue:
         abort(404)
     entries = audit_log.page(db.session(), campaign.id, int(before) if before else None)
     more = len(entries) > audit_log.PAGE
-    # What somebody is writing right now will be an entry when they finish.
+    # Show the open sitting as the entry that it will become.
     sitting = None if before else sittings.entry_of(db.session(), campaign)
     lines = _lines(campaign, ([sitting] if sitting else []) + entries[: audit_log.PAGE])
     return render_template("desk/audit_log/audit_log.html", campaign=campaign, lines=lines, more=more)

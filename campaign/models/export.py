@@ -46,7 +46,7 @@ class Export(Base):
     maker: Mapped[str] = mapped_column(String(32), default="")
     """The random name of the process that makes the file, or that has made it. No other process may change it."""
     attempts: Mapped[int] = mapped_column(default=0)
-    """How many processes have begun to make the file. One that was stopped in order doesn't count."""
+    """How many processes have begun to make the file. One that was stopped gracefully doesn't count."""
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     """When the file expires. It is deleted `exports.LAST_FETCH` later."""
     spelled_out: Mapped[int] = mapped_column(default=0)

@@ -47,7 +47,7 @@ class _Verb(Enum):
         return _filled(self.value[0], number)
 
     def report(self, number: int) -> str:
-        """Return what somebody did, such as "removed 3 signatures"."""
+        """Return what an organizer did, such as "removed 3 signatures"."""
         return _filled(self.value[1], number)
 
     def result(self, number: int) -> str:
@@ -97,7 +97,7 @@ class Effects(Counter[tuple[Standing, Standing]]):
         return _joined([_again(verb, verb.order(number), again) for verb, number in self._verbs()])
 
     def reports(self) -> str:
-        """Return what somebody did, such as "removed 3 signatures"."""
+        """Return what an organizer did, such as "removed 3 signatures"."""
         return _joined([verb.report(number) for verb, number in self._verbs()])
 
     def results(self, *, again: bool = False) -> str:

@@ -131,7 +131,7 @@ def postal_code(typed: str, country: str = "") -> str:
 
 def _zip_code(typed: str) -> str:
     """Return a typed ZIP or ZIP+4 code as 90012 or 90012-1234; an empty string if it is neither."""
-    # Spaces and hyphens may be anywhere in it, and a full stop or comma at its end.
+    # Spaces and hyphens may be anywhere in it, and a period or comma at its end.
     digits = _BETWEEN_DIGITS.sub("", postal_code(typed).rstrip(".,"))
     if not _ZIP_CODE.fullmatch(digits):
         return ""

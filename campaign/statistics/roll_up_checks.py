@@ -41,7 +41,7 @@ class Check:
 def check(engine: Engine, campaign_id: int, now: datetime) -> Check:
     """Compare the roll-ups with the stored signatures. This reads every signature of the campaign.
 
-    Signatures that the worker has not added yet are no error. Signing and moderation go on meanwhile.
+    Signatures that the worker has not added yet are not an error. Signing and moderation continue during the check.
     """
     with _snapshot(engine) as connection, Session(connection) as session:
         position, repairs = roll_ups.position(session), roll_ups.repairs(session)
@@ -62,7 +62,7 @@ def check(engine: Engine, campaign_id: int, now: datetime) -> Check:
 def repair(engine: Engine, campaign_id: int, now: datetime) -> Check:
     """Correct the roll-ups, and return the check made before.
 
-    The check reads a snapshot, without keeping anybody from signing. Signatures that are added or changed meanwhile
+    The check reads a snapshot, and doesn't block signers. Signatures that are added or changed meanwhile
     change right and wrong counts alike. So the difference stays the same, and is all that must be added.
     """
     while True:
@@ -72,7 +72,7 @@ def repair(engine: Engine, campaign_id: int, now: datetime) -> Check:
 
 
 def _add_errors(engine: Engine, found: Check) -> bool:
-    """Add the errors to the counts. Return False if somebody else has repaired some since the check."""
+    """Add the errors to the counts. Return False if another command has repaired some since the check."""
     with turn_to_write(engine), write_connection(engine) as connection, Session(connection) as session:
         unchanged = roll_ups.begin_repair(session, found.repairs)
         if unchanged:

@@ -1,8 +1,8 @@
 """Roll-ups: counts of a campaign's signatures by time, place, and source, kept exact without work for signers.
 
 The worker adds new signatures in the order of their ids, a piece at a time (`roll_up`), and stores how far it is: the
-position. Whoever changes whether a signature counts corrects the counts in the same transaction, if the signature is
-included already (`correct`). Both lock the position first. So no signature is missed or counted twice.
+position. Code that changes whether a signature counts also corrects the counts, in the same transaction, if the
+signature is already included (`correct`). Both lock the position first. So no signature is missed or counted twice.
 
 `figures.py` reads the counts. `roll_up_checks.py` compares them with the stored signatures.
 """

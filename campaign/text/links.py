@@ -76,7 +76,7 @@ def contains_link(text: str) -> bool:
 def may_contain_link(text: str) -> bool:
     """Return whether a moderator should look at the text, because it contains a link or looks a little like one.
 
-    So should they at a text that `contains_link` refuses to examine.
+    Also return True for text that `contains_link` refuses to examine.
     """
     try:
         plain = _plain(text).lower()

@@ -31,8 +31,8 @@ def init_app(app: Flask) -> None:
 def work(beside: int | None, reload: bool) -> None:
     """Run the background worker.
 
-    It does what no visitor or organizer should wait for. Run it beside the site, under a program that restarts it. You
-    can run several, on several machines. To stop one, send SIGTERM or press Ctrl+C.
+    It does slow work, so that visitors and organizers don't wait. Run it beside the site, under a program that
+    restarts it. You can run several, on several machines. To stop one, send SIGTERM or press Ctrl+C.
     """
     from campaign.deliveries.work_folder import delete_left_folders
     from campaign.worker.loop import Worker

@@ -1,4 +1,4 @@
-"""The worker's task that deletes what has expired."""
+"""The worker's task that deletes expired data."""
 
 from datetime import UTC, datetime, timedelta
 

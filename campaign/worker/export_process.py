@@ -21,14 +21,14 @@ from campaign.storage.database import db
 LOOK_AGAIN = timedelta(seconds=1)
 """How often the worker looks for an export to make, or whether the process that makes one has ended."""
 GRACE_SECONDS = 8
-"""How long the process may take to end in order."""
+"""How long the process may take to end gracefully."""
 
 
 class ExportProcess:
     """The process that makes exports for this worker."""
 
     def __init__(self) -> None:
-        """No process runs yet."""
+        """Start without a process."""
         self._process: subprocess.Popen[bytes] | None = None
         self._maker = ""
 

@@ -1,4 +1,4 @@
-"""The loop of the background worker: it calls each task when the task has said, and goes on whatever fails."""
+"""The loop of the background worker: it calls each task when it is due, and continues when one fails."""
 
 import logging
 import secrets

@@ -6,8 +6,8 @@ interrupted at any moment, by a kill or a power failure. So store a piece and th
 transaction.
 
 A lease keeps two workers from running the same task at the same time, which saves work. Don't rely on it for
-correctness: a worker that was suspended may wake up after its lease has ended. What a transaction builds on, it must
-read in the same transaction.
+correctness: a worker that was suspended may wake up after its lease has ended. In each transaction, read again all
+data that its writes depend on.
 """
 
 from collections.abc import Callable
@@ -33,4 +33,4 @@ class Task:
     shared: bool = False
     """Whether all workers run the task at the same time, without a lease, because it leases its own pieces of work."""
     stop: Callable[[], None] = _nothing
-    """Called once when the worker ends in order."""
+    """Called once when the worker ends gracefully."""

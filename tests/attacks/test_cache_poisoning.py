@@ -210,7 +210,7 @@ def test_value_of_up_to_three_ticks_ago_is_returned_while_another_thread_refresh
 
 @pytest.mark.parametrize("error", [UnicodeError("label too long"), RuntimeError(), KeyError("x")], ids=repr)
 @pytest.mark.slow
-def test_error_of_one_request_is_not_raised_in_waiting_ones(next_tick: Tick, error: Exception) -> None:
+def test_error_of_a_request_is_not_raised_in_waiting_requests(next_tick: Tick, error: Exception) -> None:
     results, calls = results_of_waiting(SingleFlightCache(most=4), FailsOnce(error))
     assert results == ["value"] * 8
     assert calls == 2

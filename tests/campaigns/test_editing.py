@@ -102,7 +102,7 @@ def test_every_step_changes_the_page_and_is_recorded_once(client: FlaskClient, p
 @pytest.mark.slow
 def test_step_is_refused_in_the_wrong_state(publish: Publish, state: str, step: str) -> None:
     campaign = publish(state=CampaignState(state))
-    with pytest.raises(StepNotAllowedError, match=f"{SLUG} is {state}"):
+    with pytest.raises(StepNotAllowedError, match=f"{SLUG} is .*{state}"):
         take_step(campaign, step)
 
 

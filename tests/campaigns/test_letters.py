@@ -123,7 +123,7 @@ def test_characters_that_belong_to_words_are_kept(words: str) -> None:
     st.text(alphabet=st.sampled_from("a -*>#1.\t\n\r\x0b\x85\u2028\u2029\u00a0\u200b\ufeff\u00ad\u3000é"), max_size=30)
 )
 @example("-\u00a0\u200b\u00a0a")
-def test_cleaning_twice_is_cleaning_once(letter: str) -> None:
+def test_cleaning_is_idempotent(letter: str) -> None:
     assert cleaned(cleaned(letter)) == cleaned(letter)
     assert to_html(cleaned(letter)) == to_html(letter)
 

@@ -66,9 +66,7 @@ def test_merge_loses_no_change_of_either_editor(base: str, theirs: str, mine: st
 
 @given(base=TEXTS, theirs=TEXTS, mine=TEXTS)
 @pytest.mark.slow
-def test_choosing_the_other_version_everywhere_keeps_none_of_the_own_conflicts(
-    base: str, theirs: str, mine: str
-) -> None:
+def test_choosing_their_version_keeps_all_of_their_lines(base: str, theirs: str, mine: str) -> None:
     merged, conflicts = merge(base, theirs, mine, Comparer())
     for conflict in conflicts:
         chosen = choose(merged, theirs, conflict.start, conflict.end, Comparer())

@@ -231,7 +231,7 @@ def test_file_with_an_error_is_not_published(runner: FlaskCliRunner, publish: Pu
     assert [campaign.title for campaign in campaigns()] == ["As it was"]
 
 
-def test_everything_that_is_wrong_is_reported_at_once(runner: FlaskCliRunner, publish: Publish, file: Path) -> None:
+def test_all_errors_are_reported_at_once(runner: FlaskCliRunner, publish: Publish, file: Path) -> None:
     times = {"opens_at": "2027-03-02T00:00:00Z", "closes_at": "2027-03-01T00:00:00Z"}
     file.write_text(text(title=None, goal="many", color="red", donate_url="/donate", picture="gone.jpg", **times))
     publish(slug="taken")

@@ -117,7 +117,7 @@ def test_forget_exports_deletes_expired_exports(ask: Ask, runner: FlaskCliRunner
     assert db.session.scalars(select(Export.kind)).all() == ["pdf"]
 
 
-def test_file_that_nobody_has_made_does_not_expire(ask: Ask, campaign: Campaign) -> None:
+def test_waiting_export_does_not_expire(ask: Ask, campaign: Campaign) -> None:
     export_id = ask()
     with write_transaction() as session:
         assert exports.delete_expired(session, datetime.now(UTC) + timedelta(days=3)) == 0

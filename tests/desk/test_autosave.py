@@ -194,7 +194,7 @@ def test_draft_published_in_the_meantime_is_not_saved_automatically(author: AtDe
 def test_fields_with_errors_are_named_and_not_saved(author: AtDesk, wrong: dict[str, str], named: str) -> None:
     was = columns()
     answer = Typing(author).save(category="Saved", **wrong)
-    told = re.search("except for: (.*?)\\. Select Save", unescape(answer.text))
+    told = re.search("except for: (.*?)\\. Press Save", unescape(answer.text))
     assert (told[1] if told else "") == named
     now = columns()
     changed = {key for key in now if now[key] != was[key]}

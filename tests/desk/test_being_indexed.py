@@ -40,7 +40,7 @@ def test_search_says_how_many_signatures_are_being_indexed(at_desk: AtDeskAs) ->
     assert "11 signatures match." in page
 
 
-def test_change_of_all_that_match_says_that_it_could_not_search_all(at_desk: AtDeskAs) -> None:
+def test_change_of_all_matches_reports_unsearched_signatures(at_desk: AtDeskAs) -> None:
     client = at_desk(Role.MODERATOR)
     form = {"words": "ada", "everyone": "y", "sure": "all", "reason": "spam"}
     page = client.post(f"{PAGE}/hide", data=form).text

@@ -201,7 +201,7 @@ def test_unknown_order_is_refused(organizer: AtDesk) -> None:
 
 @pytest.mark.slow
 def test_download_page_explains_what_files_say_about_anonymous_signers(organizer: AtDesk, campaign: Campaign) -> None:
-    assert "only the country." in organizer.get(PATH).text
+    assert "only the country and the date." in organizer.get(PATH).text
     with write_transaction() as session:
         session.execute(update(Campaign).values(deliver_anonymous=True))
     assert "marked as anonymous" in organizer.get(PATH).text

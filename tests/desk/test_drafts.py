@@ -194,7 +194,7 @@ def test_draft_cannot_be_archived(at_desk: AtDeskAs, draft: Campaign) -> None:
 
 
 @pytest.mark.parametrize("state", [CampaignState.OPEN, CampaignState.CLOSED])
-def test_campaign_that_nobody_has_signed_can_return_to_draft(
+def test_unsigned_campaign_can_return_to_draft(
     at_desk: AtDeskAs, publish: Publish, client: FlaskClient, state: CampaignState
 ) -> None:
     publish(state=state)

@@ -34,7 +34,7 @@ def test_all_buttons_of_the_editor_belong_to_its_form(author: AtDesk) -> None:
     assert re.findall(r"<button[^>]*>", form)[0] == "<button>"
 
 
-def test_preview_link_shows_what_was_just_typed(author: AtDesk, client: FlaskClient) -> None:
+def test_preview_link_saves_and_shows_typed_text(author: AtDesk, client: FlaskClient) -> None:
     fields = typed(author.get(EDIT).text) | {"title": "Just typed", "do": "preview_link"}
     page = author.post(EDIT, data=fields).text
     link = re.search(r'<input id="preview-link"[^>]*value="http://127.0.0.1:8000([^"]+)"', page)
@@ -43,7 +43,7 @@ def test_preview_link_shows_what_was_just_typed(author: AtDesk, client: FlaskCli
     assert "data-unsaved" not in page
 
 
-def test_publish_shows_and_publishes_what_was_just_typed(author: AtDesk, client: FlaskClient) -> None:
+def test_publish_shows_and_publishes_typed_text(author: AtDesk, client: FlaskClient) -> None:
     fields = typed(author.get(EDIT).text) | {"title": "Just typed", "do": "publish"}
     answer = author.post(EDIT, data=fields)
     assert (answer.status_code, answer.location) == (303, f"/desk{PATH}/publish")

@@ -148,7 +148,7 @@ def test_undo_that_removes_more_than_ten_signatures_asks_first(people: list[int]
     assert "11 signatures removed again." in undone.text
     assert standings().count("removed") == 11
     again = organizer.post(f"{PAGE}/undo", data={"entry": entry, "sure": "all"})
-    assert re.search(r"Undone by \S+@\S+ at .+ already\. Nothing was changed now\.", again.text)
+    assert re.search(r"already undone by \S+@\S+ on .+\. Nothing was changed\.", again.text)
     redone = organizer.post(f"{PAGE}/undo", data={"entry": re.findall(r'name="entry" value="(\d+)"', undone.text)})
     assert "11 signatures restored." in redone.text
 

@@ -119,7 +119,7 @@ def test_older_campaign_is_shown_by_day_at_first(observer: FlaskClient, campaign
     assert "Signatures by day" in observer.get(PAGE).text
 
 
-def test_page_says_as_of_when_the_statistics_are_and_what_is_missing(observer: FlaskClient, sign: Sign) -> None:
+def test_page_shows_age_of_statistics_and_missing_signatures(observer: FlaskClient, sign: Sign) -> None:
     sign()
     sign(email="b@example.org")
     page = observer.get(PAGE).text

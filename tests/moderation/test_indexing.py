@@ -107,7 +107,7 @@ def test_every_signature_is_on_one_page_while_the_worker_indexes(campaign: Campa
     assert seen == sorted((signature.id for signature in stored()), reverse=True)
 
 
-def test_action_on_all_that_match_says_how_many_could_not_be_searched(
+def test_action_on_all_matches_counts_unsearched_signatures(
     campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unindexed, "LOOK", 5)

@@ -269,7 +269,7 @@ def test_signer_who_signs_during_a_restoration_is_counted_once(campaign: Campaig
     assert counted(campaign) == 2
 
 
-def test_two_signatures_from_one_mailbox_are_right_everywhere(campaign: Campaign, sign: Sign, act: Act) -> None:
+def test_removed_signature_of_a_mailbox_is_found_but_not_counted(campaign: Campaign, sign: Sign, act: Act) -> None:
     same_again(campaign, sign, act)
     for address in (ADDRESS, "ada@exam", "ada"):
         assert found(campaign, address=address) == ["Ada Lovelace", "Stranger"]

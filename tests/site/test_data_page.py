@@ -40,7 +40,7 @@ def test_table_names_every_column_that_is_stored(client: FlaskClient, campaign: 
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_table_says_who_sees_what(client: FlaskClient, campaign: Campaign, path: str) -> None:
+def test_table_names_addressees_only_for_delivered_columns(client: FlaskClient, campaign: Campaign, path: str) -> None:
     delivered = {*contents.COLUMNS[Purpose.HAND_OVER], "signed_at", "listed_at", "anonymous"} - {"signed_on"}
     for columns, (what, _, who, kept) in rows(client, path).items():
         names = set(columns.split())

@@ -230,9 +230,7 @@ def test_count_is_never_stale(campaign: Campaign, signed: SignedAt) -> None:
     assert (found.progress.count, found.progress.goal) == (3, 100)
 
 
-def test_statistics_say_as_of_when_they_are_and_how_many_signatures_are_missing(
-    campaign: Campaign, signed: SignedAt
-) -> None:
+def test_statistics_have_their_age_and_number_of_missing_signatures(campaign: Campaign, signed: SignedAt) -> None:
     def coverage(now: datetime) -> figures.Coverage:
         db.session.rollback()
         return figures.read(db.session(), campaign, None, now).coverage

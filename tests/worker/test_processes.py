@@ -219,7 +219,7 @@ class TestDatabaseOutage:
 
 
 @only_sqlite
-def test_worker_beside_a_server_ends_also_if_nobody_waits_for_the_ended_server(start_work: StartWork) -> None:
+def test_worker_ends_when_its_server_is_a_zombie(start_work: StartWork) -> None:
     # Until the parent waits for it, an ended process is a zombie.
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as server:
         worker = start_work("--beside", str(server.pid))

@@ -1,6 +1,6 @@
 """Sittings: the automatic saves of one person in one draft become one entry of the audit log.
 
-A draft is saved every few seconds while somebody types, and entries of the audit log can't be changed later. So the
+A draft is saved every few seconds while its editor types, and entries of the audit log can't be changed later. So the
 values from before the first save wait in the table `draft_sitting`. They become an entry when the person presses Save,
 when anything else happens to the campaign, or after half an hour without a change (`worker/drafts.py`).
 """

@@ -1,8 +1,8 @@
 """The version that an editor started from, which their form carries in a hidden field.
 
-A merge needs it: what differs from it in the form is this editor's change, and what differs in the database is somebody
-else's. The audit log can't give it, because automatic saves are grouped there. Whoever forges it may overwrite what
-others have changed, as they may anyway: they have the right to edit the campaign.
+A merge needs it: differences in the form are this editor's changes, and differences in the database are other editors'.
+The audit log can't provide it, because automatic saves are grouped there. A forged version can overwrite other
+editors' changes. That is no new risk: the forger has the right to edit the campaign.
 """
 
 import base64

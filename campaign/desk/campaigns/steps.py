@@ -52,7 +52,7 @@ def _duplicate(campaign: Campaign) -> ResponseReturnValue:
     with write_transaction() as session:
         copy = drafts.duplicate(session, copying, campaign, now)
         slug = copy.slug
-    notice("This is the copy, a new draft. It opens and closes at no set time until you choose one.")
+    notice("This copy is a new draft. It has no opening or closing time yet.")
     return redirect(url_for("campaigns.edit", slug=slug), 303)
 
 

@@ -39,7 +39,7 @@ def settings_of(settings: Settings) -> dict[str, Any]:
 
 
 def start_over() -> None:
-    """Clear the session cookie before a sign-in step, so that a planted or copied cookie is useless afterwards."""
+    """Clear the session cookie before a sign-in step, so that a planted or copied cookie is useless afterward."""
     session.clear()
     new_token()
 

@@ -88,9 +88,9 @@ def result(done: Done, *, is_undo: bool = False) -> Notice:
     """Return the notice about a change that is done. An undo of several entries may be done only in part."""
     words = [f"{done.effects.results(again=is_undo)}." if done.changed else "No signature was changed."]
     if done.left:
-        words.append(f"{done.left:,} left unchanged{', because it has changed since' if is_undo else ''}.")
+        words.append(f"{done.left:,} left unchanged{' because of a later change' if is_undo else ''}.")
     if done.signed_again:
-        words.append(f"{done.signed_again:,} left unchanged, because the email address has signed again since.")
+        words.append(f"{done.signed_again:,} left unchanged because of a newer signature from the same email address.")
     if done.missed:
         words.append(f"{being_indexed(done.missed)} and could not be searched. Repeat the action in a minute.")
     if done.fault:
@@ -109,7 +109,7 @@ def being_indexed(missed: int) -> str:
 def undone_already(by: UndoneBy, zone: str) -> Notice:
     """Return the notice about a change that was undone before."""
     actor = "the command line" if by.actor == COMMAND.name else by.actor
-    return Notice(f"Undone by {actor} at {moment(by.at, 'en', zone)} already. Nothing was changed now.")
+    return Notice(f"This was already undone by {actor} on {moment(by.at, 'en', zone)}. Nothing was changed.")
 
 
 def _capitalized(words: str) -> str:
