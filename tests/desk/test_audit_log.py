@@ -151,7 +151,7 @@ def test_audit_log_works_after_signatures_were_erased(at_desk: AtDeskAs, campaig
     assert f"From listed to hidden: {erased}; {erased}; Ada 2, Leeds, US" in log
     assert f'""listed"": [""signature {ids[0]}"", ' in log
     answer = admin.post(f"{PATH}/signatures/undo", data={"entry": buttons(page)[0]})
-    assert "13 signatures restored. 1 left unchanged, because of a later change." in answer.text
+    assert "13 signatures restored. 1 left unchanged because of a later change." in answer.text
 
 
 def test_download_holds_no_transaction_while_it_is_sent(app: Flask) -> None:

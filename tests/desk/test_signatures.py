@@ -222,7 +222,7 @@ def test_removed_signature_cannot_be_restored_once_its_address_signed_again(
     client.post(f"{PATH}/signatures", data=ADA)
     assert organizer.get(PAGE).text.count('<span class="hint">signed again since</span>') == 1
     for answer in (act(organizer, "restore", people[:2]), undo(organizer, removed)):
-        assert "1 left unchanged, because of a newer signature from the same email address." in answer.text
+        assert "1 left unchanged because of a newer signature from the same email address." in answer.text
     assert standings() == ["removed", "listed", "listed", "listed"]
 
 
