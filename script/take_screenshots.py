@@ -57,21 +57,21 @@ We ask you to:
 - keep its staff,
 - and buy new books.""",
 }
-LIDO = f"""---
-slug: keep-our-lido-open
-title: Keep Our Lido Open
+POOL = f"""---
+slug: keep-our-pool-open
+title: Keep Our Pool Open
 category: Public Places
 summary: The council wants to close it.
 addressees: The Town Council
 goal: 500
 thanks: Your name now stands under this letter.
-share_text: I signed for the lido.
+share_text: I signed for the pool.
 ---
-{LIBRARY["letter"].replace("library", "lido")}
+{LIBRARY["letter"].replace("library", "pool")}
 """
 Motion = Literal["reduce", "no-preference"]
 SIGNATURES = 4200
-LIDO_SIGNATURES = 312
+POOL_SIGNATURES = 312
 WEEK_HOURS = 7 * 24
 
 
@@ -96,9 +96,9 @@ def add_signatures(slug: str, number: int, now: datetime) -> None:
 def make_site(folder: Path) -> Flask:
     """Return a site with two campaigns and their signatures, with its database in the folder."""
     app = create_app(Settings.from_environ({"SITE_NAME": "Open Rights"}, folder))
-    (folder / "lido.md").write_text(LIDO)
+    (folder / "pool.md").write_text(POOL)
     runner = app.test_cli_runner()
-    for arguments in (["prepare"], ["campaigns", "publish", str(folder / "lido.md")]):
+    for arguments in (["prepare"], ["campaigns", "publish", str(folder / "pool.md")]):
         result = runner.invoke(args=arguments)
         if result.exit_code:
             raise SystemExit(result.output)
@@ -107,7 +107,7 @@ def make_site(folder: Path) -> Flask:
     now = datetime.now(UTC)
     with app.app_context():
         add_signatures(SAMPLE, SIGNATURES, now)
-        add_signatures("keep-our-lido-open", LIDO_SIGNATURES, now)
+        add_signatures("keep-our-pool-open", POOL_SIGNATURES, now)
         while roll_ups.add_piece(now) or indexing.index_piece() == NOW:
             pass
         db.engine.dispose()

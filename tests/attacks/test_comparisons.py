@@ -23,7 +23,7 @@ from campaign.models.account import Role
 from campaign.models.campaign import Campaign, LetterChange
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
-from tests.conftest import FILE, PATH, Publish, Sign
+from tests.conftest import FILE, PATH, Publish, Sign, only_sqlite
 from tests.desk.conftest import AtDeskAs
 
 EDIT = "/desk/campaigns/save-the-park/edit"
@@ -239,6 +239,7 @@ def test_audit_log_page_compares_hostile_letters_within_a_budget(at_desk: AtDesk
 
 
 @pytest.mark.slow
+@only_sqlite
 def test_edit_conflict_of_a_hostile_letter_stays_within_a_budget(at_desk: AtDeskAs, publish: Publish) -> None:
     before, after = HOSTILE["990 paragraphs in random order"]
     campaign = publish(letter=before)

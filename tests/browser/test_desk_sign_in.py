@@ -116,6 +116,7 @@ def test_passkey_replaces_the_code_at_sign_in(app: Flask, server: Server, open_p
     page = with_passkeys(server, open_page)
     person = join(page, app, server)
     add_passkey(page, server)
+    expect(page.get_by_role("status")).to_be_visible()
     assert violations(page) == []
     sign_out_and_enter_password(page, person)
     expect(page.locator("main a[href*='/sign-in/recovery-code']")).to_be_visible()
@@ -135,6 +136,7 @@ def test_passkey_can_be_the_only_second_factor(app: Flask, server: Server, open_
     accept(page)
     enter_password(page, person)
     button(page, "/account/first-passkey").click()
+    expect(field(page, "name")).to_be_visible()
     assert violations(page) == []
     # The password alone opens no other page.
     for path in ("", "account", "account/recovery-codes", "account/password", "account/app"):

@@ -87,15 +87,15 @@ def test_large_export_is_stored_in_chunks(campaign: Campaign, ask: Ask, make: Ma
 
 @pytest.mark.slow
 def test_making_reports_progress(campaign: Campaign, ask: Ask, start: Start) -> None:
-    list(fake.sign(campaign.id, 20_000, datetime.now(UTC)))
+    list(fake.sign(campaign.id, 8_000, datetime.now(UTC)))
     export_id = ask(Kind.BOOK)
     maker = start()
-    wait_for(lambda: export_of(export_id).total == 20_000)
+    wait_for(lambda: export_of(export_id).total == 8_000)
     touched = export_of(export_id).touched_at
     wait_for(lambda: export_of(export_id).done > 0)
     assert export_of(export_id).touched_at > touched
     assert maker.wait(timeout=120) == 0
-    assert export_of(export_id).done == 20_000
+    assert export_of(export_id).done == 8_000
 
 
 def test_process_reports_that_it_is_alive_while_it_counts_signatures(

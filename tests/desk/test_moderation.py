@@ -11,7 +11,7 @@ from campaign.models.campaign import Campaign
 from campaign.models.signature import standing
 from campaign.moderation import actions
 from campaign.web.limits.body_limits import MOST_FIELDS
-from tests.conftest import HTMX, SLUG, stored
+from tests.conftest import HTMX, SLUG, only_sqlite, stored
 from tests.desk.conftest import AtDeskAs
 from tests.desk.people import AtDesk
 from tests.moderation.signatures import put
@@ -154,6 +154,7 @@ def test_undo_that_removes_more_than_ten_signatures_asks_first(people: list[int]
 
 
 @pytest.mark.slow
+@only_sqlite
 def test_change_with_the_most_entries_can_be_undone(
     people: list[int], campaign: Campaign, organizer: AtDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
