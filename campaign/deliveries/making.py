@@ -21,10 +21,11 @@ from threading import Event, Thread
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 
-from campaign.deliveries import book, contents, queue, signatories, spreadsheet
+from campaign.deliveries import contents, queue, spreadsheet
+from campaign.deliveries.book import book, signatories
+from campaign.deliveries.book.pages import paper_of
 from campaign.deliveries.contents import Cell, Snapshot
 from campaign.deliveries.exports import KEPT, Kind, order_of
-from campaign.deliveries.pages import paper_of
 from campaign.deliveries.queue import Lost, Taken
 from campaign.deliveries.work_folder import delete_left_folders, work_folder
 from campaign.models.campaign import Campaign, Picture

@@ -4,8 +4,6 @@ Controls are found by field name or by the path that a form posts to, so that a 
 That every field has a label is checked by axe-core (`violations`).
 """
 
-from itertools import cycle
-
 from flask import Flask
 from playwright.sync_api import Locator, Page, expect
 
@@ -14,7 +12,6 @@ from tests.conftest import Server
 from tests.desk.people import PASSWORD, AtDesk, Person, invitation
 
 WIDTHS = (360, 1280)
-_dark_schemes = cycle((True, False))
 
 
 def field(page: Page, name: str) -> Locator:
@@ -116,17 +113,13 @@ def open_signed_in(open_page: OpenPage, server: Server, client: AtDesk, **option
 
 
 def check_accessible(page: Page) -> None:
-    """Check that the page fits both widths and has no accessibility violation.
+    """Check that the page fits both widths, and has no accessibility violation in either color scheme.
 
-    Successive calls alternate between a phone with the dark scheme and a large screen with the light scheme.
+    All rules are checked on a phone with the dark scheme, and colors also on a large screen with the light scheme.
     """
     page.wait_for_load_state()
-    for width in WIDTHS:
+    for width in reversed(WIDTHS):
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{page.url} at {width}"
-    if next(_dark_schemes):
-        page.set_viewport_size({"width": WIDTHS[0], "height": 800})
-        page.emulate_media(color_scheme="dark")
-    else:
-        page.emulate_media(color_scheme="light")
-    assert violations(page) == [], page.url
+        page.emulate_media(color_scheme="dark" if width == WIDTHS[0] else "light")
+        assert violations(page, only=None if width == WIDTHS[0] else ["color-contrast"]) == [], page.url

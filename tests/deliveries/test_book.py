@@ -13,11 +13,12 @@ import pytest
 import typst
 from PIL import Image
 
-from campaign.deliveries import book, book_words
-from campaign.deliveries.book import Book, Cover
-from campaign.deliveries.pages import Block, paper_of
-from campaign.deliveries.signatories import Entry
-from campaign.deliveries.typesetting import Typesetter
+from campaign.deliveries.book import book
+from campaign.deliveries.book import words as book_words
+from campaign.deliveries.book.book import Book, Cover
+from campaign.deliveries.book.pages import Block, paper_of
+from campaign.deliveries.book.signatories import Entry
+from campaign.deliveries.book.typesetting import Typesetter
 from campaign.models.campaign import Campaign
 
 pytestmark = pytest.mark.slow

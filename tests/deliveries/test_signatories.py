@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from campaign.deliveries import contents, signatories
+from campaign.deliveries import contents
+from campaign.deliveries.book import signatories
+from campaign.deliveries.book.signatories import Entry
 from campaign.deliveries.contents import Purpose, Sorting
-from campaign.deliveries.signatories import Entry
 from campaign.models.campaign import Campaign
 from campaign.models.signature import Signature
 from campaign.signatures import fake

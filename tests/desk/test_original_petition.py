@@ -15,9 +15,9 @@ from pypdf import PdfReader
 
 from campaign.campaigns import editing, lookup
 from campaign.campaigns.letter import changes
-from campaign.deliveries import book
-from campaign.deliveries.pages import paper_of
-from campaign.deliveries.signatories import Entry
+from campaign.deliveries.book import book
+from campaign.deliveries.book.pages import paper_of
+from campaign.deliveries.book.signatories import Entry
 from campaign.models.account import Role
 from campaign.storage.database import db
 from tests.conftest import ADA, HTMX

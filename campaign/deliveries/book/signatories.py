@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, Row
 
-from campaign.deliveries import book_words, contents
+from campaign.deliveries import contents
+from campaign.deliveries.book import words as book_words
 from campaign.deliveries.contents import Order, Purpose, Snapshot, Sorting
 from campaign.models.campaign import Campaign
 from campaign.signatures.countries import countries

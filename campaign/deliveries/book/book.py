@@ -22,8 +22,8 @@ from babel.numbers import format_decimal
 
 from campaign.campaigns.letter import tree
 from campaign.campaigns.letter.tree import Node
-from campaign.deliveries import book_words
-from campaign.deliveries.pages import (
+from campaign.deliveries.book import words as book_words
+from campaign.deliveries.book.pages import (
     GAP,
     LEAST,
     LEAST_ROOM,
@@ -35,9 +35,9 @@ from campaign.deliveries.pages import (
     last_pages,
     pages_of,
 )
-from campaign.deliveries.pdf import Part, bind, joined
-from campaign.deliveries.signatories import Entry
-from campaign.deliveries.typesetting import Marks, Typesetter, contents
+from campaign.deliveries.book.pdf import Part, bind, joined
+from campaign.deliveries.book.signatories import Entry
+from campaign.deliveries.book.typesetting import Marks, Typesetter, contents
 from campaign.models.campaign import Campaign
 
 PART = 600

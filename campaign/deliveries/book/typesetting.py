@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import typst
 from babel import Locale
 
-from campaign.deliveries.coverage import Coverage
-from campaign.deliveries.pages import COLUMNS, GAP, Block, Page, Pages, Paper
+from campaign.deliveries.book.coverage import Coverage
+from campaign.deliveries.book.pages import COLUMNS, GAP, Block, Page, Pages, Paper
 from campaign.settings import ROOT
 
 TEMPLATE = ROOT / "templates" / "book.typ"
