@@ -14,7 +14,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from types import CodeType
 from typing import Any
 
 import pytest
@@ -23,12 +22,7 @@ from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from flask_migrate import upgrade
 from jinja2 import BytecodeCache
-from jinja2.bccache import Bucket
-from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url, select
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
-from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
-from sqlalchemy.util import LRUCache
-from werkzeug.routing import Rule
+from sqlalchemy import URL, NullPool, create_engine, make_url, select
 from werkzeug.test import TestResponse
 
 from campaign import create_app
@@ -39,11 +33,13 @@ from campaign.models.campaign import Campaign, CampaignState
 from campaign.models.lease import is_worker_running
 from campaign.models.signature import Signature
 from campaign.settings import ROOT, Settings
-from campaign.signatures import places
 from campaign.storage import single_flight
 from campaign.storage.database import STORAGE_ERRORS, db, init_migrations
 from campaign.storage.transactions import write_transaction
 from tests import services
+from tests.shared_work import built_urls, compiled_queries, compiled_templates, us_places
+
+__all__ = ["built_urls", "compiled_queries", "compiled_templates", "us_places"]
 
 SLUG = "save-the-park"
 PATH = f"/campaigns/{SLUG}"
@@ -151,6 +147,14 @@ def redis() -> Iterator[services.Service]:
         yield service
 
 
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[services.Service]:
+    """Start a PostgreSQL server with tables for this test alone; the test may kill and restart it."""
+    with services.postgresql() as server:
+        migrate(Settings.from_environ({"DATABASE_URL": server.url}, tmp_path))
+        yield server
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Return the URL of a database with empty tables. Tests with this fixture run on SQLite and on PostgreSQL."""
@@ -171,58 +175,6 @@ only_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.fixture
 def settings(tmp_path: Path, database: str) -> Settings:
     return Settings.from_environ({"DATABASE_URL": database, "SECRET_KEY": SECRET_KEY}, tmp_path)
-
-
-class CompiledTemplates(BytecodeCache):
-    """The compiled templates of all apps; compiling them took a tenth of the time of the suite."""
-
-    def __init__(self) -> None:
-        self._codes: dict[tuple[str, str], CodeType] = {}
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        bucket.code = self._codes.get((bucket.key, bucket.checksum))
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        assert bucket.code
-        self._codes[bucket.key, bucket.checksum] = bucket.code
-
-
-@pytest.fixture(scope="session")
-def compiled_templates() -> BytecodeCache:
-    return CompiledTemplates()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def built_urls() -> None:
-    """Let Werkzeug compile the function that builds a route's URLs once for all apps; it took a fifth of all tests."""
-    compile_builder = Rule._compile_builder
-    compiled: dict[tuple[object, ...], Callable[..., tuple[str, str]]] = {}
-
-    def compile_once(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
-        # The function depends on nothing else of the rule; it is bound to the rule afterwards.
-        key = (rule.rule, tuple(rule._trace), repr(rule.defaults), append_unknown)
-        if key not in compiled:
-            compiled[key] = compile_builder(rule, append_unknown)
-        return compiled[key]
-
-    Rule._compile_builder = compile_once  # type: ignore[method-assign, assignment]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def compiled_queries() -> None:
-    """Let all engines of a database system share their compiled SQL; compiling it took a fifth of all tests."""
-    compiled = LRUCache[Any, Any](5000)
-    event.listen(Engine, "engine_connect", lambda connection: setattr(connection.engine, "_compiled_cache", compiled))
-    for dialect in (PGDialect_psycopg, SQLiteDialect_pysqlite):
-        # The cache's keys contain the engine's dialect. All dialects of a class compile the same SQL.
-        dialect.__hash__ = lambda self: hash(type(self))  # type: ignore[method-assign]
-        dialect.__eq__ = lambda self, other: type(self) is type(other)  # type: ignore[method-assign]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def us_places() -> None:
-    """Load the list of US ZIP codes from the file that servers use, too. Generating it takes seconds."""
-    places.load(ROOT / "instance")
 
 
 @pytest.fixture

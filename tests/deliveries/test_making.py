@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,7 +31,7 @@ from campaign.signatures import fake
 from campaign.storage.database import STORAGE_ERRORS, db
 from campaign.storage.transactions import write_transaction
 from tests import services
-from tests.conftest import Sign, dispose, migrate, wait_for
+from tests.conftest import Sign, dispose, wait_for
 from tests.deliveries.conftest import OURS, Ask, Make, Start, content, export_of, make_next, use_folder
 from tests.faults.disk import small_disk
 
@@ -292,14 +291,6 @@ def test_export_fails_on_a_full_disk(ask: Ask, monkeypatch: pytest.MonkeyPatch, 
         assert make_next()
     assert export_of(export_id).state is ExportState.FAILED
     assert "disk is full" in export_of(export_id).fault
-
-
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[services.Service]:
-    """A PostgreSQL server with tables, for one test."""
-    with services.postgresql() as server:
-        migrate(Settings.from_environ({"DATABASE_URL": server.url}, tmp_path))
-        yield server
 
 
 class TestDatabaseOutage:

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,12 +16,11 @@ from campaign.models.campaign import Campaign
 from campaign.models.export import Export, ExportState
 from campaign.models.lease import Lease
 from campaign.models.signature import Signature
-from campaign.settings import Settings
 from campaign.signatures import fake
 from campaign.storage.database import db
 from campaign.storage.transactions import turn_to_write, write_transaction
 from tests import services
-from tests.conftest import PATH, Sign, StartWork, dispose, migrate, only_sqlite, wait_for
+from tests.conftest import PATH, Sign, StartWork, dispose, only_sqlite, wait_for
 from tests.deliveries.conftest import Ask, ask, content, export_of, grace, room  # noqa: F401 (fixtures)
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("room")]
@@ -183,14 +181,6 @@ def test_worker_goes_on_after_the_database_was_locked(
     export_id = ask()
     wait_for(lambda: export_of(export_id).state is ExportState.READY and indexed() == 2)
     assert worker.poll() is None
-
-
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[services.Service]:
-    """A PostgreSQL server with tables, for one test."""
-    with services.postgresql() as server:
-        migrate(Settings.from_environ({"DATABASE_URL": server.url}, tmp_path))
-        yield server
 
 
 class TestDatabaseOutage:
