@@ -55,11 +55,13 @@ class Worker:
         while not self._stopping and self._is_needed():
             # A task that always has more to do doesn't delay the others: those that are due earlier come first.
             plan = min(self._plans, key=lambda each: each.due)
-            wait = plan.due - time.monotonic()
-            if wait > 0:
-                time.sleep(min(wait, TICK.total_seconds()))
+            early = plan.due - time.monotonic()
+            if early > 0:
+                time.sleep(min(early, TICK.total_seconds()))
             else:
-                plan.due = time.monotonic() + self._call(plan).total_seconds()
+                wait = self._call(plan)
+                # The wait begins after the call, which may have taken seconds.
+                plan.due = time.monotonic() + wait.total_seconds()
         self._end()
 
     def _call(self, plan: _Plan) -> timedelta:
