@@ -55,13 +55,9 @@ def why_not(campaign: Campaign, step: str, *, signed: bool) -> str:
     """Return why a step is not allowed, in a sentence without a period."""
     if step == "unpublish" and signed and campaign.state is not CampaignState.DRAFT:
         return f"people have signed {campaign.slug}, so it can’t be {_PAST_TENSE[step]}"
-    state = (
-        "not archived"
-        if step == "unarchive"
-        else "a draft"
-        if campaign.state is CampaignState.DRAFT
-        else campaign.state
-    )
+    state: str = "a draft" if campaign.state is CampaignState.DRAFT else campaign.state
+    if step == "unarchive":
+        state = "not archived"
     return f"{campaign.slug} is {state}, so it can’t be {_PAST_TENSE[step]}"
 
 

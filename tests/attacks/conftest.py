@@ -96,6 +96,7 @@ def owner(app: Flask, invited: Callable[[Role], Person], pass_time: PassTime) ->
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that collects the names of all form fields that Werkzeug parses."""
     names: list[str] = []
+    # Werkzeug imports parse_qsl from the standard library, and doesn't export it.
     parse, next_event = formparser.parse_qsl, MultipartDecoder.next_event  # type: ignore[attr-defined]
 
     def urlencoded(*args: Any, **kwargs: Any) -> list[tuple[str, str]]:

@@ -14,6 +14,9 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 
 from campaign.settings import HTMX_URL, ROOT
 from tests.conftest import Serve, Server
+from tests.desk.conftest import at_desk, draft, invited
+
+__all__ = ["at_desk", "draft", "invited"]
 
 OpenPage = Callable[..., Page]
 

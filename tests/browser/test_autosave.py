@@ -15,7 +15,7 @@ from tests.browser.conftest import OpenPage
 from tests.browser.desk import field, open_signed_in, save
 from tests.campaigns.test_pictures import uploaded
 from tests.conftest import PATH, Server, only_sqlite
-from tests.desk.conftest import AtDeskAs, at_desk, draft, invited  # noqa: F401 (fixtures)
+from tests.desk.conftest import AtDeskAs
 from tests.desk.editor import stored
 from tests.desk.people import AtDesk
 
@@ -26,7 +26,7 @@ Open = Callable[[str], Page]
 
 
 @pytest.fixture
-def admin(at_desk: AtDeskAs) -> AtDesk:  # noqa: F811
+def admin(at_desk: AtDeskAs) -> AtDesk:
     return at_desk(Role.ADMIN)
 
 
@@ -87,7 +87,7 @@ def test_lost_answer_to_the_first_save_of_a_new_draft_makes_no_second_draft(app:
 def test_page_of_a_proxy_is_not_taken_for_the_answer(
     app: Flask,
     editor: Open,
-    draft: Campaign,  # noqa: F811
+    draft: Campaign,
     status: int,
 ) -> None:
     page = editor(f"{draft.slug}/edit")
@@ -103,7 +103,7 @@ def test_page_of_a_proxy_is_not_taken_for_the_answer(
 def test_automatic_saving_continues_after_a_save_was_stopped(
     app: Flask,
     editor: Open,
-    draft: Campaign,  # noqa: F811
+    draft: Campaign,
 ) -> None:
     page = editor(f"{draft.slug}/edit")
     # After a 204, the browser stays on the page, as after its Stop button.
@@ -142,7 +142,7 @@ def test_only_the_last_accepted_picture_is_shown_as_attached(
 def test_buttons_and_status_stay_in_view_beside_the_form(
     app: Flask,
     editor: Open,
-    draft: Campaign,  # noqa: F811
+    draft: Campaign,
     width: int,
     height: int,
 ) -> None:
@@ -173,7 +173,7 @@ def test_buttons_and_status_stay_in_view_beside_the_form(
 def test_buttons_stay_in_view_below_the_form_on_a_phone(
     app: Flask,
     editor: Open,
-    draft: Campaign,  # noqa: F811
+    draft: Campaign,
 ) -> None:
     page = editor(f"{draft.slug}/edit")
     page.set_viewport_size({"width": 360, "height": 740})

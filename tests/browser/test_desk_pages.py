@@ -23,7 +23,7 @@ from tests.browser.conftest import OpenPage
 from tests.browser.desk import button, check_accessible, confirm, field, link, open_signed_in, save
 from tests.campaigns.test_pictures import uploaded
 from tests.conftest import PATH, Publish, Server, only_sqlite
-from tests.desk.conftest import AtDeskAs, at_desk, invited  # noqa: F401 (fixtures)
+from tests.desk.conftest import AtDeskAs
 from tests.desk.people import AtDesk, later
 from tests.moderation.signatures import put
 
@@ -31,7 +31,7 @@ pytestmark = only_sqlite
 
 
 @pytest.fixture
-def admin(at_desk: AtDeskAs, campaign: Campaign) -> AtDesk:  # noqa: F811
+def admin(at_desk: AtDeskAs, campaign: Campaign) -> AtDesk:
     crowd = [{"name": f"Somebody {n}", "email": f"{n}@example.org"} for n in range(55)]
     ada = {"name": "Ada Lovelace", "city": "London", "signed_at": datetime.now(UTC)}
     same = [ada | {"email": f"ada{n}@mailinator.com"} for n in range(5)]

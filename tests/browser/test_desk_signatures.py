@@ -9,7 +9,6 @@ from campaign.models.campaign import Campaign
 from tests.browser.conftest import OpenPage, violations
 from tests.browser.desk import button, field, open_signed_in
 from tests.conftest import Server, only_sqlite
-from tests.desk.conftest import at_desk, invited  # noqa: F401 (fixtures)
 from tests.desk.people import AtDesk
 from tests.moderation.signatures import put
 
@@ -17,7 +16,7 @@ pytestmark = only_sqlite
 
 
 @pytest.fixture
-def moderator(at_desk: object, campaign: Campaign) -> AtDesk:  # noqa: F811
+def moderator(at_desk: object, campaign: Campaign) -> AtDesk:
     people = [{"name": f"Somebody Else {n}", "email": f"{n}@example.org"} for n in range(60)]
     put(campaign, *people, {"name": "Ada Lovelace", "email": "ada@example.org", "city": "London", "country": "GB"})
     client: AtDesk = at_desk(Role.ADMIN)  # type: ignore[operator]

@@ -15,7 +15,7 @@ from campaign.storage.database import db
 from tests.browser.conftest import OpenPage
 from tests.browser.desk import check_accessible, confirm, field, link, open_signed_in, press, save
 from tests.conftest import PATH, Server, only_sqlite
-from tests.desk.conftest import AtDeskAs, at_desk, invited  # noqa: F401 (fixtures)
+from tests.desk.conftest import AtDeskAs
 from tests.desk.editor import stored
 from tests.desk.people import AtDesk
 
@@ -24,7 +24,7 @@ SAVED = re.compile(r"^\s*Saved at \d\d?:\d\d")
 
 
 @pytest.fixture
-def admin(at_desk: AtDeskAs, campaign: Campaign) -> AtDesk:  # noqa: F811
+def admin(at_desk: AtDeskAs, campaign: Campaign) -> AtDesk:
     return at_desk(Role.ADMIN)
 
 

@@ -11,7 +11,7 @@ from tests.browser.conftest import OpenPage
 from tests.browser.desk import WIDTHS, check_accessible, field, open_signed_in
 from tests.browser.pasted import CLIPBOARDS
 from tests.conftest import Server, only_sqlite
-from tests.desk.conftest import AtDeskAs, at_desk, invited  # noqa: F401 (fixtures)
+from tests.desk.conftest import AtDeskAs
 
 pytestmark = [only_sqlite, pytest.mark.slow]
 _PASTE = """(html) => {
@@ -24,7 +24,7 @@ _PASTE = """(html) => {
 
 
 @pytest.fixture
-def page(app: Flask, server: Server, open_page: OpenPage, at_desk: AtDeskAs, campaign: Campaign) -> Page:  # noqa: F811
+def page(app: Flask, server: Server, open_page: OpenPage, at_desk: AtDeskAs, campaign: Campaign) -> Page:
     """The page of a new campaign."""
     page = open_signed_in(open_page, server, at_desk(Role.ADMIN))
     page.goto(f"{server.url}/desk/campaigns/new")
@@ -119,7 +119,7 @@ def test_letter_is_a_plain_field_without_javascript(
     app: Flask,
     server: Server,
     open_page: OpenPage,
-    at_desk: AtDeskAs,  # noqa: F811
+    at_desk: AtDeskAs,
 ) -> None:
     page = open_signed_in(open_page, server, at_desk(Role.ADMIN), script=False)
     page.goto(f"{server.url}/desk/campaigns/new")

@@ -12,15 +12,15 @@ from campaign.models.export import ExportState
 from campaign.worker import export_process
 from campaign.worker.export_process import ExportProcess
 from tests.conftest import only_sqlite, wait_for
-from tests.deliveries.conftest import Ask, ask, export_of, grace, room  # noqa: F401 (fixtures)
+from tests.deliveries.conftest import Ask, export_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
 
 @only_sqlite
 def test_export_of_a_stopping_worker_is_given_back_if_its_process_must_be_killed(
-    ask: Ask,  # noqa: F811
-    room: Path,  # noqa: F811
+    ask: Ask,
+    room: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(export_process, "GRACE_SECONDS", 0.1)
@@ -51,8 +51,8 @@ class TestRelativePath:
 
     def test_export_of_a_site_with_a_relative_path_is_made(
         self,
-        ask: Ask,  # noqa: F811
-        room: Path,  # noqa: F811
+        ask: Ask,
+        room: Path,
     ) -> None:
         export_id = ask()
         process = ExportProcess()

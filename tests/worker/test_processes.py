@@ -21,7 +21,7 @@ from campaign.storage.database import db
 from campaign.storage.transactions import turn_to_write, write_transaction
 from tests import services
 from tests.conftest import PATH, Sign, StartWork, dispose, only_sqlite, wait_for
-from tests.deliveries.conftest import Ask, ask, content, export_of, grace, room  # noqa: F401 (fixtures)
+from tests.deliveries.conftest import Ask, content, export_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("room")]
 
@@ -98,9 +98,9 @@ def test_two_workers_index_each_signature_once(campaign: Campaign, start_work: S
 @pytest.mark.parametrize("step", ["taken", "half done", "stored in part"])
 def test_export_of_a_killed_worker_is_made_by_another(
     campaign: Campaign,
-    ask: Ask,  # noqa: F811
+    ask: Ask,
     start_work: StartWork,
-    room: Path,  # noqa: F811
+    room: Path,
     step: str,
 ) -> None:
     # A CSV file of 20,000 signatures is stored in two pieces. Fewer are enough for a book to take some seconds.
@@ -126,7 +126,7 @@ def test_export_of_a_killed_worker_is_made_by_another(
 
 def test_export_whose_process_is_killed_is_made_again_at_once(
     campaign: Campaign,
-    ask: Ask,  # noqa: F811
+    ask: Ask,
     start_work: StartWork,
 ) -> None:
     list(fake.sign(campaign.id, 10_000, datetime.now(UTC)))
@@ -140,7 +140,7 @@ def test_export_whose_process_is_killed_is_made_again_at_once(
     assert worker.poll() is None
 
 
-def test_two_workers_make_each_export_once(sign: Sign, ask: Ask, start_work: StartWork) -> None:  # noqa: F811
+def test_two_workers_make_each_export_once(sign: Sign, ask: Ask, start_work: StartWork) -> None:
     sign()
     wanted = {ask(), ask(Kind.SPREADSHEET), ask(Kind.BOOK)}
     for _ in range(2):
@@ -150,7 +150,7 @@ def test_two_workers_make_each_export_once(sign: Sign, ask: Ask, start_work: Sta
     assert db.session.scalar(select(func.count()).where(Record.action == "export.ask")) == 3
 
 
-def test_stopped_worker_gives_its_export_back(campaign: Campaign, ask: Ask, start_work: StartWork) -> None:  # noqa: F811
+def test_stopped_worker_gives_its_export_back(campaign: Campaign, ask: Ask, start_work: StartWork) -> None:
     list(fake.sign(campaign.id, 8_000, datetime.now(UTC)))
     export_id = ask(Kind.BOOK)
     worker = start_work()
@@ -164,7 +164,7 @@ def test_stopped_worker_gives_its_export_back(campaign: Campaign, ask: Ask, star
 @only_sqlite
 def test_worker_goes_on_after_the_database_was_locked(
     sign: Sign,
-    ask: Ask,  # noqa: F811
+    ask: Ask,
     start_work: StartWork,
 ) -> None:
     sign()
@@ -193,7 +193,7 @@ class TestDatabaseOutage:
     def test_worker_goes_on_when_the_database_is_back(
         self,
         sign: Sign,
-        ask: Ask,  # noqa: F811
+        ask: Ask,
         start_work: StartWork,
         own_server: services.Service,
     ) -> None:
