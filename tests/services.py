@@ -1,5 +1,6 @@
 """Real servers for tests, each with its own port and a temporary data folder."""
 
+import itertools
 import os
 import pwd
 import shutil
@@ -32,11 +33,33 @@ def check_allowed() -> None:
         raise RuntimeError("this test starts a server: mark it with @pytest.mark.server")
 
 
+PORTS = 1_000
+"""How many ports each process of a test run has for its servers."""
+
+
+def _own_ports() -> Iterator[int]:
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 20_000 + worker % 12 * PORTS
+    return itertools.cycle(range(first, first + PORTS))
+
+
+_ports = _own_ports()
+
+
 def free_port() -> int:
-    """Return a free port of this machine."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """Return a port for a server.
+
+    A port that the system chose would be one of those that it also gives to clients (on Linux, 32768 to 60999). The
+    client of another test could take it before the server starts, or while it restarts. These are below.
+
+    Raises:
+        RuntimeError: All ports of this process are taken.
+    """
+    for port in itertools.islice(_ports, PORTS):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port is free for a server")
 
 
 def program(name: str) -> str:
