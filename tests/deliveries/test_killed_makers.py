@@ -2,53 +2,23 @@
 
 import csv
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine, event, update
+from sqlalchemy import update
 
 from campaign.deliveries import making
 from campaign.models.export import Export, ExportState
 from campaign.storage.transactions import write_transaction
 from tests.conftest import Sign
 from tests.deliveries.conftest import Ask, content, export_of, make_next
-
-
-class Killed(BaseException):
-    """Ends the making of an export as a kill does: nothing else is stored."""
-
-
-@contextmanager
-def killed_before_commit(number: int) -> Iterator[None]:
-    """Kill the process before it commits for the time with this number, counted from 0."""
-    done = 0
-
-    def commit(_connection: object) -> None:
-        nonlocal done
-        if done == number:
-            done += 1
-            raise Killed
-        done += 1
-
-    def execute(*_: object) -> None:
-        if done > number:
-            raise Killed
-
-    event.listen(Engine, "commit", commit)
-    event.listen(Engine, "before_cursor_execute", execute)
-    try:
-        yield
-    finally:
-        event.remove(Engine, "commit", commit)
-        event.remove(Engine, "before_cursor_execute", execute)
+from tests.worker.kills import Killed, killed_before_step
 
 
 def was_killed(step: int) -> bool:
     """Make the next export, and return whether the process was killed before this step was committed."""
     try:
-        with killed_before_commit(step):
+        with killed_before_step(step, statements=False):
             assert make_next()
     except Killed:
         # The next process waits until this one counts as dead.
