@@ -4,8 +4,6 @@ import os
 import secrets
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -32,11 +30,12 @@ from campaign.campaigns.fields import CampaignFile
 from campaign.models.campaign import Campaign, CampaignState
 from campaign.models.lease import is_worker_running
 from campaign.models.signature import Signature
-from campaign.settings import ROOT, Settings
+from campaign.settings import Settings
 from campaign.storage import single_flight
 from campaign.storage.database import STORAGE_ERRORS, db, init_migrations
 from campaign.storage.transactions import write_transaction
 from tests import services
+from tests.forks import Fork
 from tests.shared_work import built_urls, compiled_queries, compiled_templates, us_places
 
 __all__ = ["built_urls", "compiled_queries", "compiled_templates", "us_places"]
@@ -308,7 +307,7 @@ def start_node(serve: Serve) -> Serve:
     return lambda **environ: serve(**proxied | {"RATELIMIT_ENABLED": "false"} | environ)
 
 
-StartWork = Callable[..., "subprocess.Popen[bytes]"]
+StartWork = Callable[..., Fork]
 
 
 @pytest.fixture
@@ -319,10 +318,10 @@ def start_work(app: Flask, settings: Settings) -> Iterator[StartWork]:
     """
     started = []
 
-    def start(*arguments: str) -> "subprocess.Popen[bytes]":
+    def start(*arguments: str) -> Fork:
         environ = os.environ | {"DATABASE_URL": settings.database_url, "SECRET_KEY": settings.secret_key}
-        command = [sys.executable, "-m", "flask", "--app", "wsgi", "work", *arguments]
-        started.append(subprocess.Popen(command, cwd=ROOT, env=environ, start_new_session=True))
+        command = ["flask", "--app", "wsgi", "work", *arguments]
+        started.append(Fork(*command, environ=environ, log=settings.instance / "work.log"))
         wait_for(lambda: started[-1].poll() is not None or _works())
         assert started[-1].poll() is None
         return started[-1]

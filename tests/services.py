@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from campaign.settings import ROOT
+from tests.forks import Fork
 
 allowed = True
 """Whether this run may start servers; conftest.py sets it."""
@@ -236,7 +235,7 @@ class Node:
     port: int
     name: str = "127.0.0.1"
     """The host in its URL."""
-    process: subprocess.Popen[bytes] = field(init=False)
+    process: Fork = field(init=False)
 
     @property
     def url(self) -> str:
@@ -246,15 +245,7 @@ class Node:
     def start(self) -> None:
         """Start gunicorn, and return when it responds."""
         check_allowed()
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn"],
-                cwd=ROOT,
-                env={**os.environ, **self.environ, "PORT": str(self.port)},
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                start_new_session=True,
-            )
+        self.process = Fork("gunicorn", environ={**os.environ, **self.environ, "PORT": str(self.port)}, log=self.log)
         deadline = time.monotonic() + 30
         while True:
             with suppress(OSError):

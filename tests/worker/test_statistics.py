@@ -1,8 +1,6 @@
 """The background worker counts signatures for the statistics, and goes on where a killed worker stopped."""
 
 import os
-import subprocess
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -10,7 +8,7 @@ import pytest
 from campaign.models.campaign import Campaign
 from campaign.statistics import roll_ups
 from campaign.storage.database import db
-from tests.conftest import wait_for
+from tests.conftest import StartWork, wait_for
 from tests.statistics.rolling import counted, rolled_up
 from tests.statistics.test_roll_ups import add_fake
 
@@ -23,9 +21,7 @@ def is_counted(campaign: Campaign, number: int) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.server
-def test_worker_counts_new_signatures_and_survives_a_kill(
-    campaign: Campaign, start_work: Callable[..., "subprocess.Popen[bytes]"]
-) -> None:
+def test_worker_counts_new_signatures_and_survives_a_kill(campaign: Campaign, start_work: StartWork) -> None:
     add_fake(campaign, 12_000)
     first = start_work()
     wait_for(lambda: is_counted(campaign, 12_000))
