@@ -13,6 +13,7 @@ from campaign.web import (
     desk_mount,
     errors,
     formatting,
+    page_language,
     request_checks,
     request_log,
     security_headers,
@@ -32,6 +33,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         SettingError: A setting in the environment is invalid.
     """
     settings = settings or Settings.from_environ()
+    page_language.check(settings)
     logging_setup.set_up()
     shared = SharedRedis(settings)
     app = Flask(
@@ -60,6 +62,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     errors.init_app(app)
     addresses.init_app(app)
     formatting.init_app(app)
+    page_language.init_app(app)
     static_files.init_app(app)
     app.register_blueprint(site)
     commands.init_app(app)

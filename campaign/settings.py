@@ -53,6 +53,8 @@ class Settings:
     site_country: str = ""
     """The country of the organization (ISO 3166-1 alpha-2); empty if it isn't set. The sign form starts with it, and it
     decides the paper of the book."""
+    site_language: str = "en"
+    """The language of pages that belong to no campaign (BCP 47), if a visitor's browser prefers none that we have."""
     site_home: str = "single"
     """What the front page is while a single campaign is open: `single` for that campaign, `list` for a list of all."""
     site_url: str = "http://127.0.0.1:8000"
@@ -119,6 +121,7 @@ class Settings:
             database_read_url=read("DATABASE_READ_URL", values.database_url, lambda: cls.database_read_url),
             site_name=read("SITE_NAME", str, lambda: cls.site_name),
             site_country=read("SITE_COUNTRY", values.country, lambda: cls.site_country),
+            site_language=read("SITE_LANGUAGE", str, lambda: cls.site_language),
             site_home=read("SITE_HOME", values.one_of("list", "single"), lambda: _home(environ) or cls.site_home),
             site_url=read("SITE_URL", values.site_url, lambda: f"http://{_bracketed(host)}:{port}"),
             host=host,

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 from babel import Locale
 from babel.core import get_global
 
+from campaign.languages.speaking import LazyText, lazy_gettext
 from campaign.models.campaign import Campaign
 from campaign.text.bounded_text import normalized
 from campaign.text.folding import without_ignorable
@@ -20,7 +21,7 @@ LONGEST_INSTANCE = 500
 class ShareLink:
     """The name of a site, and the URL of its page for a new post."""
 
-    name: str
+    name: str | LazyText
     url: str
 
 
@@ -55,7 +56,8 @@ def links(url: str, text: str, title: str) -> tuple[ShareLink, ...]:
             "LinkedIn", "https://www.linkedin.com/sharing/share-offsite/?" + urlencode({"url": link("linkedin")})
         ),
         ShareLink(
-            "Email", "mailto:?" + urlencode({"subject": title, "body": text_with_link("email")}, quote_via=quote)
+            lazy_gettext("Email"),
+            "mailto:?" + urlencode({"subject": title, "body": text_with_link("email")}, quote_via=quote),
         ),
     )
 

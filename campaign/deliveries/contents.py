@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Engine, Row, and_, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from campaign.models.campaign import Campaign
-from campaign.models.signature import Signature, SignatureState, display_name
+from campaign.models.signature import Signature, SignatureState
 from campaign.signatures import sources
 
 CHUNK = 5000
@@ -39,6 +39,8 @@ TITLES = {Purpose.HAND_OVER: "For the recipient", Purpose.OURS: "Internal use on
 """The purpose as people read it in a file."""
 IN_FILE_NAMES = {Purpose.HAND_OVER: "for-the-recipient", Purpose.OURS: "internal-use-only"}
 """The purpose in the names of files, so that nobody hands over the wrong one."""
+ANONYMOUS = "Anonymous"
+"""Takes the place of a name that isn't delivered."""
 BOM = "\ufeff"
 """Begins each CSV file for people: Excel reads a file without a byte-order mark in an outdated encoding."""
 
@@ -185,7 +187,7 @@ def _cells(row: Row[Any], columns: Sequence[str], zone: ZoneInfo, shown: set[str
     if row.source not in shown:
         values |= {"source": ""}
     if not named:
-        values |= {"name": display_name(row.name, anonymous=True), "city": "", "region": ""}
+        values |= {"name": ANONYMOUS, "city": "", "region": ""}
     return [_yes_or_no(values[column]) for column in columns]
 
 

@@ -21,9 +21,10 @@ from campaign.desk.sign_in import events as sign_in_events
 from campaign.desk.sign_in import second_factors, security, throttle
 from campaign.desk.sign_in.settings import settings_of
 from campaign.desk.signatures.views import signatures
+from campaign.languages.speaking import lazy_gettext
 from campaign.settings import ROOT, Settings
 from campaign.storage.database import db, engine_options
-from campaign.web import errors, formatting, request_checks, request_log, security_headers
+from campaign.web import errors, formatting, page_language, request_checks, request_log, security_headers
 from campaign.web.desk_mount import link_to_site
 from campaign.web.errors import ErrorStyle, Words
 from campaign.web.limits import body_limits, rate_limits
@@ -41,43 +42,54 @@ TABS = [
 """The tabs of a campaign's pages: name, endpoint, and the right that each requires."""
 
 _ERROR_STYLE = ErrorStyle(
+    negotiates=False,
     page="desk/error.html",
     noticed=None,
     typing=frozenset({"campaigns.preview", "campaigns.preview_new", "campaigns.autosave", "campaigns.autosave_new"}),
     words={
         400: Words(
-            "Your request was incomplete",
-            "The page may have been open for too long, or you signed in again in the meantime. Go back, reload "
-            "the page, and try again.",
+            lazy_gettext("Your request was incomplete"),
+            lazy_gettext(
+                "The page may have been open for too long, or you signed in again in the meantime. Go back, reload "
+                "the page, and try again."
+            ),
         ),
         403: Words(
-            "You don’t have permission",
-            "Your account doesn’t have permission to do this. Ask an admin to change your role.",
+            lazy_gettext("You don’t have permission"),
+            lazy_gettext("Your account doesn’t have permission to do this. Ask an admin to change your role."),
         ),
         413: Words(
-            "Your form is too large",
-            "Nothing was saved. Go back and shorten the text, or choose a picture of 25 MB or less.",
+            lazy_gettext("Your form is too large"),
+            lazy_gettext("Nothing was saved. Go back and shorten the text, or choose a picture of 25 MB or less."),
         ),
         415: Words(
-            "We can’t read this request", "The desk accepts only the forms on its own pages. Go back and use the form."
+            lazy_gettext("We can’t read this request"),
+            lazy_gettext("The desk accepts only the forms on its own pages. Go back and use the form."),
         ),
-        429: Words("Too many attempts", "There were too many attempts to sign in. Wait a while, then try again."),
+        429: Words(
+            lazy_gettext("Too many attempts"),
+            lazy_gettext("There were too many attempts to sign in. Wait a while, then try again."),
+        ),
     },
 )
 
 _STALE = Words(
-    "This page has expired",
-    "The page was open for too long, or you signed in again in the meantime. Nothing has been saved yet.",
+    lazy_gettext("This page has expired"),
+    lazy_gettext("The page was open for too long, or you signed in again in the meantime. Nothing has been saved yet."),
 )
 _STALE_PREVIEW = Words(
-    "The preview can’t be updated",
-    "The page was open for too long, or you signed in again in the meantime. What you typed is still here. Press "
-    "Save, then press Try again on the next page.",
+    lazy_gettext("The preview can’t be updated"),
+    lazy_gettext(
+        "The page was open for too long, or you signed in again in the meantime. What you typed is still here. Press "
+        "Save, then press Try again on the next page."
+    ),
 )
 _STALE_AUTOSAVE = Words(
-    "Your changes can’t be saved right now",
-    "The page was open for too long, or you signed in again in the meantime. What you typed is still here. Press "
-    "Save, then press Try again on the next page.",
+    lazy_gettext("Your changes can’t be saved right now"),
+    lazy_gettext(
+        "The page was open for too long, or you signed in again in the meantime. What you typed is still here. Press "
+        "Save, then press Try again on the next page."
+    ),
 )
 """Messages shown when the form's CSRF token has expired or belongs to another session."""
 
@@ -126,6 +138,7 @@ def create_desk(site: Flask) -> Flask:
     link_to_site(app, site)
     app.context_processor(_template_context)
     formatting.init_app(app)
+    page_language.init_app(app)
     for blueprint in _BLUEPRINTS:
         app.register_blueprint(blueprint)
     return app

@@ -17,6 +17,7 @@ from campaign.desk.access import allow, by, me, notice
 from campaign.desk.sign_in import passwords
 from campaign.desk.sign_in.security import start_first_passkey_session
 from campaign.desk.sign_in.session_cookie import signed_in_by
+from campaign.languages.speaking import LazyText, gettext, lazy_gettext
 from campaign.models.account import Account, DeskSession, Role
 from campaign.models.campaign import Campaign
 from campaign.models.columns import NAME_LENGTH
@@ -29,19 +30,31 @@ from campaign.web.form_checks import OneErrorPerField, text
 accounts = Blueprint("accounts", __name__)
 
 ROLES = {
-    Role.ADMIN: "Admin: can do everything, including inviting people",
-    Role.ORGANIZER: "Organizer: writes their own campaigns, and moderates and delivers the signatures",
-    Role.MODERATOR: "Moderator: hides and restores signatures, but can’t see email addresses",
-    Role.OBSERVER: "Observer: can only view statistics",
+    Role.ADMIN: lazy_gettext("Admin: can do everything, including inviting people"),
+    Role.ORGANIZER: lazy_gettext("Organizer: writes their own campaigns, and moderates and delivers the signatures"),
+    Role.MODERATOR: lazy_gettext("Moderator: hides and restores signatures, but can’t see email addresses"),
+    Role.OBSERVER: lazy_gettext("Observer: can only view statistics"),
 }
+ROLE_NAMES = {
+    Role.ADMIN: lazy_gettext("admin"),
+    Role.ORGANIZER: lazy_gettext("organizer"),
+    Role.MODERATOR: lazy_gettext("moderator"),
+    Role.OBSERVER: lazy_gettext("observer"),
+}
+"""The names of the roles as they stand in a sentence."""
 
 
-_ROLE_CHOICES = [SelectChoice(role.value, role.capitalize()) for role in ROLES]
+_ROLE_CHOICES = [
+    SelectChoice(Role.ADMIN.value, lazy_gettext("Admin")),
+    SelectChoice(Role.ORGANIZER.value, lazy_gettext("Organizer")),
+    SelectChoice(Role.MODERATOR.value, lazy_gettext("Moderator")),
+    SelectChoice(Role.OBSERVER.value, lazy_gettext("Observer")),
+]
 
 
 def _check_name(_form: Form, field: Field) -> None:
     if not field.data:
-        raise ValidationError("Enter your name")
+        raise ValidationError(gettext("Enter your name"))
 
 
 def _check_password(form: "AcceptForm", field: Field) -> None:
@@ -51,7 +64,7 @@ def _check_password(form: "AcceptForm", field: Field) -> None:
 
 def _check_confirmation(form: Form, field: Field) -> None:
     if not passwords.are_same(field.data or "", form.password.data or ""):
-        raise ValidationError("The passwords don’t match")
+        raise ValidationError(gettext("The passwords don’t match"))
 
 
 class AcceptForm(FlaskForm):  # type: ignore[misc]
@@ -61,9 +74,9 @@ class AcceptForm(FlaskForm):  # type: ignore[misc]
 
     account: Account | None = None
     """The invited account."""
-    name = StringField("Your name", [text("Your name", NAME_LENGTH), _check_name], filters=[clean])
-    password = PasswordField("Password", [_check_password])
-    again = PasswordField("Confirm password", [_check_confirmation])
+    name = StringField(lazy_gettext("Your name"), [text(NAME_LENGTH), _check_name], filters=[clean])
+    password = PasswordField(lazy_gettext("Password"), [_check_password])
+    again = PasswordField(lazy_gettext("Confirm password"), [_check_confirmation])
 
 
 class InviteForm(FlaskForm):  # type: ignore[misc]
@@ -71,9 +84,9 @@ class InviteForm(FlaskForm):  # type: ignore[misc]
 
     Meta = OneErrorPerField
 
-    email = StringField("Email address")
-    role = SelectField("Role", choices=_ROLE_CHOICES, default=Role.ORGANIZER)
-    again = BooleanField("Also if an account exists already")
+    email = StringField(lazy_gettext("Email address"))
+    role = SelectField(lazy_gettext("Role"), choices=_ROLE_CHOICES, default=Role.ORGANIZER)
+    again = BooleanField(lazy_gettext("Also if an account exists already"))
 
 
 class AccountForm(FlaskForm):  # type: ignore[misc]
@@ -81,14 +94,14 @@ class AccountForm(FlaskForm):  # type: ignore[misc]
 
     Meta = OneErrorPerField
 
-    role = SelectField("Role", choices=_ROLE_CHOICES)
-    active = BooleanField("Can sign in")
-    own = SelectMultipleField("Own campaigns", coerce=int)
+    role = SelectField(lazy_gettext("Role"), choices=_ROLE_CHOICES)
+    active = BooleanField(lazy_gettext("Can sign in"))
+    own = SelectMultipleField(lazy_gettext("Own campaigns"), coerce=int)
 
 
 @accounts.app_context_processor
-def _roles() -> dict[str, dict[Role, str]]:
-    return {"roles": ROLES}
+def _roles() -> dict[str, dict[Role, LazyText]]:
+    return {"roles": ROLES, "role_names": ROLE_NAMES}
 
 
 @accounts.route("/invitation", methods=["GET", "POST"])
@@ -109,7 +122,7 @@ def accept() -> ResponseReturnValue:
         # Check again under the lock: another browser may have used the same link in the meantime.
         account = rules.invited(session, secret, token, to_accept=True) or abort(410)
         rules.accept(session, account, form.name.data, password_hash, datetime.now(UTC))
-    notice("Your account is ready. Sign in to continue.")
+    notice(gettext("Your account is ready. Sign in to continue."))
     return redirect(url_for("security.login"), 303)
 
 
@@ -161,7 +174,8 @@ def end_sessions() -> ResponseReturnValue:
                 sessions.end(session, each.digest)
                 after = {"browser": each.browser}
                 audit_log.write(session, signing_out, sign_in_log.SIGN_OUT, datetime.now(UTC), after=after)
-    notice("All your other sessions have ended." if named is None else "That session has ended.")
+    ended = gettext("All your other sessions have ended.") if named is None else gettext("That session has ended.")
+    notice(ended)
     return redirect(url_for("accounts.own"), 303)
 
 
@@ -216,7 +230,7 @@ def account(account_id: int) -> ResponseReturnValue:
                 rules.change_role(session, changed, Role(form.role.data), changing, now)
                 rules.set_active(session, changed, form.active.data, changing, now)
                 rules.set_own_campaigns(session, changed, set(form.own.data), changing, now)
-            notice("Account saved.")
+            notice(gettext("Account saved."))
             return redirect(url_for("accounts.everybody"), 303)
         except rules.AccountError as error:
             form.role.errors = [str(error)]

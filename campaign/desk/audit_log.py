@@ -20,6 +20,7 @@ from campaign.deliveries import contents
 from campaign.deliveries.contents import Purpose
 from campaign.desk.access import allow, can
 from campaign.desk.campaigns.form import CampaignForm
+from campaign.languages.speaking import gettext, lazy_gettext, ngettext
 from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign
 from campaign.models.signature import Standing
@@ -28,28 +29,31 @@ from campaign.moderation import undo as undoing
 from campaign.moderation.effects import Effects, moves, signatures
 from campaign.moderation.undo import UndoneBy
 from campaign.storage.database import db
-from campaign.web.formatting import moment
+from campaign.web.formatting import moment, number
 
 records = Blueprint("records", __name__)
 
 _FIELDS = {key: field for key, field in vars(CampaignForm).items() if isinstance(field, UnboundField) and field.args}
 _NAMES = {key: field.args[0] for key, field in _FIELDS.items()} | {
-    "standing": "Status",
-    "region": "US state",
-    "email": "Organizer",
-    "only_updates": "Only people who want updates",
-    "names_hidden": "Hidden signatures are named",
-    "sorting": "Sorted by",
-    "grouped": "Grouped by country and state",
+    "standing": lazy_gettext("Status"),
+    "region": lazy_gettext("US state"),
+    "email": lazy_gettext("Organizer"),
+    "only_updates": lazy_gettext("Only people who want updates"),
+    "names_hidden": lazy_gettext("Hidden signatures are named"),
+    "sorting": lazy_gettext("Sorted by"),
+    "grouped": lazy_gettext("Grouped by country and state"),
 }
 """The display name of each key of an entry. A campaign's fields have the names that its form gives them."""
-_PURPOSES = {Purpose.HAND_OVER.value: "the recipient", Purpose.OURS.value: "internal use"}
+_PURPOSES = {
+    Purpose.HAND_OVER.value: lazy_gettext("the recipient"),
+    Purpose.OURS.value: lazy_gettext("internal use"),
+}
 _FOR_MACHINES = ("version", "undoes", "page", "export")
 """Keys that the page leaves out: the campaign's version number, the entry that was undone, the table's cursor, and the
 id of an export, which looks like a count."""
 _MOST_NAMES = 10
 """The most signatures that are named for an entry."""
-_ERASED = "a signature whose data was erased"
+_ERASED = lazy_gettext("a signature whose data was erased")
 _CHUNK = 100
 """How many entries of the CSV file are named with one query."""
 
@@ -95,21 +99,31 @@ def _lines(campaign: Campaign, entries: Sequence[Record]) -> list[Line]:
 def _sentence(entry: Record) -> str:
     """Return what the actor did, such as "removed 3 signatures"."""
     if entry.action == "signature.addresses":
-        shown = entry.after.get("shown", [])
-        return f"viewed the email addresses of {signatures(len(shown))}"
+        shown = len(entry.after.get("shown", []))
+        return ngettext(
+            "viewed the email addresses of %(number)s signature",
+            "viewed the email addresses of %(number)s signatures",
+            shown,
+            number=number(shown),
+        )
     effects = Effects.of(entry) if entry.action.startswith("signature.") else None
     if not effects:
         return audit_log.DONE.get(entry.action, entry.action)
-    return f"undid a change: {effects.reports()}" if entry.action == undoing.UNDO else effects.reports()
+    done = effects.reports()
+    return gettext("undid a change: %(change)s", change=done) if entry.action == undoing.UNDO else done
 
 
 def _groups(entry: Record) -> dict[str, Sequence[int]]:
     """Return the ids of the signatures that an entry is about, by what happened to them."""
     if entry.action == "signature.addresses":
-        return {"Signatures": entry.after.get("shown", [])}
+        return {gettext("Signatures"): entry.after.get("shown", [])}
     if not entry.action.startswith("signature."):
         return {}
-    return {f"From {was} to {became}": ids for (was, became), ids in moves(entry).items()}
+    return {
+        # translators: Each of the two is “listed”, “hidden”, “removed”, “blocked”, “pending”, or “withdrawn”.
+        gettext("From %(was)s to %(became)s", was=was, became=became): ids
+        for (was, became), ids in moves(entry).items()
+    }
 
 
 def _signature_names(session: Session, entries: Iterable[Record]) -> dict[int, str]:
@@ -125,9 +139,10 @@ def _changed(entry: Record, names: Mapping[int, str] | None) -> list[tuple[str, 
 def _listed(ids: Sequence[int], names: Mapping[int, str] | None) -> str:
     if names is None:
         return signatures(len(ids))
-    shown = [names.get(id_, _ERASED) for id_ in ids[:_MOST_NAMES]]
-    if len(ids) > _MOST_NAMES:
-        shown.append(f"and {len(ids) - _MOST_NAMES:,} more")
+    shown = [str(names.get(id_, _ERASED)) for id_ in ids[:_MOST_NAMES]]
+    more = len(ids) - _MOST_NAMES
+    if more > 0:
+        shown.append(ngettext("and %(number)s more", "and %(number)s more", more, number=number(more)))
     return "; ".join(shown)
 
 
@@ -145,24 +160,24 @@ def _changes(entry: Record, zone: str) -> list[tuple[str, str | None, str | None
 
 
 def _name(key: str) -> str:
-    return _NAMES.get(key) or key.replace("_", " ").capitalize()
+    return str(_NAMES.get(key) or key.replace("_", " ").capitalize())
 
 
 def _plain(key: str, value: object, zone: str) -> str:
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return gettext("yes") if value else gettext("no")
     if value in (None, "", [], {}):
-        return "none"
+        return gettext("none")
     if key == "purpose":
-        return _PURPOSES.get(str(value), str(value))
+        return str(_PURPOSES.get(str(value), str(value)))
     if key == "picture":
-        return "a picture"
+        return gettext("a picture")
     if isinstance(value, dict):
         return ", ".join(f"{_name(name).lower()}: {_plain(name, item, zone)}" for name, item in value.items())
     if isinstance(value, list):
         return ", ".join(str(item).replace("_", " ") for item in value)
     if key.endswith("_at"):
-        return moment(datetime.fromisoformat(str(value)), "en", zone)
+        return moment(datetime.fromisoformat(str(value)), zone=zone)
     return str(value)
 
 

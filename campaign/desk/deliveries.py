@@ -15,6 +15,7 @@ from campaign.deliveries import contents, exports, queue
 from campaign.deliveries.contents import Order, Purpose, Sorting
 from campaign.deliveries.exports import Kind
 from campaign.desk.access import allow, by, notice
+from campaign.languages.speaking import gettext, lazy_gettext, ngettext
 from campaign.models.campaign import Campaign
 from campaign.models.lease import is_worker_running
 from campaign.storage.database import db
@@ -24,28 +25,40 @@ from campaign.web.form_checks import OneErrorPerField
 deliveries = Blueprint("deliveries", __name__)
 
 KINDS = {
-    Kind.BOOK: "PDF book",
-    Kind.SPREADSHEET: "spreadsheet",
-    Kind.CSV: "CSV file",
+    Kind.BOOK: lazy_gettext("PDF book"),
+    Kind.SPREADSHEET: lazy_gettext("spreadsheet"),
+    Kind.CSV: lazy_gettext("CSV file"),
 }
-PURPOSES = {Purpose.HAND_OVER: "for the recipient", Purpose.OURS: "for internal use"}
+PURPOSES = {Purpose.HAND_OVER: lazy_gettext("for the recipient"), Purpose.OURS: lazy_gettext("for internal use")}
+BUTTONS = {
+    Kind.BOOK: lazy_gettext("Create PDF book"),
+    Kind.SPREADSHEET: lazy_gettext("Create spreadsheet"),
+    Kind.CSV: lazy_gettext("Create CSV file"),
+}
+REQUESTED = {
+    (Kind.BOOK, Purpose.HAND_OVER): lazy_gettext("You requested a PDF book for the recipient."),
+    (Kind.SPREADSHEET, Purpose.HAND_OVER): lazy_gettext("You requested a spreadsheet for the recipient."),
+    (Kind.SPREADSHEET, Purpose.OURS): lazy_gettext("You requested a spreadsheet for internal use."),
+    (Kind.CSV, Purpose.HAND_OVER): lazy_gettext("You requested a CSV file for the recipient."),
+    (Kind.CSV, Purpose.OURS): lazy_gettext("You requested a CSV file for internal use."),
+}
 TYPES = {
     Kind.BOOK: "application/pdf",
     Kind.SPREADSHEET: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     Kind.CSV: "text/csv; charset=utf-8",
 }
-SORTINGS = {Sorting.TIME: "By time, oldest first", Sorting.NAME: "By name, as written"}
+SORTINGS = {Sorting.TIME: lazy_gettext("By time, oldest first"), Sorting.NAME: lazy_gettext("By name, as written")}
 COLUMNS = {
-    "name": "Name",
-    "email": "Email address",
-    "city": "City",
-    "region": "State or region",
-    "country": "Country",
-    "postal_code": "Postal code",
-    "wants_updates": "Wants updates",
-    "source": "Source",
-    "signed_on": "Date signed",
-    "signed_at": "Time signed",
+    "name": lazy_gettext("Name"),
+    "email": lazy_gettext("Email address"),
+    "city": lazy_gettext("City"),
+    "region": lazy_gettext("State or region"),
+    "country": lazy_gettext("Country"),
+    "postal_code": lazy_gettext("Postal code"),
+    "wants_updates": lazy_gettext("Wants updates"),
+    "source": lazy_gettext("Source"),
+    "signed_on": lazy_gettext("Date signed"),
+    "signed_at": lazy_gettext("Time signed"),
 }
 
 
@@ -54,16 +67,16 @@ class DeliveryForm(FlaskForm):  # type: ignore[misc]
 
     Meta = OneErrorPerField
 
-    columns = SelectMultipleField("Columns")
-    only_updates = BooleanField("Only people who want updates")
-    names_hidden = BooleanField("Name signatures that are hidden from the public list")
+    columns = SelectMultipleField(lazy_gettext("Columns"))
+    only_updates = BooleanField(lazy_gettext("Only people who want updates"))
+    names_hidden = BooleanField(lazy_gettext("Name signatures that are hidden from the public list"))
     sorting = SelectField(
-        "Order of signatures",
+        lazy_gettext("Order of signatures"),
         choices=[SelectChoice(sorting.value, words) for sorting, words in SORTINGS.items()],
         default=Sorting.TIME.value,
     )
-    grouped = BooleanField("Group signatures by country, and by state in the United States")
-    kind = SelectField("Kind")
+    grouped = BooleanField(lazy_gettext("Group signatures by country, and by state in the United States"))
+    kind = SelectField(lazy_gettext("Kind"))
 
     def __init__(self, purpose: Purpose) -> None:
         """Fill in the submitted values if the request is for this purpose; otherwise, select every column."""
@@ -71,7 +84,7 @@ class DeliveryForm(FlaskForm):  # type: ignore[misc]
         super().__init__(sent, data=None if sent else {"columns": contents.COLUMNS[purpose]})
         self.purpose = purpose
         kinds = [kind for kind in KINDS if kind is not Kind.BOOK or purpose is Purpose.HAND_OVER]
-        self.kind.choices = [SelectChoice(kind.value, KINDS[kind]) for kind in kinds]
+        self.kind.choices = [SelectChoice(kind.value, BUTTONS[kind]) for kind in kinds]
         self.columns.choices = [SelectChoice(name, COLUMNS[name]) for name in contents.COLUMNS[purpose]]
         self.columns.id = f"columns-{purpose}"
         self.only_updates.id = f"only-updates-{purpose}"
@@ -80,7 +93,7 @@ class DeliveryForm(FlaskForm):  # type: ignore[misc]
     def validate_columns(self, field: SelectMultipleField) -> None:
         """Require at least one column, except for a book, whose columns are fixed."""
         if not field.data and self.kind.data != Kind.BOOK:
-            raise ValidationError("Choose at least one column")
+            raise ValidationError(gettext("Choose at least one column"))
 
     def order(self) -> Order:
         """Return the options of the requested file."""
@@ -140,12 +153,16 @@ def ask(campaign: Campaign) -> ResponseReturnValue:
             exports.ask(session, by(), campaign, kind, form.order(), datetime.now(UTC))
     except exports.QueueFullError:
         form.kind.errors = [
-            f"{exports.MOST_WAITING} files are waiting already. Request this one when some of them are ready"
+            ngettext(
+                "%(num)s files are waiting already. Request this one when some of them are ready",
+                "%(num)s files are waiting already. Request this one when some of them are ready",
+                exports.MOST_WAITING,
+            )
         ]
         return _page(campaign, forms), 422
-    notice(
-        f"You requested a {KINDS[kind]} {PURPOSES[form.purpose]}. You can leave this page while it is being created."
-    )
+    # Babel finds no messages within f-strings.
+    hint = gettext("You can leave this page while it is being created.")
+    notice(f"{REQUESTED[kind, form.purpose]} {hint}")
     return redirect(url_for(".page", slug=campaign.slug), 303)
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from campaign.accounts.permissions import Right
 from campaign.deliveries import contents
 from campaign.desk.access import allow
+from campaign.languages.speaking import current, gettext
 from campaign.models.campaign import Campaign
 from campaign.signatures import places
 from campaign.signatures.countries import countries
@@ -95,7 +96,7 @@ def _partial(campaign: Campaign) -> str:
 def _shown(campaign: Campaign, unit: Unit | None) -> dict[str, Any]:
     now = datetime.now(UTC)
     read = rules.read(db.session(), campaign, unit, now)
-    names = countries("en")
+    names = countries(current().tag)
     return {
         "campaign": campaign,
         "figures": read,
@@ -121,22 +122,33 @@ def _chart(series: Series) -> Markup:
         round_time = {Unit.MINUTE: at.minute % 15 == 0, Unit.HOUR: at.hour % 12 == 0, Unit.DAY: n % every == 0}
         bars.append(Bar(name, _label(at, series.unit) if round_time[series.unit] else "", span.signatures))
     most = max(bars, key=lambda bar: bar.value)
-    description = f"Highest: {most.value:,} ({most.name}). Latest: {bars[-1].value:,} ({bars[-1].name}, not over yet)."
+    description = gettext(
+        "Highest: %(highest)s (%(best_time)s). Latest: %(latest)s (%(latest_time)s, not over yet).",
+        highest=formatting.number(most.value),
+        best_time=most.name,
+        latest=formatting.number(bars[-1].value),
+        latest_time=bars[-1].name,
+    )
+    titles = {
+        Unit.MINUTE: gettext("Signatures by minute"),
+        Unit.HOUR: gettext("Signatures by hour"),
+        Unit.DAY: gettext("Signatures by day"),
+    }
     # charts.py has escaped the SVG, but returns a plain string.
-    return Markup(charts.bars(bars, "times", f"Signatures by {series.unit}", description))  # noqa: S704
+    return Markup(charts.bars(bars, "times", titles[series.unit], description))  # noqa: S704
 
 
 def _name(at: datetime, unit: Unit) -> str:
     """Return a span's name as people read it."""
     if unit is Unit.MINUTE:
-        return formatting.clock(at, "en")
-    return formatting.short_moment(at, "en") if unit is Unit.HOUR else formatting.short_day(at.date(), "en")
+        return formatting.clock(at)
+    return formatting.short_moment(at) if unit is Unit.HOUR else formatting.short_day(at.date(), current().tag)
 
 
 def _label(at: datetime, unit: Unit) -> str:
     """Return a span's short label for the axis of a chart."""
     is_time = unit is Unit.MINUTE or at.hour
-    return formatting.clock(at, "en") if is_time else formatting.short_day(at.date(), "en", year=False)
+    return formatting.clock(at) if is_time else formatting.short_day(at.date(), current().tag, year=False)
 
 
 def _moment(at: datetime, unit: Unit) -> str:
@@ -145,9 +157,9 @@ def _moment(at: datetime, unit: Unit) -> str:
 
 
 def _named_states(states: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-    return [(places.US_STATES.get(code, "Unknown state"), count) for code, count in states]
+    return [(places.US_STATES.get(code, gettext("Unknown state")), count) for code, count in states]
 
 
 def _named(sources: Sequence[tuple[str | None, int]]) -> list[tuple[str, int]]:
-    names = {"": "(no source in the link)", None: "(sources with fewer than five signers each)"}
+    names = {"": gettext("(no source in the link)"), None: gettext("(sources with fewer than five signers each)")}
     return [(source or names[source], count) for source, count in sources]

@@ -156,9 +156,9 @@ def standing(state: SignatureState, listed_at: datetime | None, email_key: str =
     return Standing(state.value)
 
 
-def display_name(name: str, anonymous: bool) -> str:
-    """Return a signatory's public name."""
-    return "Anonymous" if anonymous else name
+def display_name(name: str, anonymous: bool) -> str | None:
+    """Return a signatory's public name; None if they are anonymous."""
+    return None if anonymous else name
 
 
 def display_place(city: str, region: str, country: str, anonymous: bool) -> str:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine, Row, Select, select, tuple_
 from sqlalchemy.orm import Session
 
+from campaign.languages.speaking import gettext
 from campaign.models.signature import Signature, display_name, display_place
 from campaign.monitoring import metrics
 from campaign.signatures import tally
@@ -36,9 +37,15 @@ class Signatory:
 
     id: int | None
     """None in the entry shown to signers right after signing (`own_entry`)."""
-    name: str
+    name: str | None
+    """None if the signer is anonymous."""
     place: str
     listed_at: datetime
+
+    @property
+    def shown_name(self) -> str:
+        """The name, or "Anonymous" in the language of the page."""
+        return self.name or gettext("Anonymous")
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def campaign_json(slug: str) -> ResponseReturnValue:
             signatures={
                 "count": current.count,
                 "recent": [
-                    {"name": s.name, "place": s.place, "signed_at": s.listed_at.isoformat(timespec="seconds")}
+                    {"name": s.shown_name, "place": s.place, "signed_at": s.listed_at.isoformat(timespec="seconds")}
                     for s in current.recent
                 ],
             },

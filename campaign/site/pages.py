@@ -13,6 +13,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from campaign.campaigns import stages
 from campaign.campaigns.letter import changes as letter_changes
 from campaign.campaigns.stages import Stage
+from campaign.languages import speaking
 from campaign.models.campaign import Campaign, CampaignState
 from campaign.signatures import feed
 from campaign.site.sign_form import SignForm
@@ -27,16 +28,17 @@ def render(template: str, campaign: Campaign, *, fresh: bool = False, **context:
     """Render a page or partial with a campaign's stage, feed, and progress. `fresh` bypasses the cached feed."""
     now = datetime.now(UTC)
     current = feed.read(campaign.id, fresh=fresh)
-    return render_template(
-        template,
-        campaign=campaign,
-        slug=campaign.slug,
-        stage=stages.stage(campaign, now),
-        feed=current,
-        progress=stages.progress(campaign, current.count),
-        now=now,
-        **context,
-    )
+    with speaking.use(campaign.language):
+        return render_template(
+            template,
+            campaign=campaign,
+            slug=campaign.slug,
+            stage=stages.stage(campaign, now),
+            feed=current,
+            progress=stages.progress(campaign, current.count),
+            now=now,
+            **context,
+        )
 
 
 def counts_after_signing(campaign: Campaign, shown: int | None) -> str:

@@ -9,6 +9,8 @@ from wtforms import BooleanField, Field, Form, HiddenField, SelectField, StringF
 from wtforms.validators import ValidationError
 
 from campaign.deliveries.contents import FORMULA_SIGNS
+from campaign.languages.catalogs import SOURCE, offered
+from campaign.languages.speaking import gettext, lazy_gettext
 from campaign.models.columns import NAME_LENGTH, PLACE_LENGTH, POSTAL_CODE_LENGTH
 from campaign.signatures import places, sources
 from campaign.signatures.cleaning import clean, is_blank
@@ -16,46 +18,48 @@ from campaign.signatures.countries import countries
 from campaign.signatures.signing import Details, email_key
 from campaign.text.email_address import EMAIL_LENGTH, deliverable, validated
 from campaign.text.links import contains_link
-from campaign.web.form_checks import OneErrorPerField, Validator, text
+from campaign.web.form_checks import OneErrorPerField, text
 
 COUNT_DIGITS = 10
 """The most digits of a count: there are fewer than ten billion people."""
+LANGUAGE_LENGTH = 20
+"""The most characters of a language tag."""
 
 
-def _no_link(what: str) -> Validator:
-    def check(_form: Form, field: Field) -> None:
-        if contains_link(field.data):
-            raise ValidationError(
-                f"{what} can’t contain a link or an @ sign. If it’s not a link, put a space after each dot"
+def _no_link(_form: Form, field: Field) -> None:
+    if contains_link(field.data):
+        raise ValidationError(
+            gettext(
+                "“%(field)s” can’t contain a link or an @ sign. If it’s not a link, put a space after each dot",
+                field=field.label.text,
             )
-
-    return check
+        )
 
 
 def _name(_form: Form, field: Field) -> None:
     if is_blank(field.data):
-        raise ValidationError("Enter your name")
+        raise ValidationError(gettext("Enter your name"))
     # A spreadsheet would treat the name as a formula.
     if field.data[0] in FORMULA_SIGNS:
-        raise ValidationError("Your name can’t start with =, +, -, or @")
+        raise ValidationError(gettext("Your name can’t start with =, +, -, or @"))
 
 
 def _email(_form: Form, field: Field) -> None:
     if not field.data:
-        raise ValidationError("Enter your email address")
+        raise ValidationError(gettext("Enter your email address"))
     if field.data.count("@") > 1 or any(mark in field.data for mark in ",; "):
-        raise ValidationError("Enter one email address, without spaces or commas")
+        raise ValidationError(gettext("Enter one email address, without spaces or commas"))
     try:
         email_key(field.data)
     except EmailNotValidError:
-        raise ValidationError("Enter an email address, like name@example.org") from None
+        raise ValidationError(gettext("Enter an email address, like name@example.org")) from None
 
 
 def _country(form: Form, field: Field) -> None:
     if not field.data:
-        raise ValidationError("Choose your country")
-    if field.data not in countries(form.language):
-        raise ValidationError("Choose your country from the list")
+        raise ValidationError(gettext("Choose your country"))
+    if field.data not in countries(form.language.data):
+        raise ValidationError(gettext("Choose your country from the list"))
 
 
 def _count(text: str | None) -> int | None:
@@ -63,12 +67,19 @@ def _count(text: str | None) -> int | None:
     return int(text) if text and len(text) <= COUNT_DIGITS and text.isascii() and text.isdecimal() else None
 
 
+def _offered_language(tag: str | None) -> str:
+    """Return a tag that a page of ours sent, if there is a catalog for it; otherwise the source language."""
+    return tag if tag and len(tag) <= LANGUAGE_LENGTH and offered(tag) else SOURCE
+
+
 def _honeypot(_form: Form, field: Field) -> None:
     if field.data:
         field.data = ""
         raise ValidationError(
-            "A field that must stay empty was filled in. Some browsers do this automatically. "
-            "We’ve cleared the field. Please press the button again"
+            gettext(
+                "A field that must stay empty was filled in. Some browsers do this automatically. "
+                "We’ve cleared the field. Please press the button again"
+            )
         )
 
 
@@ -83,43 +94,42 @@ class SignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF publishes no types
 
         csrf = False
 
-    name = StringField("Name", [text("Your name", NAME_LENGTH), _name, _no_link("Your name")], filters=[clean])
-    email = StringField("Email", [text("Your email address", EMAIL_LENGTH), _email], filters=[clean, deliverable])
-    country = SelectField("Country", [_country], validate_choice=False)
+    name = StringField(lazy_gettext("Name"), [text(NAME_LENGTH), _name, _no_link], filters=[clean])
+    email = StringField(lazy_gettext("Email"), [text(EMAIL_LENGTH), _email], filters=[clean, deliverable])
+    country = SelectField(lazy_gettext("Country"), [_country], validate_choice=False)
     postal_code = StringField(
-        "Postal code", [text("Your postal code", POSTAL_CODE_LENGTH)], filters=[clean, places.postal_code]
+        lazy_gettext("Postal code"), [text(POSTAL_CODE_LENGTH)], filters=[clean, places.postal_code]
     )
-    city = StringField("City", [text("Your city", PLACE_LENGTH), _no_link("Your city")], filters=[clean])
-    region = StringField(
-        "State or region",
-        [text("Your state or region", PLACE_LENGTH), _no_link("Your state or region")],
-        filters=[clean],
-    )
+    city = StringField(lazy_gettext("City"), [text(PLACE_LENGTH), _no_link], filters=[clean])
+    region = StringField(lazy_gettext("State or region"), [text(PLACE_LENGTH), _no_link], filters=[clean])
     # The ZIP code from which the site filled in city and state.
     filled_from = HiddenField(filters=[clean])
-    anonymous = BooleanField("Don’t show my name or city; list only my country")
-    updates = BooleanField("Keep me posted")
+    anonymous = BooleanField(lazy_gettext("Don’t show my name or city; list only my country"))
+    updates = BooleanField(lazy_gettext("Keep me posted"))
     # Only a form that is shown again after an error sends this field, because that page's URL has no source.
     source = HiddenField(filters=[sources.word])
-    website = StringField("Leave this field empty", [_honeypot])
+    website = StringField(lazy_gettext("Leave this field empty"), [_honeypot])
     # The count that the signer's page showed (_so_far.html). The response counts on from there.
     shown = HiddenField(filters=[_count])
     # Whether deliveries name anonymous signers. With this field, an error page shows the right privacy text without
     # reading the database.
     delivered = BooleanField()
 
-    def __init__(self, language: str, page_url: str | None = None, **kwargs: object) -> None:
+    # The language of the page, for responses that don't read the database.
+    language = HiddenField(filters=[_offered_language])
+
+    def __init__(self, language: str | None = None, page_url: str | None = None, **kwargs: object) -> None:
         """Create the form.
 
         Args:
-            language: The language of the country names (BCP 47 tag).
+            language: The language of the country names (BCP 47 tag), by default that of the page that sent the form.
             page_url: The URL of the page that the signer sent the form from. It may contain the source.
             **kwargs: Other arguments of FlaskForm.
         """
         super().__init__(**kwargs)
-        self.language = language
+        self.language.data = language or self.language.data
         self.source.data = self.source.data or sources.from_link(page_url or "")
-        self.country.choices = countries(language).items()
+        self.country.choices = countries(self.language.data).items()
         if not self.is_submitted():
             # The form is the same for everyone, and so is the country that it starts with.
             self.country.data = current_app.config["SETTINGS"].site_country
@@ -153,7 +163,7 @@ class SignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF publishes no types
             spellings.add(validated(self.email.data).ascii_email or "")
         if typed.casefold() in map(str.casefold, spellings):
             return None
-        return "We removed or replaced characters that can’t be part of an email address. Please check it."
+        return gettext("We removed or replaced characters that can’t be part of an email address. Please check it.")
 
     def _region(self) -> str:
         return places.region_name(self.country.data, self.region.data)

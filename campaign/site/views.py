@@ -25,6 +25,7 @@ from campaign.campaigns.letter import changes as letter_changes
 from campaign.campaigns.letter import html_writer
 from campaign.campaigns.pictures import storage as pictures
 from campaign.campaigns.stages import Stage
+from campaign.languages import speaking
 from campaign.models.campaign import Campaign, CampaignState
 from campaign.signatures import feed, signing
 from campaign.signatures.cleaning import clean
@@ -33,7 +34,7 @@ from campaign.site.pages import public_url
 from campaign.site.sign_form import SignForm
 from campaign.storage.database import STORAGE_ERRORS, db
 from campaign.storage.single_flight import SingleFlightCache
-from campaign.web import addresses, request_checks
+from campaign.web import addresses, page_language, request_checks
 from campaign.web.limits import rate_limits
 from campaign.web.static_files import YEAR
 
@@ -63,6 +64,7 @@ def all_campaigns() -> ResponseReturnValue:
 
 
 def _list_of_campaigns() -> Response:
+    page_language.negotiate()
     now = datetime.now(UTC)
     shown = [
         (campaign, stages.stage(campaign, now), feed.read(campaign.id).count)
@@ -174,6 +176,8 @@ def signatories(slug: str) -> ResponseReturnValue:
 def privacy(slug: str | None = None) -> ResponseReturnValue:
     """Say what is stored about signers of the campaign, or of any campaign: why, who sees it, and how long."""
     campaign = find_or_404(slug) if slug else None
+    if campaign is None:
+        page_language.negotiate()
     minutes = math.ceil(current_app.extensions["sign_limit"].seconds_kept / 60)
     return cacheable(render_template("site/privacy.html", campaign=campaign, slug=slug, minutes=minutes))
 
@@ -234,7 +238,8 @@ def place() -> ResponseReturnValue:
 
     The route uses POST to keep ZIP codes out of access logs.
     """
-    form = SignForm("en")
+    form = SignForm()
+    speaking.choose(form.language.data)
     return render_template("site/_place.html", form=form) if form.fill_in_place() else ("", 204)
 
 
@@ -246,6 +251,7 @@ def find_or_404(slug: str, *, to_sign: bool = False) -> Campaign:
     campaign = lookup.find_public(slug, to_sign=to_sign) or abort(404)
     if campaign.slug != slug and not to_sign:
         abort(addresses.moved(url_for(request.endpoint or "", **(request.view_args or {}) | {"slug": campaign.slug})))
+    speaking.choose(campaign.language)
     return campaign
 
 
@@ -257,7 +263,9 @@ def is_htmx() -> bool:
 def render_refusal(slug: str, **why: Any) -> str:
     """Render the form with the signer's input and the reason for the refusal, without using the database."""
     template = "site/_sign_form.html" if is_htmx() else "site/refused.html"
-    return render_template(template, slug=slug, form=SignForm("en", page_url=request.referrer), **why)
+    form = SignForm(page_url=request.referrer)
+    speaking.choose(form.language.data)
+    return render_template(template, slug=slug, form=form, **why)
 
 
 def cacheable(body: str | Response) -> Response:

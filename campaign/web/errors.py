@@ -6,6 +6,7 @@ htmx request for a partial fails (the feed, the city of a ZIP code, the next pag
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,63 +15,105 @@ from flask.typing import ResponseReturnValue
 from markupsafe import escape
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
+from campaign.languages import speaking
+from campaign.languages.speaking import LazyText, current, lazy_gettext
 from campaign.settings import Settings
 from campaign.storage.database import STORAGE_ERRORS, db
-from campaign.web import health, security_headers
+from campaign.web import health, page_language, security_headers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-class Words(NamedTuple):
-    """The text of an error page: what happened, and what the user can do."""
+@dataclass(frozen=True)
+class Words:
+    """The text of an error page, in the language of the page."""
 
-    title: str
-    text: str
+    _title: LazyText
+    _text: LazyText
+
+    @property
+    def title(self) -> str:
+        """What happened."""
+        return str(self._title)
+
+    @property
+    def text(self) -> str:
+        """What the user can do."""
+        return str(self._text)
 
 
 WORDS = {
-    400: Words("Your request was incomplete", "Part of it was lost on the way to us. Please go back and try again."),
+    400: Words(
+        lazy_gettext("Your request was incomplete"),
+        lazy_gettext("Part of it was lost on the way to us. Please go back and try again."),
+    ),
     403: Words(
-        "This request came from another site",
-        "We accept signatures only from our own pages, so that nobody else can sign in your name. "
-        "Please open the petition on this site and sign it here.",
+        lazy_gettext("This request came from another site"),
+        lazy_gettext(
+            "We accept signatures only from our own pages, so that nobody else can sign in your name. "
+            "Please open the petition on this site and sign it here."
+        ),
     ),
-    404: Words("Page not found", "Check the web address. If it’s correct, the page may have been removed."),
-    405: Words("You can’t do that here", "Please go back and use the buttons and links on the page."),
+    404: Words(
+        lazy_gettext("Page not found"),
+        lazy_gettext("Check the web address. If it’s correct, the page may have been removed."),
+    ),
+    405: Words(
+        lazy_gettext("You can’t do that here"),
+        lazy_gettext("Please go back and use the buttons and links on the page."),
+    ),
     410: Words(
-        "This link has expired",
-        "Preview links work for seven days. Ask the person who sent you this link for a new one.",
+        lazy_gettext("This link has expired"),
+        lazy_gettext("Preview links work for seven days. Ask the person who sent you this link for a new one."),
     ),
-    413: Words("Your form is too large", "Nothing was saved. Go back, shorten what you typed, and send it again."),
-    415: Words("We can’t process this kind of request", "Please use the form on the petition’s page."),
+    413: Words(
+        lazy_gettext("Your form is too large"),
+        lazy_gettext("Nothing was saved. Go back, shorten what you typed, and send it again."),
+    ),
+    415: Words(
+        lazy_gettext("We can’t process this kind of request"),
+        lazy_gettext("Please use the form on the petition’s page."),
+    ),
     500: Words(
-        "Something went wrong on our side",
-        "We’ve logged it. Please try again later.",
+        lazy_gettext("Something went wrong on our side"),
+        lazy_gettext("We’ve logged it. Please try again later."),
     ),
     503: Words(
-        "This page isn’t available right now",
-        "We can’t reach our database. Please try again in a minute.",
+        lazy_gettext("This page isn’t available right now"),
+        lazy_gettext("We can’t reach our database. Please try again in a minute."),
     ),
 }
 """The text for each status. Other statuses use the text for 400 or 500."""
 
-_FAULT_TEXTS = {
-    health.FULL: "Our database’s disk is full. The operator of this site must free up space. Please try again later.",
-    health.READ_ONLY: "Our database is read-only right now. The operator of this site must check its disk or server. "
-    "Please try again later.",
-    health.LOCKED: "Our database is busy. Please try again in a minute.",
-}
+_NOT_SAVED = lazy_gettext("We couldn’t save your changes")
 NOT_STORED = {
-    fault: Words("We couldn’t save your changes", f"Nothing changed in our database. {text}")
-    for fault, text in _FAULT_TEXTS.items()
+    health.FULL: Words(
+        _NOT_SAVED,
+        lazy_gettext(
+            "Nothing changed in our database. Its disk is full. The operator of this site must free up space. "
+            "Please try again later."
+        ),
+    ),
+    health.READ_ONLY: Words(
+        _NOT_SAVED,
+        lazy_gettext(
+            "Nothing changed in our database. It is read-only right now. The operator of this site must check its disk "
+            "or server. Please try again later."
+        ),
+    ),
+    health.LOCKED: Words(
+        _NOT_SAVED, lazy_gettext("Nothing changed in our database. It is busy. Please try again in a minute.")
+    ),
 }
 """Texts for a failed POST, by the fault of the database (health.py). They replace the text for 503."""
 
 OTHER_HOST = Words(
-    "This site doesn’t use this host name",
-    "Open the site at its own URL. If you run the site, set SITE_URL to the URL that people use, or add this host name "
-    "to TRUSTED_HOSTS.",
+    lazy_gettext("This site doesn’t use this host name"),
+    lazy_gettext(
+        "Open the site at its own URL. If you run the site, set SITE_URL to the URL that people use, or add this host "
+        "name to TRUSTED_HOSTS."
+    ),
 )
 """The text for a request whose Host header names another site."""
 
@@ -86,6 +129,8 @@ class ErrorStyle(NamedTuple):
     """Texts of this app, which replace those in WORDS."""
     typing: frozenset[str] = frozenset()
     """Endpoints requested while the user types. Their notice takes the place of their response, without focus."""
+    negotiates: bool = True
+    """Whether errors that belong to no campaign are in the language that the visitor prefers."""
 
 
 SITE = ErrorStyle()
@@ -119,6 +164,8 @@ def answer(error: HTTPException, override: Words | None = None) -> ResponseRetur
         with suppress(Exception):
             db.session.rollback()
     style: ErrorStyle = current_app.extensions["errors"]
+    if style.negotiates and not speaking.is_chosen():
+        page_language.negotiate()
     known = {**WORDS, **style.words}
     words = override or known.get(error.code) or known[error.code // 100 * 100]
     try:
@@ -152,10 +199,10 @@ def _page(status: int, words: Words, style: ErrorStyle) -> Response:
 
 def plain(status: int, words: Words) -> Response:
     """Return an error page that needs no template, session, database, request, or app."""
-    title, text = escape(words.title), escape(words.text)
+    language, title, text = current(), escape(words.title), escape(words.text)
     return Response(
         f"""<!doctype html>
-<html lang="en">
+<html lang="{language.tag}" dir="{language.direction}">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
@@ -173,6 +220,8 @@ def wsgi_error(status: int, words: Words, settings: Settings) -> "WSGIApplicatio
     """Return a WSGI application that sends this error page when no Flask app can respond."""
 
     def application(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        return security_headers.add_headers(plain(status, words), settings)(environ, start_response)
+        with speaking.use(page_language.preferred(environ.get("HTTP_ACCEPT_LANGUAGE", ""), settings)):
+            response = plain(status, words)
+        return security_headers.add_headers(response, settings)(environ, start_response)
 
     return application

@@ -9,6 +9,7 @@ from wtforms import Field, Form
 from wtforms.meta import DefaultMeta
 from wtforms.validators import StopValidation, ValidationError
 
+from campaign.languages.speaking import gettext, ngettext
 from campaign.signatures.cleaning import has_forbidden_character
 from campaign.text.bounded_text import has_too_many_marks
 
@@ -35,21 +36,30 @@ def _stopping(validator: Validator) -> Validator:
     return check
 
 
-def text(what: str, longest: int) -> Validator:
+def text(longest: int) -> Validator:
     """Return a validator that rejects text with more than `longest` code points or with unusable characters.
 
-    Args:
-        what: The field's name at the start of an error message, such as "Your name".
-        longest: The largest number of code points that the database column stores.
+    The database column stores no more than `longest`.
     """
 
     def check(_form: Form, field: Field) -> None:
-        data = field.data or ""
+        data, label = field.data or "", str(field.label.text)
         if len(data) > longest:
-            raise ValidationError(f"{what} must have {longest} characters or fewer")
+            raise ValidationError(
+                ngettext(
+                    "Shorten “%(field)s” to %(num)s character or fewer",
+                    "Shorten “%(field)s” to %(num)s characters or fewer",
+                    longest,
+                    field=label,
+                )
+            )
         if has_too_many_marks(data):
-            raise ValidationError(f"{what} has too many accents on one letter. Remove some of them")
+            raise ValidationError(
+                gettext("Remove some of the accents in “%(field)s”: there are too many on one letter", field=label)
+            )
         if has_forbidden_character(data):
-            raise ValidationError(f"{what} contains a character that can’t be shown. Please type it again")
+            raise ValidationError(
+                gettext("“%(field)s” contains a character that can’t be shown. Please type it again", field=label)
+            )
 
     return check

@@ -1,9 +1,12 @@
 """Template filters that format numbers, dates, and times in a language, with CLDR's patterns (data from Babel).
 
+The language is a tag (BCP 47), or "" for the language of the page.
+
 CLDR sets the order of day, month, and year, the punctuation, and whether a clock has 12 or 24 hours. Where such text
 stands among text of another language, mark it with `lang` and `dir`, or pass it through `isolated`.
 """
 
+import math
 import re
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -14,6 +17,7 @@ from babel.dates import format_date, format_time, format_timedelta, get_timezone
 from babel.numbers import format_decimal
 from flask import Flask
 
+from campaign.languages.speaking import current
 from campaign.text.paragraphs import one_line, paragraphs
 
 _ISOLATE, _END_ISOLATE = "\u2068", "\u2069"
@@ -26,16 +30,16 @@ _ZONE_FIELD = "\ue000"
 
 def init_app(app: Flask) -> None:
     """Register the filters."""
-    for function in (ago, number, moment, short_moment, day, clock, direction, isolated):
+    for function in (ago, in_a_while, number, moment, short_moment, day, clock, isolated):
         app.add_template_filter(function)
     app.add_template_filter(paragraphs)
     app.add_template_filter(one_line)
 
 
-def ago(then: datetime, now: datetime, language: str) -> str:
+def ago(then: datetime, now: datetime, language: str = "") -> str:
     """Return how long ago a time was, such as "5 minutes ago"."""
     # Clocks of several machines differ. A time from a faster clock must not become "in 2 seconds".
-    return _seconds_ago(max(1, round((now - then).total_seconds())), language)
+    return _seconds_ago(max(1, round((now - then).total_seconds())), language or current().tag)
 
 
 @lru_cache(maxsize=4096)
@@ -43,12 +47,20 @@ def _seconds_ago(seconds: int, language: str) -> str:
     return format_timedelta(timedelta(seconds=-seconds), add_direction=True, locale=_locale(language))
 
 
-def number(value: int, language: str) -> str:
+def in_a_while(seconds: int, language: str = "") -> str:
+    """Return when something happens, such as "in 20 seconds" or "in 2 minutes"."""
+    # From 100 seconds, in minutes, rounded up.
+    if seconds >= 100:
+        seconds = math.ceil(seconds / 60) * 60
+    return format_timedelta(timedelta(seconds=seconds), add_direction=True, threshold=1.67, locale=_locale(language))
+
+
+def number(value: int, language: str = "") -> str:
     """Return a number with thousands separators."""
     return format_decimal(value, locale=_locale(language))
 
 
-def moment(value: datetime, language: str, zone: str = "UTC") -> str:
+def moment(value: datetime, language: str = "", zone: str = "UTC") -> str:
     """Return a time in an IANA time zone as long date, time, and UTC offset.
 
     For example, "March 1, 2027, 10:00 AM GMT+01:00" in English, and "2027年3月1日 10:00 GMT+01:00" in Japanese.
@@ -57,18 +69,18 @@ def moment(value: datetime, language: str, zone: str = "UTC") -> str:
     offset = "UTC" if zone == "UTC" else get_timezone_gmt(there, "long", locale)
     if locale.text_direction == "rtl":
         offset = f"{_ISOLATE}{offset}{_END_ISOLATE}"
-    time = format_time(there, _time_pattern(language), locale=locale).replace(_ZONE_FIELD, offset)
+    time = format_time(there, _time_pattern(language or current().tag), locale=locale).replace(_ZONE_FIELD, offset)
     return _joined(format_date(there, "long", locale=locale), time, "long", locale)
 
 
-def short_moment(value: datetime, language: str, zone: str | None = None) -> str:
+def short_moment(value: datetime, language: str = "", zone: str | None = None) -> str:
     """Return date and time for a table or chart, such as "Mar 1, 2027, 10:00 AM", in `zone` or the value's own zone."""
     there, locale = value.astimezone(ZoneInfo(zone)) if zone else value, _locale(language)
     time = format_time(there, "short", locale=locale)
     return _joined(format_date(there, "medium", locale=locale), time, "medium", locale)
 
 
-def day(value: datetime, language: str, zone: str = "UTC") -> str:
+def day(value: datetime, language: str = "", zone: str = "UTC") -> str:
     """Return the date in a time zone, such as "May 3, 2026"."""
     return format_date(value.astimezone(ZoneInfo(zone)), "long", locale=_locale(language))
 
@@ -83,16 +95,10 @@ def short_day(value: date, language: str, *, year: bool = True) -> str:
     return format_date(value, locale.datetime_skeletons["MMMd"].pattern, locale=locale)
 
 
-def clock(value: datetime, language: str, zone: str | None = None, *, seconds: bool = False) -> str:
+def clock(value: datetime, language: str = "", zone: str | None = None, *, seconds: bool = False) -> str:
     """Return the time of day, such as "2:30 PM", in `zone` or in the value's own zone."""
     there = value.astimezone(ZoneInfo(zone)) if zone else value
     return format_time(there, "medium" if seconds else "short", locale=_locale(language))
-
-
-@lru_cache(maxsize=64)
-def direction(language: str) -> str:
-    """Return the writing direction of a language: "ltr" or "rtl"."""
-    return _locale(language).text_direction
 
 
 def isolated(text: str) -> str:
@@ -122,4 +128,9 @@ def _joined(day: str, time: str, width: str, locale: Locale) -> str:
 
 
 def _locale(language: str) -> Locale:
+    return _parsed(language or current().tag)
+
+
+@lru_cache(maxsize=256)
+def _parsed(language: str) -> Locale:
     return Locale.parse(language, sep="-")

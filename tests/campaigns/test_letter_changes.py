@@ -89,7 +89,7 @@ def test_public_pages_show_when_why_and_how_the_letter_changed(
     )
     change(campaign, "A mistake", title="Save our Park")
     page = client.get(PATH).text
-    shown_changes = re.findall(r"<p>Changed on <time [^>]+>([^<]+)</time>: <span [^>]+>([^\n]*?)</span>", page)
+    shown_changes = re.findall(r"<p>Changed on <time [^>]+>([^<]+)</time>: <bdi>([^\n]*?)</bdi>", page)
     today = f"{datetime.now(UTC):%B %-d, %Y}"
     assert shown_changes == [(today, "A mistake"), (today, "&lt;b&gt;The mayor&lt;/b&gt; has gone")]
     assert page.count(f'<a href="{PATH}/changes">See what changed</a>') == 1

@@ -13,7 +13,7 @@ URL = "https://petition.example/campaigns/park"
 
 
 def test_share_links_contain_text_and_url_with_source() -> None:
-    links = {link.name: link.url for link in sharing.links(URL, "Sign & share: 100 % “yes”", "Save the Park")}
+    links = {str(link.name): link.url for link in sharing.links(URL, "Sign & share: 100 % “yes”", "Save the Park")}
     assert list(links) == ["Bluesky", "X", "Facebook", "WhatsApp", "Telegram", "Reddit", "LinkedIn", "Email"]
     for name, link in links.items():
         given = " ".join(value for values in parse_qs(urlsplit(link).query).values() for value in values)

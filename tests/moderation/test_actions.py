@@ -65,7 +65,7 @@ def counted(campaign: Campaign) -> int:
 
 
 def shown(campaign: Campaign) -> list[str]:
-    return [signatory.name for signatory in feed.read(campaign.id, fresh=True).recent]
+    return [signatory.shown_name for signatory in feed.read(campaign.id, fresh=True).recent]
 
 
 def entries() -> list[tuple[str, str, dict[str, Any], dict[str, Any]]]:

@@ -44,7 +44,7 @@ def test_feed_entry_shows_name_place_and_relative_time(
     page = client.get(f"{PATH}/feed").text
     assert f'<bdi class="name">Ada Lovelace</bdi> <bdi class="place">{place}</bdi>' in page
     at = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00"
-    assert re.search(f'<time datetime="{at}" lang="en" dir="ltr">\\d seconds? ago</time>', page)
+    assert re.search(f'<time datetime="{at}">\\d seconds? ago</time>', page)
 
 
 def test_feed_formats_numbers_and_times_in_the_campaigns_language(

@@ -6,26 +6,35 @@ from flask import Blueprint
 
 from campaign.campaigns import sharing, stages
 from campaign.campaigns.stages import Stage
+from campaign.languages.speaking import lazy_gettext
 from campaign.models.campaign import Campaign
 from campaign.site import pages
 
 campaigns = Blueprint("campaigns", __name__)
 
-OVER = "The closing time has passed. To accept signatures, choose a later closing time or leave it blank."
+OVER = lazy_gettext("The closing time has passed. To accept signatures, choose a later closing time or leave it blank.")
 
 STAGES = {
-    Stage.DRAFT: "Draft",
-    Stage.UPCOMING: "Opens later",
-    Stage.OPEN: "Open",
-    Stage.CLOSED: "Closed",
-    Stage.WON: "Won",
+    # translators: The stage of a campaign. So are the next messages.
+    Stage.DRAFT: lazy_gettext("Draft"),
+    Stage.UPCOMING: lazy_gettext("Opens later"),
+    Stage.OPEN: lazy_gettext("Open"),
+    Stage.CLOSED: lazy_gettext("Closed"),
+    Stage.WON: lazy_gettext("Won"),
+}
+ARCHIVED = {
+    Stage.DRAFT: lazy_gettext("Draft, archived"),
+    Stage.UPCOMING: lazy_gettext("Opens later, archived"),
+    Stage.OPEN: lazy_gettext("Open, archived"),
+    Stage.CLOSED: lazy_gettext("Closed, archived"),
+    Stage.WON: lazy_gettext("Won, archived"),
 }
 
 
 @campaigns.app_template_filter("stage")
 def _stage(campaign: Campaign) -> str:
-    stage = STAGES[stages.stage(campaign, datetime.now(UTC))]
-    return f"{stage}, archived" if campaign.archived_at else stage
+    names = ARCHIVED if campaign.archived_at else STAGES
+    return str(names[stages.stage(campaign, datetime.now(UTC))])
 
 
 @campaigns.app_template_test("over")

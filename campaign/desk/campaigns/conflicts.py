@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
 
 from campaign.accounts import audit_log
 from campaign.campaigns import editing
@@ -14,12 +15,14 @@ from campaign.campaigns.versions.merging import Merged
 from campaign.desk.access import me
 from campaign.desk.campaigns import started_from
 from campaign.desk.campaigns.form import CampaignForm
+from campaign.languages.speaking import gettext, lazy_gettext
 from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign
 from campaign.storage.database import db
 from campaign.web import formatting
 
-_OWN = "you in another window"
+# translators: Stands after “by” or “of”. So do “another editor” and “the command line”.
+_OWN = lazy_gettext("you in another window")
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,23 @@ class Found:
         entries = [entry for entry in self.since if key in entry.before] or self.since
         # Keep the order, and name each editor once.
         names = list(dict.fromkeys(_name(entry) for entry in entries))
-        return " and ".join(names) or "another editor"
+        if not names:
+            return gettext("another editor")
+        return reduce(lambda before, name: gettext("%(names)s and %(name)s", names=before, name=name), names)
 
     def version_of(self, key: str) -> str:
         """Return how to call the other editors' version of a field."""
         who = self.who(key)
-        return "your version in the other window" if who == _OWN else f"the version of {who}"
+        if who == str(_OWN):
+            return gettext("Your version in the other window")
+        return gettext("The version of %(who)s", who=who)
+
+    def keeping(self, key: str) -> str:
+        """Return how to call the choice of the other editors' version of a field."""
+        who = self.who(key)
+        if who == str(_OWN):
+            return gettext("Keep your version in the other window")
+        return gettext("Keep the version of %(who)s", who=who)
 
     def label(self, key: str) -> str:
         """Return the name of a field."""
@@ -49,13 +63,13 @@ class Found:
     def shown(self, key: str, value: object) -> str:
         """Return a value as the page shows it."""
         if isinstance(value, bool):
-            return "yes" if value else "no"
+            return gettext("yes") if value else gettext("no")
         if key in ("opens_at", "closes_at") and value:
             # A forged form may have another text.
             with suppress(ValueError):
                 return formatting.moment(datetime.fromisoformat(str(value)), "en", self.campaign.time_zone)
         if key == "picture":
-            return "a picture" if value else ""
+            return gettext("a picture") if value else ""
         return str(value) if value else ""
 
     @property
@@ -64,8 +78,12 @@ class Found:
         by_name: dict[str, list[str]] = {}
         for change in self.merged.theirs:
             by_name.setdefault(self.who(change.key), []).append(self.label(change.key))
-        told = (f"changes by {name}: {', '.join(labels)}" for name, labels in by_name.items())
-        return "; ".join(told) or "changes by another editor"
+        told = (
+            # translators: Stands in “Saved, together with %(changes)s.”
+            gettext("changes by %(who)s: %(fields)s", who=name, fields=", ".join(labels))
+            for name, labels in by_name.items()
+        )
+        return "; ".join(told) or gettext("changes by another editor")
 
 
 def find(campaign: Campaign, form: CampaignForm, mine: CampaignFile, since: Sequence[Record]) -> Found:
@@ -78,5 +96,5 @@ def find(campaign: Campaign, form: CampaignForm, mine: CampaignFile, since: Sequ
 
 def _name(entry: Record) -> str:
     if entry.account_id == me().id:
-        return _OWN
-    return "the command line" if entry.actor == audit_log.COMMAND.name else entry.actor
+        return str(_OWN)
+    return gettext("the command line") if entry.actor == audit_log.COMMAND.name else entry.actor

@@ -20,6 +20,7 @@ from campaign.desk.campaigns import conflicts, received, steps
 from campaign.desk.campaigns.blueprint import campaigns
 from campaign.desk.campaigns.form import CampaignForm
 from campaign.desk.campaigns.page import page, preview_of
+from campaign.languages.speaking import gettext
 from campaign.models.campaign import Campaign, CampaignState
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
@@ -44,7 +45,9 @@ def new() -> ResponseReturnValue:
     except InvalidCampaignError as error:
         form.add_errors(error.errors)
         return page(None, form), 422
-    return _saved(file, "Draft saved. The public can’t see it. To show it to colleagues, create a preview link.")
+    return _saved(
+        file, gettext("Draft saved. The public can’t see it. To show it to colleagues, create a preview link.")
+    )
 
 
 @campaigns.route("/campaigns/<slug>/edit", methods=["GET", "POST"])
@@ -72,7 +75,7 @@ def edit(campaign: Campaign) -> ResponseReturnValue:
         return page(campaign, form), 422
     except EditConflictError as error:
         return _merge(campaign.id, form, file, error)
-    return _saved(file, "Nothing has changed." if is_public and file == stored else "Saved.")
+    return _saved(file, gettext("Nothing has changed.") if is_public and file == stored else gettext("Saved."))
 
 
 @campaigns.errorhandler(404)
@@ -119,7 +122,8 @@ def _saved(file: CampaignFile, words: str) -> ResponseReturnValue:
     if pressed in steps.AFTER_SAVING:
         return steps.AFTER_SAVING[pressed](file.slug)
     if missing := [str(CampaignForm.name_of(key)) for key in fields.missing_texts(file)]:
-        words = f"{words} Before you can publish it, fill in: {', '.join(missing)}."
+        to_do = gettext("Before you can publish it, fill in: %(fields)s.", fields=", ".join(missing))
+        words = f"{words} {to_do}"
     notice(words)
     return redirect(url_for("campaigns.edit", slug=file.slug), 303)
 
@@ -147,7 +151,9 @@ def _merge(campaign_id: int, form: CampaignForm, mine: CampaignFile, error: Edit
             # For example, another campaign got the slug at this moment.
             errors, is_clear = refused.errors, False
         else:
-            return _saved(file, f"Saved, together with {found.summary}." if found.merged.theirs else "Saved.")
+            if not found.merged.theirs:
+                return _saved(file, gettext("Saved."))
+            return _saved(file, gettext("Saved, together with %(changes)s.", changes=found.summary))
     merged = CampaignForm.filled_in(file, version, started_from=theirs)
     merged.reason.data = reason
     merged.add_errors(errors)

@@ -18,6 +18,7 @@ from campaign.campaigns.fields import TITLE_LENGTH, CampaignFile
 from campaign.campaigns.letter import merging
 from campaign.campaigns.letter.comparison import Comparer
 from campaign.desk.campaigns.started_from import encode
+from campaign.languages.speaking import lazy_gettext
 from campaign.web.form_checks import OneErrorPerField
 
 _NUMBERS = ("goal", "goal_step")
@@ -30,27 +31,29 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
 
     Meta = OneErrorPerField
 
-    title = StringField("Title")
-    category = StringField("Category")
-    summary = StringField("Summary")
-    addressees = StringField("Addressees")
-    letter = StringField("Letter")
-    reason = StringField("Reason for the change")
-    goal = StringField("Goal")
-    goal_step = StringField("Goal step")
-    thanks = StringField("Thank-you text")
-    share_text = StringField("Share text")
-    donate_url = StringField("Donation page")
-    donate_text = StringField("Donation text")
-    opens_at = StringField("Opening time")
-    closes_at = StringField("Closing time")
-    time_zone = SelectField("Time zone", choices=[(zone, zone) for zone in time_zones.names()], validate_choice=False)
-    picture = FileField("Picture")
-    picture_text = StringField("Picture description")
-    without_picture = BooleanField("Remove the picture")
-    language = StringField("Language")
-    slug = StringField("Page URL")
-    deliver_anonymous = BooleanField("Give addressees the names and cities of anonymous signers")
+    title = StringField(lazy_gettext("Title"))
+    category = StringField(lazy_gettext("Category"))
+    summary = StringField(lazy_gettext("Summary"))
+    addressees = StringField(lazy_gettext("Addressees"))
+    letter = StringField(lazy_gettext("Letter"))
+    reason = StringField(lazy_gettext("Reason for the change"))
+    goal = StringField(lazy_gettext("Goal"))
+    goal_step = StringField(lazy_gettext("Goal step"))
+    thanks = StringField(lazy_gettext("Thank-you text"))
+    share_text = StringField(lazy_gettext("Share text"))
+    donate_url = StringField(lazy_gettext("Donation page"))
+    donate_text = StringField(lazy_gettext("Donation text"))
+    opens_at = StringField(lazy_gettext("Opening time"))
+    closes_at = StringField(lazy_gettext("Closing time"))
+    time_zone = SelectField(
+        lazy_gettext("Time zone"), choices=[(zone, zone) for zone in time_zones.names()], validate_choice=False
+    )
+    picture = FileField(lazy_gettext("Picture"))
+    picture_text = StringField(lazy_gettext("Picture description"))
+    without_picture = BooleanField(lazy_gettext("Remove the picture"))
+    language = StringField(lazy_gettext("Language"))
+    slug = StringField(lazy_gettext("Page URL"))
+    deliver_anonymous = BooleanField(lazy_gettext("Give addressees the names and cities of anonymous signers"))
     kept_picture = HiddenField()
     """The digest of the current picture, or of one uploaded with an earlier request."""
     version = HiddenField()

@@ -11,6 +11,7 @@ from campaign.campaigns.pictures import storage as pictures
 from campaign.campaigns.pictures.preparing import Prepared, prepare
 from campaign.desk.campaigns import started_from
 from campaign.desk.campaigns.form import CampaignForm
+from campaign.languages.speaking import gettext
 from campaign.models.campaign import Campaign, CampaignState
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
@@ -97,7 +98,7 @@ def _picture(form: CampaignForm) -> Prepared | None:
         if kept is None:
             form.kept_picture.data = ""
             raise ValueError(
-                "Choose the picture again. It was uploaded over a day ago and not saved, so it was deleted"
+                gettext("Choose the picture again. It was uploaded over a day ago and not saved, so it was deleted")
             )
         return kept
     return None

@@ -19,20 +19,21 @@ from campaign.desk.campaigns import received
 from campaign.desk.campaigns.blueprint import OVER, campaigns, is_over
 from campaign.desk.campaigns.form import CampaignForm
 from campaign.desk.campaigns.page import page
+from campaign.languages.speaking import gettext, lazy_gettext
 from campaign.models.campaign import Campaign, CampaignState
 from campaign.site import pages
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 
 DONE = {
-    "publish": "The campaign is now public.",
-    "close": "The campaign is closed and no longer accepts signatures.",
-    "win": "Victory declared. Congratulations!",
-    "reopen": "The campaign is open again.",
-    "unpublish": "The campaign is a draft again, which the public can’t see.",
-    "archive": "The campaign is archived. Its page still works, but the front page no longer lists it.",
-    "unarchive": "The campaign is back on the front page.",
-    "delete": "The draft is deleted.",
+    "publish": lazy_gettext("The campaign is now public."),
+    "close": lazy_gettext("The campaign is closed and no longer accepts signatures."),
+    "win": lazy_gettext("Victory declared. Congratulations!"),
+    "reopen": lazy_gettext("The campaign is open again."),
+    "unpublish": lazy_gettext("The campaign is a draft again, which the public can’t see."),
+    "archive": lazy_gettext("The campaign is archived. Its page still works, but the front page no longer lists it."),
+    "unarchive": lazy_gettext("The campaign is back on the front page."),
+    "delete": lazy_gettext("The draft is deleted."),
 }
 
 
@@ -52,7 +53,7 @@ def _duplicate(campaign: Campaign) -> ResponseReturnValue:
     with write_transaction() as session:
         copy = drafts.duplicate(session, copying, campaign, now)
         slug = copy.slug
-    notice("This copy is a new draft. It has no opening or closing time yet.")
+    notice(gettext("This copy is a new draft. It has no opening or closing time yet."))
     return redirect(url_for("campaigns.edit", slug=slug), 303)
 
 
@@ -79,12 +80,12 @@ def take_step(campaign: Campaign, step: str) -> ResponseReturnValue:
     except InvalidCampaignError as error:
         return _incomplete(campaign, error.errors)
     except editing.StepNotAllowedError as error:
-        notice(f"Nothing has changed: {error}.", "error")
+        notice(gettext("Nothing has changed: %(reason)s.", reason=error), "error")
         return redirect(url_for("campaigns.edit", slug=campaign.slug), 303)
     if is_over(campaign) and step in ("publish", "reopen"):
-        notice(f"{DONE['publish']} {OVER}" if step == "publish" else OVER)
+        notice(f"{DONE['publish']} {OVER}" if step == "publish" else str(OVER))
     else:
-        notice(DONE[step])
+        notice(str(DONE[step]))
     return redirect(url_for("campaigns.edit", slug=campaign.slug), 303)
 
 
@@ -101,9 +102,9 @@ def delete(campaign: Campaign) -> ResponseReturnValue:
     except EditConflictError as error:
         return _confirm(db.session.get_one(Campaign, campaign.id), "delete", 409, since=error.since)
     except editing.StepNotAllowedError as error:
-        notice(f"Nothing has changed: {error}.", "error")
+        notice(gettext("Nothing has changed: %(reason)s.", reason=error), "error")
         return redirect(url_for("campaigns.edit", slug=campaign.slug), 303)
-    notice(DONE["delete"])
+    notice(str(DONE["delete"]))
     return redirect(url_for("campaigns.every"), 303)
 
 

@@ -17,10 +17,11 @@ from campaign.accounts import audit_log, invitations, known_networks, sign_in_lo
 from campaign.accounts.sign_in_log import Block, Failures
 from campaign.desk.sign_in import throttle
 from campaign.desk.sign_in.session_cookie import browser
+from campaign.languages.speaking import gettext, ngettext
 from campaign.models.account import Account
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
-from campaign.web.formatting import moment
+from campaign.web.formatting import moment, number
 
 _FACTORS = {
     "security.two_factor_token_validation": "authenticator app",
@@ -66,13 +67,35 @@ def record_sign_out(account: Account) -> None:
 
 def _tell_owner(failures: Failures) -> None:
     if failures.passwords:
-        number = "was 1 failed sign-in" if failures.passwords == 1 else f"were {failures.passwords:,} failed sign-ins"
-        flash(f"There {number} to your account since your last visit. See your account page for details.", "info")
-    if failures.codes:
-        times = "once" if failures.codes == 1 else f"{failures.codes:,} times"
         flash(
-            f"Someone entered your password and then a wrong second factor {times} since your last visit. If it wasn’t "
-            "you, someone knows your password. Change it now.",
+            ngettext(
+                "There was %(number)s failed sign-in to your account since your last visit. See your account page for "
+                "details.",
+                "There were %(number)s failed sign-ins to your account since your last visit. See your account page "
+                "for details.",
+                failures.passwords,
+                number=number(failures.passwords),
+            ),
+            "info",
+        )
+    if failures.codes == 1:
+        flash(
+            gettext(
+                "Someone entered your password and then a wrong second factor once since your last visit. If it "
+                "wasn’t you, someone knows your password. Change it now."
+            ),
+            "error",
+        )
+    elif failures.codes:
+        flash(
+            ngettext(
+                "Someone entered your password and then a wrong second factor %(number)s time since your last visit. "
+                "If it wasn’t you, someone knows your password. Change it now.",
+                "Someone entered your password and then a wrong second factor %(number)s times since your last visit. "
+                "If it wasn’t you, someone knows your password. Change it now.",
+                failures.codes,
+                number=number(failures.codes),
+            ),
             "error",
         )
 
@@ -177,10 +200,17 @@ def _count_own_failure(passwords: int = 0, codes: int = 0) -> None:
 def _refuse(block: Block) -> Response:
     """End the unfinished sign-in, and say until when no second factor is accepted."""
     session.clear()
-    until = f"until {moment(block.until, 'en', 'UTC')}" if block.until else "until an admin unlocks it"
-    flash(
-        f"There were too many wrong codes in a row, so nobody can sign in to this account {until}. If you didn’t enter "
-        "them, someone knows your password. Ask an admin for a new link, and choose a new password.",
-        "error",
-    )
+    if block.until:
+        words = gettext(
+            "There were too many wrong codes in a row, so nobody can sign in to this account until %(time)s. If you "
+            "didn’t enter them, someone knows your password. Ask an admin for a new link, and choose a new password.",
+            time=moment(block.until),
+        )
+    else:
+        words = gettext(
+            "There were too many wrong codes in a row, so nobody can sign in to this account until an admin unlocks "
+            "it. If you didn’t enter them, someone knows your password. Ask an admin for a new link, and choose a new "
+            "password."
+        )
+    flash(words, "error")
     return current_app.make_response(redirect(url_for("security.login"), 303))

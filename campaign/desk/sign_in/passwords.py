@@ -23,6 +23,7 @@ from wtforms import Field, PasswordField
 from wtforms.validators import DataRequired, StopValidation
 
 from campaign.desk.sign_in import session_cookie
+from campaign.languages.speaking import gettext, lazy_gettext, ngettext
 from campaign.models.account import Account
 from campaign.models.columns import NAME_LENGTH
 from campaign.storage.database import db
@@ -42,9 +43,8 @@ _SHORTEST_WORD = 3
 """The minimum length of such a word. Shorter words occur in passwords by chance."""
 _WORD = re.compile(r"[^\W_]+")
 
-_TOO_LONG = f"Your password must be {LONGEST} characters or fewer"
-_NOT_PROVIDED = "Enter your password"
-_WRONG = "This password is incorrect"
+_NOT_PROVIDED = lazy_gettext("Enter your password")
+_WRONG = lazy_gettext("This password is incorrect")
 
 
 def normal(typed: str) -> str:
@@ -124,21 +124,31 @@ def problem_with(chosen: str, account: Account | None, name: str = "") -> str | 
         # NFC counts letters as people do: "é" is one character, however it was typed.
         length = len(normalized(chosen, LONGEST, "NFC"))
     except TextTooLongError:
-        return _TOO_LONG
+        return _too_long()
     except TooManyMarksError:
-        return "Your password has too many accents on one letter. Remove some of them"
+        return gettext("Your password has too many accents on one letter. Remove some of them")
     if length < SHORTEST:
-        return f"Your password must be {SHORTEST} characters or more"
+        return ngettext(
+            "Your password must be %(num)s character or more",
+            "Your password must be %(num)s characters or more",
+            SHORTEST,
+        )
     # A common word in full-width letters has the same hash as in ordinary ones, so it is as easy to guess.
     text = normalized(chosen, LONGEST, "NFKC")
     if _is_common(text):
-        return "Many people use this password, so it’s easy to guess. Choose three or four unrelated words"
+        return gettext("Many people use this password, so it’s easy to guess. Choose three or four unrelated words")
     if len(_without_context(text, account, name)) < _OTHER_CHARACTERS:
-        return (
+        return gettext(
             "Your password is mostly a name, an email address, or a commonly tried word, so it’s easy to guess. Add "
             "three or four unrelated words"
         )
     return None
+
+
+def _too_long() -> str:
+    return ngettext(
+        "Your password must be %(num)s character or fewer", "Your password must be %(num)s characters or fewer", LONGEST
+    )
 
 
 def _is_common(text: str) -> bool:
@@ -170,12 +180,12 @@ class Passwords(PasswordUtil):
 def bounded(_form: Any, field: Field) -> None:
     """Refuse a password that is too long before any other validator runs."""
     if len(field.data or "") > LONGEST:
-        raise StopValidation(_TOO_LONG)
+        raise StopValidation(_too_long())
 
 
 def _password_field(autocomplete: str) -> PasswordField:
     validators = [bounded, DataRequired(_NOT_PROVIDED)]
-    return PasswordField("Password", validators, render_kw={"autocomplete": autocomplete})
+    return PasswordField(lazy_gettext("Password"), validators, render_kw={"autocomplete": autocomplete})
 
 
 class SignInForm(LoginForm):
@@ -197,7 +207,7 @@ class SignInForm(LoginForm):
             return True
         if self.user is not None:
             self.user.track_failed_authn("password")
-        self.form_errors.append("The email address or password is incorrect")
+        self.form_errors.append(gettext("The email address or password is incorrect"))
         return False
 
     def _find(self) -> Any:
@@ -223,7 +233,7 @@ class PasswordAgainForm(VerifyForm):
 
 def _confirms(form: Any, field: Field) -> None:
     if not are_same(field.data or "", form.new_password.data or ""):
-        raise StopValidation("The passwords don’t match")
+        raise StopValidation(gettext("The passwords don’t match"))
 
 
 class NewPasswordForm(ChangePasswordForm):
@@ -232,7 +242,7 @@ class NewPasswordForm(ChangePasswordForm):
     password = _password_field("current-password")
     new_password = _password_field("new-password")
     new_password_confirm = PasswordField(
-        "Confirm new password",
+        lazy_gettext("Confirm new password"),
         [_confirms],
         render_kw={"autocomplete": "new-password"},
     )
@@ -246,7 +256,7 @@ class NewPasswordForm(ChangePasswordForm):
             current_user.track_failed_authn("password")
             self.password.errors = [_WRONG]
         elif are_same(current, new):
-            self.new_password.errors = ["Choose a new password that’s different from your current one"]
+            self.new_password.errors = [gettext("Choose a new password that’s different from your current one")]
         elif problem := problem_with(new, current_user):
             self.new_password.errors = [problem]
         else:

@@ -23,6 +23,7 @@ from sqlalchemy import func, or_, select, update
 from campaign.accounts import audit_log, sessions
 from campaign.desk.sign_in.session_cookie import WORD, renew
 from campaign.desk.sign_in.settings import RECOVERY_CODES
+from campaign.languages.speaking import gettext
 from campaign.models.account import Account, Passkey
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
@@ -174,7 +175,7 @@ def ensure_first_second_factor(user: Account) -> None:
     if _second_factors(user) > 1:
         db.session.rollback()
         session.clear()
-        flash("Someone set up a second factor for this account in the meantime. Sign in with it.", "error")
+        flash(gettext("Someone set up a second factor for this account in the meantime. Sign in with it."), "error")
         abort(redirect(url_for("security.login"), 303))
     sessions.end_all(db.session(), user.id, but=sessions.digest(session.get(WORD, "")))
 
@@ -185,7 +186,9 @@ def _passkey_removed(_app: Flask, user: Account, **_: Any) -> None:
         # Without a second factor, the password alone would be enough to sign in.
         db.session.rollback()
         flash(
-            "This is your only second factor. To remove it, first add another passkey or an authenticator app.",
+            gettext(
+                "This is your only second factor. To remove it, first add another passkey or an authenticator app."
+            ),
             "error",
         )
         abort(redirect(url_for("security.wan_register"), 303))

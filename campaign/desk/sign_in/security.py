@@ -39,6 +39,7 @@ from campaign.desk.sign_in.second_factors import (
 )
 from campaign.desk.sign_in.session_cookie import WORD, browser, forget_session, new_token
 from campaign.desk.sign_in.settings import FRESH, GRACE
+from campaign.languages.speaking import gettext
 from campaign.models.account import Account, Passkey
 from campaign.monitoring.logging_setup import database_code
 from campaign.storage.circuit_breaker import CircuitBreaker
@@ -89,6 +90,8 @@ def init_app(app: Flask) -> None:
         webauthn_util_cls=BoundedWebauthnUtil,
         render_template=_render,  # type: ignore[arg-type]  # Its views return the result as it is.
     )
+    # Translate the messages in settings.py. Flask-Security itself would only do so with another library.
+    security.i18n_domain.gettext = lambda string, **variables: gettext(string, **variables)  # type: ignore[method-assign]
     # Serve HTML pages only: Flask-Security would also answer with JSON and issue tokens that outlive any session.
     security.want_json(lambda _request: False)
     _load_users(security.login_manager)

@@ -7,6 +7,7 @@ from typing import Any
 
 from campaign.desk.bounded_fields import PASSKEY_NAME_LENGTH
 from campaign.desk.sign_in import session_cookie
+from campaign.languages.speaking import lazy_gettext
 from campaign.settings import Settings
 
 FRESH = timedelta(minutes=30)
@@ -79,29 +80,45 @@ _PAGES = {
     "SECURITY_WAN_DELETE_URL": "/account/passkeys/remove",
 }
 _MESSAGES = [
-    ("EMAIL_NOT_PROVIDED", "Enter your email address", "error"),
-    ("INVALID_EMAIL_ADDRESS", "Enter an email address, like name@example.org", "error"),
-    ("PASSWORD_CHANGE", "Your password has been changed. You’re signed out on all other devices.", "success"),
-    ("UNAUTHENTICATED", "Sign in to continue.", "error"),
-    ("REAUTHENTICATION_REQUIRED", "Enter your password again to continue.", "info"),
-    ("REAUTHENTICATION_SUCCESSFUL", "Password confirmed.", "success"),
+    ("EMAIL_NOT_PROVIDED", lazy_gettext("Enter your email address"), "error"),
+    ("INVALID_EMAIL_ADDRESS", lazy_gettext("Enter an email address, like name@example.org"), "error"),
+    (
+        "PASSWORD_CHANGE",
+        lazy_gettext("Your password has been changed. You’re signed out on all other devices."),
+        "success",
+    ),
+    ("UNAUTHENTICATED", lazy_gettext("Sign in to continue."), "error"),
+    ("REAUTHENTICATION_REQUIRED", lazy_gettext("Enter your password again to continue."), "info"),
+    ("REAUTHENTICATION_SUCCESSFUL", lazy_gettext("Password confirmed."), "success"),
     (
         "TWO_FACTOR_INVALID_TOKEN",
-        "This code is wrong, expired, or already used. Enter your app’s current code",
+        lazy_gettext("This code is wrong, expired, or already used. Enter your app’s current code"),
         "error",
     ),
-    ("TWO_FACTOR_LOGIN_SUCCESSFUL", "You’re signed in.", "success"),
-    ("TWO_FACTOR_CHANGE_METHOD_SUCCESSFUL", "Your authenticator app has been set up.", "success"),
-    ("TWO_FACTOR_PERMISSION_DENIED", "Start again: enter your email address and password.", "error"),
-    ("TWO_FACTOR_SETUP_EXPIRED", "The setup took too long and has expired. Start again.", "error"),
-    ("INVALID_RECOVERY_CODE", "This recovery code is wrong or was already used. Enter another one", "error"),
-    ("WEBAUTHN_NAME_REQUIRED", "Enter a name for your passkey", "error"),
-    ("INVALID_INPUT_LENGTH", "The name must have %(length)s characters or fewer", "error"),
-    ("WEBAUTHN_NAME_INUSE", "You already have a passkey with this name. Choose a different name", "error"),
-    ("WEBAUTHN_NAME_DISALLOWED_CHARACTERS", "The name can only contain letters, digits, spaces, and hyphens", "error"),
-    ("WEBAUTHN_REGISTER_SUCCESSFUL", "Your passkey has been added.", "success"),
-    ("WEBAUTHN_CREDENTIAL_DELETED", "Your passkey has been removed.", "success"),
-    ("WEBAUTHN_EXPIRED", "Your passkey request has expired. Start again.", "error"),
+    ("TWO_FACTOR_LOGIN_SUCCESSFUL", lazy_gettext("You’re signed in."), "success"),
+    ("TWO_FACTOR_CHANGE_METHOD_SUCCESSFUL", lazy_gettext("Your authenticator app has been set up."), "success"),
+    ("TWO_FACTOR_PERMISSION_DENIED", lazy_gettext("Start again: enter your email address and password."), "error"),
+    ("TWO_FACTOR_SETUP_EXPIRED", lazy_gettext("The setup took too long and has expired. Start again."), "error"),
+    (
+        "INVALID_RECOVERY_CODE",
+        lazy_gettext("This recovery code is wrong or was already used. Enter another one"),
+        "error",
+    ),
+    ("WEBAUTHN_NAME_REQUIRED", lazy_gettext("Enter a name for your passkey"), "error"),
+    ("INVALID_INPUT_LENGTH", lazy_gettext("The name must have %(length)s characters or fewer"), "error"),
+    (
+        "WEBAUTHN_NAME_INUSE",
+        lazy_gettext("You already have a passkey with this name. Choose a different name"),
+        "error",
+    ),
+    (
+        "WEBAUTHN_NAME_DISALLOWED_CHARACTERS",
+        lazy_gettext("The name can only contain letters, digits, spaces, and hyphens"),
+        "error",
+    ),
+    ("WEBAUTHN_REGISTER_SUCCESSFUL", lazy_gettext("Your passkey has been added."), "success"),
+    ("WEBAUTHN_CREDENTIAL_DELETED", lazy_gettext("Your passkey has been removed."), "success"),
+    ("WEBAUTHN_EXPIRED", lazy_gettext("Your passkey request has expired. Start again."), "error"),
 ]
 
 
@@ -118,5 +135,6 @@ def settings_of(settings: Settings) -> dict[str, Any]:
         "SECURITY_TOTP_ISSUER": settings.site_name,
         "SECURITY_WAN_RP_NAME": settings.site_name,
     }
-    messages = {f"SECURITY_MSG_{name}": (text, kind) for name, text, kind in _MESSAGES}
+    # As text, because Flask-Security puts messages into the cookie. security.py translates them in each request.
+    messages = {f"SECURITY_MSG_{name}": (str(text), kind) for name, text, kind in _MESSAGES}
     return session_cookie.settings_of(settings) | _FEATURES | _PAGES | of_this_site | messages

@@ -9,6 +9,7 @@ from wtforms.validators import Optional, ValidationError
 
 from campaign.accounts.permissions import Right
 from campaign.desk.access import can
+from campaign.languages.speaking import current, gettext, lazy_gettext
 from campaign.models.campaign import Campaign
 from campaign.models.columns import SOURCE_LENGTH
 from campaign.models.signature import Standing
@@ -23,6 +24,15 @@ from campaign.web.form_checks import OneErrorPerField, text
 REASON_LENGTH = 500
 URL_FIELDS = ("standing", "country", "region", "since", "until", "anonymous", "source")
 """The filter's fields that may appear in a URL. The others can contain personal data."""
+_ALL = lazy_gettext("All")
+_STANDINGS = {
+    Standing.LISTED: lazy_gettext("Listed"),
+    Standing.HIDDEN: lazy_gettext("Hidden"),
+    Standing.REMOVED: lazy_gettext("Removed"),
+    Standing.BLOCKED: lazy_gettext("Blocked"),
+    Standing.PENDING: lazy_gettext("Pending"),
+    Standing.WITHDRAWN: lazy_gettext("Withdrawn"),
+}
 
 
 def _shown(typed: str | None) -> str:
@@ -39,7 +49,7 @@ def _source(typed: str) -> str:
 
 def _year(_form: Form, field: Field) -> None:
     if field.data and not 2000 <= field.data.year <= 2100:
-        raise ValidationError("Enter a date between 2000 and 2100")
+        raise ValidationError(gettext("Enter a date between 2000 and 2100"))
 
 
 class FilterForm(Form):  # type: ignore[misc]  # WTForms publishes no types.
@@ -47,24 +57,26 @@ class FilterForm(Form):  # type: ignore[misc]  # WTForms publishes no types.
 
     Meta = OneErrorPerField
 
-    words = StringField("Name or place", [text("The name or place", LONGEST_SEARCH)], filters=[_shown])
-    address = StringField("Email address", [text("The email address", LONGEST_SEARCH)], filters=[_shown])
-    standing = SelectField(
-        "Status", choices=[("", "All"), *((value, value.capitalize()) for value in Standing)], default=""
+    words = StringField(lazy_gettext("Name or place"), [text(LONGEST_SEARCH)], filters=[_shown])
+    address = StringField(lazy_gettext("Email address"), [text(LONGEST_SEARCH)], filters=[_shown])
+    standing = SelectField(lazy_gettext("Status"), choices=[("", _ALL), *_STANDINGS.items()], default="")
+    country = SelectField(lazy_gettext("Country"), default="")
+    region = SelectField(lazy_gettext("US state"), default="")
+    since = DateField(lazy_gettext("Signed on or after"), [Optional(), _year])
+    until = DateField(lazy_gettext("Signed on or before"), [Optional(), _year])
+    anonymous = SelectField(
+        lazy_gettext("Shown as"),
+        choices=[("", _ALL), ("yes", lazy_gettext("Anonymous")), ("no", lazy_gettext("By name"))],
+        default="",
     )
-    country = SelectField("Country", default="")
-    region = SelectField("US state", default="")
-    since = DateField("Signed on or after", [Optional(), _year])
-    until = DateField("Signed on or before", [Optional(), _year])
-    anonymous = SelectField("Shown as", choices=[("", "All"), ("yes", "Anonymous"), ("no", "By name")], default="")
-    source = StringField("Source", [text("The source", SOURCE_LENGTH)], filters=[_shown, _source])
+    source = StringField(lazy_gettext("Source"), [text(SOURCE_LENGTH)], filters=[_shown, _source])
 
     def __init__(self, campaign: Campaign, values: MultiDict[str, str]) -> None:
         """Read the request's values. Accounts that may not see email addresses can't search by them either."""
         super().__init__(values)
         self.campaign_id, self.zone = campaign.id, campaign.time_zone
-        self.country.choices = [("", "All"), *countries("en").items()]
-        self.region.choices = [("", "All"), *((name, name) for name in sorted(places.US_STATES.values()))]
+        self.country.choices = [("", _ALL), *countries(current().tag).items()]
+        self.region.choices = [("", _ALL), *((name, name) for name in sorted(places.US_STATES.values()))]
         if not can(Right.ADDRESSES, campaign):
             del self.address
 
@@ -72,7 +84,9 @@ class FilterForm(Form):  # type: ignore[misc]  # WTForms publishes no types.
         """Refuse a source that few people used, because it could identify one person."""
         if field.data and not sources.common_words(db.session(), self.campaign_id, [field.data]):
             raise ValidationError(
-                "Enter a source with five or more signers. A rarer one could identify a person, so it is not shown"
+                gettext(
+                    "Enter a source with five or more signers. A rarer one could identify a person, so it is not shown"
+                )
             )
 
     def filter(self) -> Filter:
@@ -105,9 +119,9 @@ class ActForm(Form):  # type: ignore[misc]
 
     Meta = OneErrorPerField
 
-    everyone = BooleanField("All signatures that match")
-    block = BooleanField("Don’t accept this address again")
-    reason = StringField("Reason", [text("The reason", REASON_LENGTH)], filters=[_shown])
+    everyone = BooleanField(lazy_gettext("All signatures that match"))
+    block = BooleanField(lazy_gettext("Don’t accept this address again"))
+    reason = StringField(lazy_gettext("Reason"), [text(REASON_LENGTH)], filters=[_shown])
 
     def __init__(self, values: MultiDict[str, str]) -> None:
         """Read the request's values."""
@@ -119,12 +133,12 @@ class ActForm(Form):  # type: ignore[misc]
     def validate_everyone(self, field: Field) -> None:
         """Require at least one signature."""
         if not field.data and not self.ids:
-            raise ValidationError("Select at least one signature")
+            raise ValidationError(gettext("Select at least one signature"))
 
     def validate_reason(self, field: Field) -> None:
         """Require a reason."""
         if not field.data:
-            raise ValidationError("Enter a reason. It is stored in the activity log")
+            raise ValidationError(gettext("Enter a reason. It is stored in the activity log"))
 
 
 def numbers(words: list[str]) -> list[int]:

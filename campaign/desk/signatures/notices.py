@@ -1,26 +1,42 @@
-"""What the table of signatures says about changes: the result of a change, and questions before large ones."""
+"""What the table of signatures says about changes: the result of a change, and questions before large ones.
+
+Some messages have the same form for every number in English. They use `ngettext`, too: other languages have more forms.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from campaign.accounts.audit_log import COMMAND
+from campaign.languages.speaking import gettext, lazy_gettext, ngettext
 from campaign.moderation import actions, unindexed
 from campaign.moderation.actions import Action, Matching
 from campaign.moderation.changes import Done
-from campaign.moderation.effects import Effects, signatures
+from campaign.moderation.effects import Effects
 from campaign.moderation.undo import UndoneBy
-from campaign.web.formatting import moment
+from campaign.web import formatting
 
 ASK_UNDO_ABOVE = 10
 """The most signatures that an undo hides or removes without a question."""
 ALL, SELECTED, NONE = "all", "selected", "none"
 """Answers to a question: change all signatures, only the selected ones, or none."""
 
-_VERBS = {
-    Action.HIDE: "Hide",
-    Action.REMOVE: "Remove",
-    Action.BLOCK: "Remove and block",
-    Action.RESTORE: "Restore",
+_ABOUT_ALL_THAT_MATCH = {
+    Action.HIDE: lazy_gettext("Hide all signatures that match?"),
+    Action.REMOVE: lazy_gettext("Remove all signatures that match?"),
+    Action.BLOCK: lazy_gettext("Remove and block all signatures that match?"),
+    Action.RESTORE: lazy_gettext("Restore all signatures that match?"),
+}
+_ABOUT_ALL_OF_CAMPAIGN = {
+    Action.HIDE: lazy_gettext("Hide all signatures of this campaign?"),
+    Action.REMOVE: lazy_gettext("Remove all signatures of this campaign?"),
+    Action.BLOCK: lazy_gettext("Remove and block all signatures of this campaign?"),
+    Action.RESTORE: lazy_gettext("Restore all signatures of this campaign?"),
+}
+_ACT_ON_ALL = {
+    Action.HIDE: lazy_gettext("Hide all"),
+    Action.REMOVE: lazy_gettext("Remove all"),
+    Action.BLOCK: lazy_gettext("Remove and block all"),
+    Action.RESTORE: lazy_gettext("Restore all"),
 }
 
 
@@ -60,19 +76,132 @@ def about_all(action: Action, matching: Matching, selected: Sequence[int], *, is
     is_large = number > actions.ASK_ABOVE or not matching.exact
     if not is_large and not (selected and set(matching.ids) - set(selected)):
         return None
-    verb, of = _VERBS[action], "that match" if is_filtered else "of this campaign"
-    hints = ["You can undo this afterward."]
+    hints = [gettext("You can undo this afterward.")]
     if matching.exact:
-        words, answers = f"{verb} all {signatures(number)} {of}?", [(ALL, f"{verb} all {number:,}")]
+        words = (_about_number_that_match if is_filtered else _about_number_of_campaign)(action, number)
+        answers = [(ALL, _act_on_number(action, number))]
     else:
-        words, answers = f"{verb} all signatures {of}?", [(ALL, f"{verb} all")]
-        hints.insert(0, f"There are at least {number:,}. One step changes at most {actions.MOST:,}.")
+        words = str((_ABOUT_ALL_THAT_MATCH if is_filtered else _ABOUT_ALL_OF_CAMPAIGN)[action])
+        answers = [(ALL, str(_ACT_ON_ALL[action]))]
+        least, most = formatting.number(number), formatting.number(actions.MOST)
+        hint = gettext("There are at least %(number)s. One step changes at most %(most)s.", number=least, most=most)
+        hints.insert(0, hint)
     if selected:
-        answers.append((SELECTED, f"{verb} only the {len(selected):,} selected"))
-        hints.insert(0, f"You have selected {signatures(len(selected))}, and also all {of}.")
+        answers.append((SELECTED, _act_on_selected(action, len(selected))))
+        hints.insert(0, _both_chosen(len(selected), is_filtered=is_filtered))
     endpoint = Action.REMOVE if action is Action.BLOCK else action
     fields = [("first", matching.first)] if matching.first else []
     return Question(words, " ".join(hints), endpoint.value, answers, fields)
+
+
+def _about_number_that_match(action: Action, number: int) -> str:
+    shown = formatting.number(number)
+    return {
+        Action.HIDE: ngettext(
+            "Hide all %(number)s signature that match?",
+            "Hide all %(number)s signatures that match?",
+            number,
+            number=shown,
+        ),
+        Action.REMOVE: ngettext(
+            "Remove all %(number)s signature that match?",
+            "Remove all %(number)s signatures that match?",
+            number,
+            number=shown,
+        ),
+        Action.BLOCK: ngettext(
+            "Remove and block all %(number)s signature that match?",
+            "Remove and block all %(number)s signatures that match?",
+            number,
+            number=shown,
+        ),
+        Action.RESTORE: ngettext(
+            "Restore all %(number)s signature that match?",
+            "Restore all %(number)s signatures that match?",
+            number,
+            number=shown,
+        ),
+    }[action]
+
+
+def _about_number_of_campaign(action: Action, number: int) -> str:
+    shown = formatting.number(number)
+    return {
+        Action.HIDE: ngettext(
+            "Hide all %(number)s signature of this campaign?",
+            "Hide all %(number)s signatures of this campaign?",
+            number,
+            number=shown,
+        ),
+        Action.REMOVE: ngettext(
+            "Remove all %(number)s signature of this campaign?",
+            "Remove all %(number)s signatures of this campaign?",
+            number,
+            number=shown,
+        ),
+        Action.BLOCK: ngettext(
+            "Remove and block all %(number)s signature of this campaign?",
+            "Remove and block all %(number)s signatures of this campaign?",
+            number,
+            number=shown,
+        ),
+        Action.RESTORE: ngettext(
+            "Restore all %(number)s signature of this campaign?",
+            "Restore all %(number)s signatures of this campaign?",
+            number,
+            number=shown,
+        ),
+    }[action]
+
+
+def _act_on_number(action: Action, number: int) -> str:
+    shown = formatting.number(number)
+    return {
+        Action.HIDE: ngettext("Hide all %(number)s", "Hide all %(number)s", number, number=shown),
+        Action.REMOVE: ngettext("Remove all %(number)s", "Remove all %(number)s", number, number=shown),
+        Action.BLOCK: ngettext(
+            "Remove and block all %(number)s", "Remove and block all %(number)s", number, number=shown
+        ),
+        Action.RESTORE: ngettext("Restore all %(number)s", "Restore all %(number)s", number, number=shown),
+    }[action]
+
+
+def _act_on_selected(action: Action, number: int) -> str:
+    shown = formatting.number(number)
+    return {
+        Action.HIDE: ngettext(
+            "Hide only the %(number)s selected", "Hide only the %(number)s selected", number, number=shown
+        ),
+        Action.REMOVE: ngettext(
+            "Remove only the %(number)s selected", "Remove only the %(number)s selected", number, number=shown
+        ),
+        Action.BLOCK: ngettext(
+            "Remove and block only the %(number)s selected",
+            "Remove and block only the %(number)s selected",
+            number,
+            number=shown,
+        ),
+        Action.RESTORE: ngettext(
+            "Restore only the %(number)s selected", "Restore only the %(number)s selected", number, number=shown
+        ),
+    }[action]
+
+
+def _both_chosen(selected: int, *, is_filtered: bool) -> str:
+    shown = formatting.number(selected)
+    if is_filtered:
+        return ngettext(
+            "You have selected %(number)s signature, and also all that match.",
+            "You have selected %(number)s signatures, and also all that match.",
+            selected,
+            number=shown,
+        )
+    return ngettext(
+        "You have selected %(number)s signature, and also all of this campaign.",
+        "You have selected %(number)s signatures, and also all of this campaign.",
+        selected,
+        number=shown,
+    )
 
 
 def about_undo(planned: Effects, entries: Sequence[int]) -> Question | None:
@@ -80,36 +209,76 @@ def about_undo(planned: Effects, entries: Sequence[int]) -> Question | None:
     if planned.taken_away <= ASK_UNDO_ABOVE:
         return None
     order = _capitalized(planned.orders(again=True))
-    hint = "You can undo this afterward."
+    hint = gettext("You can undo this afterward.")
     return Question(f"{order}?", hint, "undo", [(ALL, order)], [("entry", str(entry)) for entry in entries])
 
 
 def result(done: Done, *, is_undo: bool = False) -> Notice:
     """Return the notice about a change that is done. An undo of several entries may be done only in part."""
-    words = [f"{done.effects.results(again=is_undo)}." if done.changed else "No signature was changed."]
+    words = [f"{done.effects.results(again=is_undo)}." if done.changed else gettext("No signature was changed.")]
     if done.left:
-        words.append(f"{done.left:,} left unchanged{' because of a later change' if is_undo else ''}.")
+        words.append(_left(done.left, is_undo=is_undo))
     if done.signed_again:
-        words.append(f"{done.signed_again:,} left unchanged because of a newer signature from the same email address.")
+        words.append(
+            ngettext(
+                "%(number)s left unchanged because of a newer signature from the same email address.",
+                "%(number)s left unchanged because of a newer signature from the same email address.",
+                done.signed_again,
+                number=formatting.number(done.signed_again),
+            )
+        )
     if done.missed:
-        words.append(f"{being_indexed(done.missed)} and could not be searched. Repeat the action in a minute.")
+        missed = unindexed.rounded(done.missed)
+        words.append(
+            ngettext(
+                "The newest %(number)s signatures are still being indexed and could not be searched.",
+                "The newest %(number)s signatures are still being indexed and could not be searched.",
+                missed,
+                number=formatting.number(missed),
+            )
+        )
+        words.append(gettext("Repeat the action in a minute."))
     if done.fault:
-        words.append("The rest couldn’t be saved and is unchanged. Try again in a minute.")
+        words.append(gettext("The rest couldn’t be saved and is unchanged. Try again in a minute."))
     elif actions.is_full(done):
-        words.append("That is the most that can be changed at once. Repeat the action for the rest.")
+        words.append(gettext("That is the most that can be changed at once. Repeat the action for the rest."))
     undo = done.effects.undone().orders(again=True) if done.changed else ""
     return Notice(" ".join(words), done.entries, undo, done.fault is not None)
 
 
+def _left(number: int, *, is_undo: bool) -> str:
+    shown = formatting.number(number)
+    if is_undo:
+        return ngettext(
+            "%(number)s left unchanged because of a later change.",
+            "%(number)s left unchanged because of a later change.",
+            number,
+            number=shown,
+        )
+    return ngettext("%(number)s left unchanged.", "%(number)s left unchanged.", number, number=shown)
+
+
 def being_indexed(missed: int) -> str:
-    """Return which signatures are still being indexed."""
-    return f"The newest {unindexed.rounded(missed):,} signatures are still being indexed"
+    """Return the sentence about which signatures are still being indexed."""
+    number = unindexed.rounded(missed)
+    return ngettext(
+        "The newest %(number)s signatures are still being indexed.",
+        "The newest %(number)s signatures are still being indexed.",
+        number,
+        number=formatting.number(number),
+    )
 
 
 def undone_already(by: UndoneBy, zone: str) -> Notice:
     """Return the notice about a change that was undone before."""
-    actor = "the command line" if by.actor == COMMAND.name else by.actor
-    return Notice(f"This was already undone by {actor} on {moment(by.at, 'en', zone)}. Nothing was changed.")
+    time = formatting.moment(by.at, zone=zone)
+    if by.actor == COMMAND.name:
+        words = gettext("This was already undone by the command line on %(time)s. Nothing was changed.", time=time)
+    else:
+        words = gettext(
+            "This was already undone by %(actor)s on %(time)s. Nothing was changed.", actor=by.actor, time=time
+        )
+    return Notice(words)
 
 
 def _capitalized(words: str) -> str:

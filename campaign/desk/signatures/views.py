@@ -157,7 +157,7 @@ def addresses(campaign: Campaign) -> ResponseReturnValue:
 @allow(Right.MODERATE)
 def look_alikes(campaign: Campaign) -> ResponseReturnValue:
     """Show possible duplicates and suspicious email domains among the newest signatures."""
-    findings = duplicates.find(db.session(), campaign.id, with_domains=can(Right.ADDRESSES, campaign))
+    findings = duplicates.current(db.session(), campaign.id, with_domains=can(Right.ADDRESSES, campaign))
     zone = ZoneInfo(campaign.time_zone)
     return render_template(
         "desk/signatures/duplicates.html",

@@ -17,6 +17,8 @@ ACCEPT_ENCODING = 128
 
 LONGEST = {
     "HTTP_HOST": 300,
+    # More than page_language.LONGEST, which cuts it.
+    "HTTP_ACCEPT_LANGUAGE": 512,
     # encoding() replaces it with one short word.
     "HTTP_ACCEPT_ENCODING": 10,
     # Our cookie has a few hundred bytes. The organization's other sites on the same domain may add cookies.

@@ -1,0 +1,109 @@
+"""Signing in other languages and writing directions, in a real browser."""
+
+import re
+
+import pytest
+from flask.testing import FlaskClient
+from playwright.sync_api import Browser, Locator, Page, Route, expect
+
+from campaign.languages import speaking
+from campaign.settings import HTMX_URL
+from tests.browser.conftest import OpenPage, fill, violations
+from tests.conftest import ADA, PATH, Publish, only_sqlite, stored
+from tests.languages.pseudo import accented, mirrored, spoken
+
+pytestmark = only_sqlite
+
+LETTERS = {
+    "es": {"title": "Salvemos el parque", "letter": "Por favor, conserven el parque."},
+    "ar": {"title": "أنقذوا الحديقة", "letter": "نرجو الحفاظ على الحديقة."},
+    "ja": {"title": "公園を守ろう", "letter": "公園を残してください。"},
+}
+
+
+def said(tag: str, message: str) -> str:
+    """Return a message in a language."""
+    with speaking.use(tag):
+        return speaking.gettext(message)
+
+
+def take_action(page: Page, tag: str) -> None:
+    page.get_by_role("button", name=said(tag, "Take Action"), exact=True).click()
+
+
+def overflow(page: Page) -> int:
+    """Return by how many pixels the page scrolls sideways."""
+    return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+
+
+def left(entry: Locator, part: str) -> float:
+    """Return the distance of a part of an entry from the left of the window, in pixels."""
+    return float(entry.locator(part).evaluate("element => element.getBoundingClientRect().left"))
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
+@pytest.mark.parametrize("tag", LETTERS)
+def test_letter_is_signed_in_its_language(open_page: OpenPage, publish: Publish, tag: str, script: bool) -> None:
+    publish(language=tag, **LETTERS[tag])
+    page = open_page(width=360, script=script)
+    assert page.locator("html").get_attribute("lang") == tag
+    fill(page, email="ada@")
+    take_action(page, tag)
+    alert = page.get_by_role("alert")
+    expect(alert.get_by_role("heading", name=said(tag, "There is a problem"))).to_be_visible()
+    expect(alert).to_contain_text(said(tag, "Enter an email address, like name@example.org"))
+    page.locator("#email").fill("ada@example.org")
+    take_action(page, tag)
+    expect(page.get_by_role("heading", name=said(tag, "Thank You!"))).to_be_visible()
+    assert overflow(page) == 0
+    assert len(stored()) == 1
+
+
+@pytest.mark.parametrize("tag", LETTERS)
+def test_page_in_another_language_is_accessible(open_page: OpenPage, publish: Publish, tag: str) -> None:
+    publish(language=tag, **LETTERS[tag])
+    page = open_page(width=360)
+    take_action(page, tag)
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert violations(page) == []
+    page.emulate_media(color_scheme="dark")
+    assert violations(page, only=["color-contrast"]) == [], "in the dark scheme"
+
+
+def test_names_in_other_writing_directions_do_not_reorder_the_list(open_page: OpenPage, publish: Publish) -> None:
+    publish()
+    page = open_page()
+    fill(page, name="דנה כהן", city="חיפה", country="IL", postal_code="", region="")
+    take_action(page, "en")
+    entry = page.locator("#recent li").first
+    expect(entry.locator(".name")).to_have_text("דנה כהן")
+    assert left(entry, ".name") < left(entry, ".place") < left(entry, "time"), "a Hebrew name in an English list"
+    publish(language="he")
+    entry = open_page().locator("#recent li").first
+    assert left(entry, ".name") > left(entry, ".place") > left(entry, "time"), "the list runs from right to left"
+
+
+def test_pages_fit_a_phone_in_longer_and_mirrored_words(
+    browser: Browser, client: FlaskClient, publish: Publish
+) -> None:
+    """Pages of the pseudo-languages, which only this process knows, come from the app without a server."""
+
+    def answer(route: Route) -> None:
+        if route.request.url == HTMX_URL:
+            route.abort()
+            return
+        found = client.get(re.sub("^http://[^/]+", "", route.request.url))
+        route.fulfill(status=found.status_code, body=found.data, headers=dict(found.headers))
+
+    context = browser.new_context(viewport={"width": 360, "height": 800}, java_script_enabled=False)
+    page = context.new_page()
+    page.route("**/*", answer)
+    for tag, change in (("en", accented), ("ar", mirrored), ("ar", accented)):
+        with spoken(tag, change):
+            publish(language=tag, donate_url="https://example.org")
+            client.post(f"{PATH}/signatures", data=ADA)
+            for path in (PATH, f"{PATH}/thanks", f"{PATH}/signatures", f"{PATH}/privacy", f"{PATH}/share/mastodon"):
+                page.goto(f"http://127.0.0.1:8000{path}")
+                assert page.locator("html").get_attribute("dir") == ("rtl" if tag == "ar" else "ltr")
+                assert overflow(page) == 0, (tag, change.__name__, path)
+    context.close()
