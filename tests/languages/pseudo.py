@@ -25,7 +25,7 @@ _PLACEHOLDER = re.compile(r"(%\(\w+\)s)")
 def accented(message: str) -> str:
     """Return a message with accents on all letters, and 40% longer."""
     shown = _outside_placeholders(message, lambda part: part.translate(_ACCENTED))
-    return shown + " ~" + "é" * max(1, round(len(message) * 0.4) - 2)
+    return shown + " ~" + " éééé" * round(len(message) * 0.4 / 5)
 
 
 def mirrored(message: str) -> str:

@@ -1,7 +1,9 @@
 """The language of each response: that of the campaign, or, for pages that belong to none, what the visitor prefers."""
 
+import gzip
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from flask import Flask
@@ -9,11 +11,13 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from campaign import create_app
-from campaign.languages import speaking
+from campaign.campaigns import file_format
+from campaign.languages import catalogs, speaking
 from campaign.models.campaign import Campaign
-from campaign.settings import SettingError, Settings
+from campaign.settings import ROOT, SettingError, Settings
+from campaign.signatures import fake
 from campaign.storage.transactions import write_transaction
-from tests.conftest import ADA, HTMX, PATH, Publish
+from tests.conftest import ADA, HTMX, PATH, Publish, only_sqlite
 
 HTML = re.compile(r'<html lang="([^"]+)" dir="([^"]+)">')
 
@@ -124,6 +128,20 @@ def test_feeds_for_machines_are_in_the_language_of_the_campaign(publish: Publish
     atom = client.get(f"{PATH}.atom").text
     assert 'xml:lang="de"' in atom
     assert f"<title>{said('de', 'Anonymous')}</title>" in atom
+
+
+@pytest.mark.parametrize("tag", catalogs.tags())
+@only_sqlite
+def test_page_and_style_sheet_are_small_in_every_language(publish: Publish, client: FlaskClient, tag: str) -> None:
+    [sample] = file_format.read_all((ROOT / "campaigns").glob("*.md"))
+    texts = {key: getattr(sample.campaign, key) for key in ("title", "summary", "letter")}
+    campaign = publish(language=tag, **texts)
+    list(fake.sign(campaign.id, 20, datetime.now(UTC)))
+    headers = {"Accept-Encoding": "gzip"}
+    page = client.get(PATH, headers=headers)
+    style = re.search(r'href="(/static/site[^"]+\.css)"', gzip.decompress(page.data).decode())
+    assert style
+    assert len(page.data) + len(client.get(style[1], headers=headers).data) < 14 * 1024
 
 
 def test_desk_stays_in_english(client: FlaskClient) -> None:
