@@ -291,6 +291,17 @@ def test_every_response_has_each_security_header_once(start_node: Serve, start_p
 
 
 @only_sqlite
+def test_front_page_is_cached_for_each_language(start_node: Serve, start_proxy: StartProxy) -> None:
+    node = start_node(SITE_HOME="list")
+    proxy = start_proxy(node)
+    pages = {tag: proxy.ask("/", headers={"Accept-Language": tag}).text for tag in ("de", "ar,en;q=0.5", "")}
+    for page, language in zip(pages.values(), ("de", "ar", "en"), strict=True):
+        assert f'<html lang="{language}"' in page
+    node.stop()
+    assert {tag: proxy.ask("/", headers={"Accept-Language": tag}).text for tag in pages} == pages
+
+
+@only_sqlite
 def test_query_parameters_neither_hide_the_list_nor_fill_the_cache(start_node: Serve, start_proxy: StartProxy) -> None:
     proxy = start_proxy(start_node())
     assert proxy.sign().status == 200
