@@ -46,8 +46,8 @@ def proxy(start_node: Serve, tmp_path: Path) -> Iterator[Proxy]:
         yield proxy
 
 
-def connections(proxy: Proxy, number: int, stack: ExitStack) -> list[ssl.SSLSocket]:
-    """Open this number of TLS connections, which are closed with the stack."""
+def connections(proxy: Proxy, number: int, stack: ExitStack, text: str = "") -> list[ssl.SSLSocket]:
+    """Open this number of TLS connections, which are closed with the stack, and send a text on each."""
 
     def connect(_number: int) -> ssl.SSLSocket:
         plain = socket.socket()
@@ -55,7 +55,9 @@ def connections(proxy: Proxy, number: int, stack: ExitStack) -> list[ssl.SSLSock
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         plain.settimeout(60)
         plain.connect(("127.0.0.1", proxy.port))
-        return stack.enter_context(proxy.trusted.wrap_socket(plain, server_hostname=DOMAIN))
+        connection = stack.enter_context(proxy.trusted.wrap_socket(plain, server_hostname=DOMAIN))
+        connection.sendall(text.encode())
+        return connection
 
     with ThreadPoolExecutor(8) as pool:
         return list(pool.map(connect, range(number)))
@@ -86,9 +88,16 @@ def test_signing_through_nginx_works_while_slow_clients_are_connected(proxy: Pro
 def test_simultaneous_requests_of_a_client_are_limited(proxy: Proxy) -> None:
     with ExitStack() as stack:
         # A few more than the limit, because on a busy machine nginx may lose a connection.
-        for connection in connections(proxy, MOST_REQUESTS + 20, stack):
-            connection.sendall(FORM.encode())
-        proxy.until(lambda: proxy.sign().status == 503)
+        slow = connections(proxy, MOST_REQUESTS + 20, stack, FORM)
+
+        def is_refused() -> bool:
+            # nginx ends a request that sends nothing for 20 seconds.
+            for connection in slow:
+                with suppress(OSError):
+                    connection.send(b"a")
+            return proxy.sign().status == 503
+
+        proxy.until(is_refused)
         refused = proxy.sign()
         assert "nothing was signed" in refused.text
         assert refused.headers["Retry-After"]
