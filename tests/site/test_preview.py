@@ -51,6 +51,15 @@ def test_preview_link_works_for_a_single_campaign(
     assert client.get("/campaigns/none/preview?key=x").status_code == 404
 
 
+@pytest.mark.parametrize(("language", "said"), [("en", False), ("de", False), ("eo", True)])
+def test_preview_says_if_the_site_is_not_translated(
+    client: FlaskClient, settings: Settings, publish: Publish, language: str, said: bool
+) -> None:
+    campaign = publish(CampaignState.DRAFT, language=language)
+    page = client.get(f"{PATH}/preview?key={key(settings, campaign)}").text
+    assert ("isn’t translated into the letter’s language" in page) is said
+
+
 def test_expired_preview_link_gets_410(
     client: FlaskClient, settings: Settings, draft: Campaign, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
