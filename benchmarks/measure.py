@@ -160,9 +160,10 @@ def serve_site(settings: Settings) -> AbstractContextManager[tuple[str, int]]:
     return serve(*GUNICORN, "wsgi:app", DATABASE_URL=settings.database_url, **limits)
 
 
-def fetch(url: str, data: bytes | None = None) -> tuple[bytes, str]:
+def fetch(url: str, data: bytes | None = None, *, language: str = "en") -> tuple[bytes, str]:
     """Request a URL, and return the body, compressed as for browsers, and the ETag."""
-    request = urllib.request.Request(url, data, {"Accept-Encoding": "gzip", "HX-Request": "true"})
+    headers = {"Accept-Encoding": "gzip", "HX-Request": "true", "Accept-Language": language}
+    request = urllib.request.Request(url, data, headers)
     with urllib.request.urlopen(request, timeout=30) as answer:
         return answer.read(), answer.headers.get("ETag", "")
 
