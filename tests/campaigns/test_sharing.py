@@ -79,7 +79,7 @@ def test_invalid_mastodon_server_gets_an_error(client: FlaskClient, campaign: Ca
 def test_campaign_url_to_copy_has_no_source(client: FlaskClient, campaign: Campaign) -> None:
     page = client.get(f"{PATH}/thanks").text
     url = f"http://127.0.0.1:8000{PATH}"
-    for place in (f'id="share-url" type="url" readonly value="{url}"', f'data-share-url="{url}"'):
+    for place in (f'id="share-url" type="url" dir="ltr" readonly value="{url}"', f'data-share-url="{url}"'):
         assert place in page
     for view in ("", ".json", ".atom"):
         assert f"{url}?" not in client.get(PATH + view).text.replace("ref%3D", "")

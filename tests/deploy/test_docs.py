@@ -57,7 +57,15 @@ def test_readme_has_a_row_for_every_package() -> None:
     assert sorted(folders) == sorted(f"campaign/{name}/" for name in packages)
 
 
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/operate.md", "docs/organize.md", "docs/asvs.md"]
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/operate.md",
+    "docs/organize.md",
+    "docs/translate.md",
+    "docs/asvs.md",
+]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
