@@ -19,6 +19,9 @@ from campaign.signatures import fake
 from campaign.storage.transactions import write_transaction
 from tests.conftest import ADA, HTMX, PATH, Publish, only_sqlite
 
+# Pages look the same on both databases.
+pytestmark = only_sqlite
+
 HTML = re.compile(r'<html lang="([^"]+)" dir="([^"]+)">')
 
 
@@ -131,7 +134,6 @@ def test_feeds_for_machines_are_in_the_language_of_the_campaign(publish: Publish
 
 
 @pytest.mark.parametrize("tag", catalogs.tags())
-@only_sqlite
 def test_page_and_style_sheet_are_small_in_every_language(publish: Publish, client: FlaskClient, tag: str) -> None:
     [sample] = file_format.read_all((ROOT / "campaigns").glob("*.md"))
     texts = {key: getattr(sample.campaign, key) for key in ("title", "summary", "letter")}

@@ -11,8 +11,11 @@ from campaign.languages.catalogs import SOURCE
 from campaign.models.campaign import CampaignState
 from campaign.signatures import feed
 from campaign.signatures.countries import countries
-from tests.conftest import ADA, HTMX, PATH, Publish
+from tests.conftest import ADA, HTMX, PATH, Publish, only_sqlite
 from tests.languages.pseudo import accented, spoken
+
+# Pages look the same on both databases.
+pytestmark = only_sqlite
 
 TOMORROW = datetime.now(UTC) + timedelta(days=1)
 SHOWN_ATTRIBUTES = {"alt", "title", "aria-label", "placeholder", "label", "data-offline", "data-sending", "data-copied"}
