@@ -43,7 +43,7 @@ def text(longest: int) -> Validator:
     """
 
     def check(_form: Form, field: Field) -> None:
-        data, label = field.data or "", str(field.label.text)
+        data, label = field.data or "", field.label.text
         if len(data) > longest:
             raise ValidationError(
                 ngettext(
