@@ -110,6 +110,7 @@ def test_response_for_an_impossible_slug_is_not_cached(client: FlaskClient, slug
 
 
 @pytest.mark.slow
+@only_sqlite
 def test_unknown_slugs_do_not_fill_the_cache(client: FlaskClient, campaign: Campaign, next_tick: Tick) -> None:
     responses = cache(client.application)
     client.get(PATH)

@@ -134,6 +134,7 @@ def test_export_of_a_killed_worker_is_made_by_another(
     assert list(room.iterdir()) == [], "no copy may remain on the disk"
 
 
+@only_sqlite
 def test_export_whose_process_is_killed_is_made_again_at_once(
     campaign: Campaign,
     ask: Ask,
