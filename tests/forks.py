@@ -7,6 +7,7 @@ tests/deploy and tests/faults start them by command.
 
 import atexit
 import multiprocessing
+import multiprocessing.util
 import os
 import subprocess
 import sys
@@ -20,6 +21,9 @@ from campaign.settings import ROOT
 MAIN = {"gunicorn": "gunicorn.app.wsgiapp:run", "flask": "flask.cli:main"}
 """The function of each program that `python -m` would call."""
 
+# The socket of the fork server is in this folder. It is created before a test changes where temporary files go, because
+# the path of a socket must be short.
+multiprocessing.util.get_temp_dir()
 _server = multiprocessing.get_context("forkserver")
 # They import no more than the programs do at the start: campaign/__init__.py imports everything but the desk.
 _server.set_forkserver_preload(["campaign", *(function.partition(":")[0] for function in MAIN.values())])

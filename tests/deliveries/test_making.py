@@ -31,7 +31,7 @@ from campaign.signatures import fake
 from campaign.storage.database import STORAGE_ERRORS, db
 from campaign.storage.transactions import write_transaction
 from tests import services
-from tests.conftest import Sign, dispose, only_sqlite, wait_for
+from tests.conftest import Sign, dispose, wait_for
 from tests.deliveries.conftest import OURS, Ask, Make, Start, content, export_of, make_next, use_folder
 from tests.faults.disk import small_disk
 
@@ -261,10 +261,9 @@ def test_failed_export_has_a_reason_and_is_logged(
     assert "could not be made" in caplog.text
 
 
+# The files don't depend on the database.
 @pytest.mark.parametrize(
-    "kind",
-    # The files don't depend on the database.
-    [Kind.CSV, *(pytest.param(kind, marks=only_sqlite) for kind in Kind if kind is not Kind.CSV)],
+    ("database", "kind"), [*(("sqlite", kind) for kind in Kind), ("postgresql", Kind.CSV)], indirect=["database"]
 )
 @pytest.mark.slow
 def test_export_fails_on_a_small_disk_and_succeeds_on_a_larger_one(

@@ -97,14 +97,11 @@ def test_two_workers_index_each_signature_once(campaign: Campaign, start_work: S
     check_index(campaign)
 
 
+# The databases differ only in how they store a file.
 @pytest.mark.parametrize(
-    "step",
-    [
-        pytest.param("taken", marks=only_sqlite),
-        pytest.param("half done", marks=only_sqlite),
-        # The other steps differ between the databases only in this.
-        "stored in part",
-    ],
+    ("database", "step"),
+    [("sqlite", "taken"), ("sqlite", "half done"), ("sqlite", "stored in part"), ("postgresql", "stored in part")],
+    indirect=["database"],
 )
 def test_export_of_a_killed_worker_is_made_by_another(
     campaign: Campaign,
