@@ -11,6 +11,7 @@ import multiprocessing.util
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from multiprocessing.connection import Connection
@@ -23,7 +24,8 @@ MAIN = {"gunicorn": "gunicorn.app.wsgiapp:run", "flask": "flask.cli:main"}
 
 # The socket of the fork server is in this folder. It is created before a test changes where temporary files go, because
 # the path of a socket must be short.
-multiprocessing.util.get_temp_dir()
+if multiprocessing.parent_process() is None:
+    multiprocessing.util.get_temp_dir()
 _server = multiprocessing.get_context("forkserver")
 # They import no more than the programs do at the start: campaign/__init__.py imports everything but the desk.
 _server.set_forkserver_preload(["campaign", *(function.partition(":")[0] for function in MAIN.values())])
@@ -88,6 +90,8 @@ def _run(command: Sequence[str], environ: Mapping[str, str], log: str, started: 
         os.close(file)
     os.environ.clear()
     os.environ.update(environ)
+    # The environment may say where temporary files go.
+    tempfile.tempdir = None
     sys.argv = list(command)
     started.send(None)
     started.close()
