@@ -37,7 +37,7 @@ PORTS = 1_000
 
 
 def _own_ports() -> Iterator[int]:
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw11").removeprefix("gw"))
     first = 20_000 + worker % 12 * PORTS
     return itertools.cycle(range(first, first + PORTS))
 
