@@ -23,7 +23,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.add_extension("jinja2.ext.i18n")
     # In templates, Jinja puts the values into messages, and escapes them.
     functions = speaking.translated, speaking.translated_plural
-    app.jinja_env.install_gettext_callables(*functions, newstyle=True)  # type: ignore[attr-defined]
+    app.jinja_env.install_gettext_callables(*functions, newstyle=True)  # type: ignore[attr-defined]  # The extension adds it.
     # Macros see globals, but no context processor's variables.
     app.jinja_env.globals |= {"page_language": speaking.current, "in_language": in_language}
     app.before_request(_begin)

@@ -90,7 +90,8 @@ def init_app(app: Flask) -> None:
         webauthn_util_cls=BoundedWebauthnUtil,
         render_template=_render,  # type: ignore[arg-type]  # Its views return the result as it is.
     )
-    # Translate the messages in settings.py. Flask-Security itself would only do so with another library.
+    # Translate the messages in settings.py. Flask-Security itself would only do so with another library, and it has no
+    # setting for this, so its method is replaced.
     security.i18n_domain.gettext = lambda string, **variables: gettext(string, **variables)  # type: ignore[method-assign]
     # Serve HTML pages only: Flask-Security would also answer with JSON and issue tokens that outlive any session.
     security.want_json(lambda _request: False)
