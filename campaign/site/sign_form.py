@@ -68,8 +68,11 @@ def _count(text: str | None) -> int | None:
 
 
 def _offered_language(tag: str | None) -> str:
-    """Return a tag that a page of ours sent, if there is a catalog for it; otherwise the source language."""
-    return tag if tag and len(tag) <= LANGUAGE_LENGTH and offered(tag) else SOURCE
+    """Return the catalog's tag for a tag that a page of ours sent; the source language for anything else.
+
+    There are few catalogs, so a stranger can't make the site sort the countries for each of a thousand tags.
+    """
+    return (tag and len(tag) <= LANGUAGE_LENGTH and offered(tag)) or SOURCE
 
 
 def _honeypot(_form: Form, field: Field) -> None:

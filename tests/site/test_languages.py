@@ -105,7 +105,9 @@ def test_thank_you_is_in_the_language_of_the_page(client: FlaskClient, publish: 
     assert said("ja", "Thank You!") in client.get(f"{PATH}/thanks").text
 
 
-@pytest.mark.parametrize(("posted", "shown"), [("de", "de"), ("ar", "ar"), ("", "en"), ("eo", "en"), ("x" * 30, "en")])
+@pytest.mark.parametrize(
+    ("posted", "shown"), [("de", "de"), ("de-AT", "de"), ("ar", "ar"), ("", "en"), ("eo", "en"), ("x" * 30, "en")]
+)
 def test_refusal_without_the_database_is_in_the_language_of_the_page(
     app: Flask, client: FlaskClient, campaign: Campaign, posted: str, shown: str
 ) -> None:
