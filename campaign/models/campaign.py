@@ -1,4 +1,4 @@
-"""The tables of campaigns: campaigns, sittings at their drafts, former slugs, changes to letters, and pictures."""
+"""The tables of campaigns: campaigns, translations, sittings at drafts, former slugs, changes to letters, pictures."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from campaign.models.columns import UtcDateTime, words
+from campaign.models.columns import LANGUAGE_LENGTH, UtcDateTime, words
 from campaign.storage.database import Base
 from campaign.text.email_address import EMAIL_LENGTH
 
@@ -53,8 +53,8 @@ class Campaign(Base):
     """The first goal. The goal on the page is raised each time it's reached (`stages.progress`)."""
     goal_step: Mapped[int] = mapped_column(default=0)
     """How far to raise the goal each time it's reached; 0 for the next round number."""
-    language: Mapped[str] = mapped_column(String(20))
-    """BCP 47 tag, such as en or pt-BR."""
+    language: Mapped[str] = mapped_column(String(LANGUAGE_LENGTH))
+    """The main language: a BCP 47 tag, such as en or pt-BR."""
     state: Mapped[CampaignState] = mapped_column(words(CampaignState, "state"))
     opens_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     closes_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -78,6 +78,45 @@ class Campaign(Base):
         order_by="LetterChange.id.desc()", lazy="raise", viewonly=True
     )
     """Newest first. Only `lookup.find_by_any_slug` loads them; reading them elsewhere raises an error."""
+    translations: Mapped[list["Translation"]] = relationship(
+        order_by="Translation.language", cascade="all, delete-orphan"
+    )
+
+    # Not columns: `translations.edition` sets these in a copy of the campaign with the texts of another language, whose
+    # `language` is that language.
+    tag = ""
+    """The last part of the page's URL, the language's tag; empty in the main language."""
+    main_language = ""
+    """The main language; empty if this is not such a copy."""
+    untranslated = frozenset[str]()
+    """The names of the texts that aren't translated. They are in the main language."""
+
+    def language_of(self, text: str) -> str:
+        """Return the language of one of the campaign's texts, such as "title", as a BCP 47 tag."""
+        return self.main_language if text in self.untranslated else self.language
+
+
+class Translation(Base):
+    """A campaign's texts in another language. A blank text isn't translated: pages show it in the main language."""
+
+    __tablename__ = "campaign_translation"
+
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id"), primary_key=True, autoincrement=False)
+    language: Mapped[str] = mapped_column(String(LANGUAGE_LENGTH), primary_key=True)
+    """BCP 47 tag, such as es or zh-Hant."""
+    title: Mapped[str] = mapped_column(String(200), default="")
+    category: Mapped[str] = mapped_column(String(60), default="")
+    summary: Mapped[str] = mapped_column(Text, default="")
+    addressees: Mapped[str] = mapped_column(Text, default="")
+    letter: Mapped[str] = mapped_column(Text, default="")
+    thanks: Mapped[str] = mapped_column(Text, default="")
+    share_text: Mapped[str] = mapped_column(Text, default="")
+    donate_url: Mapped[str] = mapped_column(Text, default="")
+    donate_text: Mapped[str] = mapped_column(Text, default="")
+    picture_text: Mapped[str] = mapped_column(String(300), default="")
+    original: Mapped[str] = mapped_column(String(64), default="")
+    """SHA-256 of the main texts that this translation was last saved with (`translations.digest`), in hexadecimal. If
+    they have changed since, the translation is older than the original."""
 
 
 class DraftSitting(Base):
@@ -86,7 +125,7 @@ class DraftSitting(Base):
     __tablename__ = "draft_sitting"
 
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id"), primary_key=True, autoincrement=False)
-    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"))
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), primary_key=True, autoincrement=False)
     actor: Mapped[str] = mapped_column(String(EMAIL_LENGTH))
     """The account's email address."""
     saved_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
@@ -112,11 +151,15 @@ class LetterChange(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id"))
+    language: Mapped[str] = mapped_column(String(LANGUAGE_LENGTH), default="")
+    """The language of the letter that changed, as a BCP 47 tag; empty for the main language."""
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     reason: Mapped[str] = mapped_column(Text)
     """The organizer's public explanation."""
+    reason_language: Mapped[str] = mapped_column(String(LANGUAGE_LENGTH), default="")
+    """The language of the explanation; empty for the main language."""
     before: Mapped[str] = mapped_column(Text)
-    """The text that people signed until then, from `lookup.signed_text`."""
+    """The text that people signed until then, from `translations.signed_texts`."""
     after: Mapped[str] = mapped_column(Text)
     pieces: Mapped[list[list[str]] | None] = mapped_column(JSON(none_as_null=True))
     """The comparison of both texts: the kind and text of each `comparison.Piece`. None if saving didn't make it."""

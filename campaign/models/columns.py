@@ -18,6 +18,8 @@ NAME_LENGTH = 100
 PLACE_LENGTH = 100
 POSTAL_CODE_LENGTH = 20
 SOURCE_LENGTH = 30
+LANGUAGE_LENGTH = 20
+"""The most characters of a language tag (BCP 47)."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):

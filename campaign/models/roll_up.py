@@ -1,4 +1,4 @@
-"""The tables of rolled-up statistics: how many signatures of a campaign count, by time, place, and source.
+"""The tables of rolled-up statistics: how many signatures of a campaign count, by time, place, source, and language.
 
 `statistics/roll_ups.py` keeps them current.
 """
@@ -62,6 +62,8 @@ class Kind(StrEnum):
     """By US state; empty for signers in the US with an unknown state."""
     SOURCE = "source"
     """By source; empty for links without one. There may be as many sources as signers."""
+    LANGUAGE = "language"
+    """By the language in which signers read the letter; empty for signatures of earlier versions."""
 
 
 IS_COMMON = text("(kind = 'source' AND count >= 5) IS TRUE")
@@ -70,7 +72,7 @@ IS_COMMON = text("(kind = 'source' AND count >= 5) IS TRUE")
 
 
 class GroupCount(Base):
-    """The number of signatures that have a country, state, or source in common."""
+    """The number of signatures that have a country, state, source, or language in common."""
 
     __tablename__ = "roll_up_group"
     __table_args__ = (

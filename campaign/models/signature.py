@@ -17,6 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from campaign.models.columns import (
     BIG_ID,
+    LANGUAGE_LENGTH,
     NAME_LENGTH,
     PLACE_LENGTH,
     POSTAL_CODE_LENGTH,
@@ -114,6 +115,9 @@ class Signature(Base):
     wants_updates: Mapped[bool]
     source: Mapped[str] = mapped_column(String(SOURCE_LENGTH), default="")
     """The `?ref=` word of the link that led to the campaign. It must not identify a person."""
+    language: Mapped[str] = mapped_column(String(LANGUAGE_LENGTH), default="")
+    """The language in which the signer read the letter, as a BCP 47 tag. Empty for signatures of earlier versions, when
+    campaigns had only one language."""
     state: Mapped[SignatureState] = mapped_column(words(SignatureState, "state"))
     signed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     listed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
