@@ -14,11 +14,11 @@ import typst
 from PIL import Image
 
 from campaign.deliveries.book import book
-from campaign.deliveries.book import words as book_words
 from campaign.deliveries.book.book import Book, Cover
 from campaign.deliveries.book.pages import Block, paper_of
 from campaign.deliveries.book.signatories import Entry
 from campaign.deliveries.book.typesetting import Typesetter
+from campaign.languages import speaking
 from campaign.models.campaign import Campaign
 
 pytestmark = pytest.mark.slow
@@ -353,7 +353,11 @@ def test_book_leaves_no_temporary_files(make: Maker) -> None:
         ("de-AT", 2, "2 Unterschriften "),
         ("pl", 3, "3 podpisy "),
         ("pl", 5, "5 podpisów "),
+        ("ro", 3, "3 semnături "),
+        ("ro", 20, "20 de semnături "),
         ("ru", 21, "21 подпись "),
+        ("hu", 2, "2 aláírás "),
+        ("sw", 1, "1 signature "),
         ("sw", 2, "2 signatures "),
     ],
 )
@@ -363,7 +367,37 @@ def test_word_for_signatures_follows_the_campaigns_language(
     assert words in text_of(make(many(number), language=language).pages[0])
 
 
-def test_every_translation_has_a_word_for_every_number() -> None:
-    for language in book_words._WORDS:
-        assert all(book_words.signatures(number, language) for number in range(200))
-        assert all(vars(book_words.of(language)).values())
+@pytest.mark.parametrize(
+    ("language", "purpose", "to", "unnamed", "heading"),
+    [
+        ("da", "Til overdragelse", "Til:", "Ikke nævnt ved navn i denne bog: 1", "Underskrivere"),
+        ("el", "Προς παράδοση", "Προς:", "Χωρίς ονομαστική αναφορά σε αυτό το βιβλίο: 1", "Υπογραφές"),
+        ("hu", "Átadásra", "Címzettek:", "Név szerint nem szerepel ebben a könyvben: 1", "Aláírók"),
+        ("pt-PT", "Para entrega", "Para:", "Pessoas não nomeadas neste livro: 1", "Quem assinou"),
+        # There is no catalog for Swahili.
+        ("sw", "For delivery", "To:", "Not named in this book: 1", "Signatories"),
+    ],
+)
+def test_books_own_words_are_in_the_campaigns_language_or_in_english(
+    make: Maker, language: str, purpose: str, to: str, unnamed: str, heading: str
+) -> None:
+    cover, letter = (text_of(page) for page in make([*many(1), None], language=language).pages)
+    assert cover.startswith(f"{purpose} Save the Park {to} The Mayor")
+    assert unnamed in cover
+    assert f"{heading} 1 Signer No0" in letter
+
+
+def test_colon_follows_english_words_in_a_right_to_left_book(make: Maker) -> None:
+    runs: list[str] = []
+    make(many(1), language="ur").pages[0].extract_text(visitor_text=lambda text, *_: runs.append(text.strip()))
+    # A colon on the other side would be drawn apart from its word.
+    assert "To:" in runs
+
+
+def test_making_a_book_does_not_change_the_current_language(make: Maker) -> None:
+    make(many(1), language="de")
+    assert not speaking.is_chosen()
+    with speaking.use("fr"):
+        cover = text_of(make(many(1), language="de").pages[0])
+        assert speaking.current().tag == "fr"
+    assert "Zur Übergabe" in cover

@@ -12,6 +12,7 @@ from campaign.deliveries import contents
 from campaign.deliveries.book import signatories
 from campaign.deliveries.book.signatories import Entry
 from campaign.deliveries.contents import Purpose, Sorting
+from campaign.languages import speaking
 from campaign.models.campaign import Campaign
 from campaign.models.signature import Signature
 from campaign.signatures import fake
@@ -62,6 +63,16 @@ def test_entries_are_in_the_order_of_time_and_the_campaigns_language(
     with write_transaction() as session:
         session.execute(update(Campaign).values(deliver_anonymous=True))
     assert names(listed()) == ["Zoe", "Grace Hopper (Anonym)"]
+
+
+@pytest.mark.parametrize(("language", "name"), [("da", "Anonym"), ("hu", "Névtelen"), ("sw", "Anonymous")])
+def test_anonymous_signers_are_named_in_the_campaigns_language_or_in_english(
+    publish: Publish, sign: Sign, listed: Listed, language: str, name: str
+) -> None:
+    sign(name="Ada", anonymous="y")
+    publish(language=language)
+    assert names(listed()) == [name]
+    assert not speaking.is_chosen()
 
 
 def test_entries_by_name_follow_the_alphabet_and_end_with_unnamed_signers(

@@ -22,7 +22,6 @@ from babel.numbers import format_decimal
 
 from campaign.campaigns.letter import tree
 from campaign.campaigns.letter.tree import Node
-from campaign.deliveries.book import words as book_words
 from campaign.deliveries.book.pages import (
     GAP,
     LEAST,
@@ -38,6 +37,8 @@ from campaign.deliveries.book.pages import (
 from campaign.deliveries.book.pdf import Part, bind, joined
 from campaign.deliveries.book.signatories import Entry
 from campaign.deliveries.book.typesetting import Marks, Typesetter, contents
+from campaign.languages import speaking
+from campaign.languages.speaking import gettext, ngettext
 from campaign.models.campaign import Campaign
 
 PART = 600
@@ -92,7 +93,8 @@ def make(
     """Write the book to a file, using a temporary folder beside it.
 
     Args:
-        campaign: The campaign. The book has its letter, and is in its language.
+        campaign: The campaign. The book has its letter, and is in its language. Without a complete catalog for that
+            language, the book's own words are in English.
         entries: The signatories; None for each signature that counts, but isn't named.
         file: The PDF to write.
         cover: What is on the cover.
@@ -101,7 +103,7 @@ def make(
         progress: Called with the number of signatures laid out so far.
         fonts: The fonts to use; by default, those of this machine.
     """
-    with TemporaryDirectory(dir=file.parent) as name:
+    with speaking.use(campaign.language), TemporaryDirectory(dir=file.parent) as name:
         maker = _Maker(campaign, cover, paper, now, Path(name), fonts or typst.Fonts())
         maker.lay_out(maker.blocks(entries), progress)
         return maker.bind(file)
@@ -253,28 +255,35 @@ class _Maker:
     def _front(self, size: float, *, apart: bool, has_list: bool) -> dict[str, Any]:
         """Return the content of the cover, the letter, and the first page of the list."""
         campaign, spelled, count = self._campaign, self._spelled, self._named + self._unnamed
-        words = book_words.of(campaign.language)
         page = self._first or Pages([[]], GAP, 0)
         listed = {
-            "heading": spelled(words.signatories),
+            # translators: The heading of the list of everyone who signed, in the PDF book of signatures.
+            "heading": spelled(gettext("Signatories")),
             "apart": apart,
             "page": contents(page.pages[0]),
             "gap": page.gap,
         }
         return {
-            "purpose": spelled(words.for_delivery),
-            "to": spelled(words.to),
+            # translators: On the cover of the book, which is handed over to the people the letter is addressed to.
+            "purpose": spelled(gettext("For delivery")),
+            # translators: On the cover of the book, above the names of the people the letter is addressed to.
+            "to": spelled(gettext("To:")),
             "addressees": [spelled(line) for line in campaign.addressees.splitlines()],
             "picture": spelled(campaign.picture_text) if self._cover.picture else None,
             "count": spelled(self._number(count)),
-            "signatures": spelled(book_words.signatures(count, campaign.language)),
-            "unnamed": spelled(f"{words.not_named}: {self._number(self._unnamed)}") if self._unnamed else "",
+            # translators: On the cover of the book, below the number, which is in large type.
+            "signatures": spelled(ngettext("signature", "signatures", count)),
+            "unnamed": spelled(self._not_named()) if self._unnamed else "",
             "period": spelled(self._period(self._cover.period)),
             "date": spelled(self._date(self._now)),
             "letter": [self._node(node) for node in tree.parse(campaign.letter)],
             "size": size,
             "list": listed if has_list else None,
         }
+
+    def _not_named(self) -> str:
+        # translators: On the cover of the book: the number of signatures that count, but aren’t in the list of names.
+        return gettext("Not named in this book: %(number)s", number=self._number(self._unnamed))
 
     def _node(self, node: Node) -> dict[str, Any]:
         """Return a node of the letter's tree, with the nodes in it, for the template."""

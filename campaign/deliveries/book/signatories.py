@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import Engine, Row
 
 from campaign.deliveries import contents
-from campaign.deliveries.book import words as book_words
 from campaign.deliveries.contents import Order, Purpose, Snapshot, Sorting
+from campaign.languages import speaking
+from campaign.languages.speaking import gettext
 from campaign.models.campaign import Campaign
 from campaign.signatures.countries import countries
 from campaign.signatures.places import US_STATES
@@ -67,7 +68,8 @@ class _Writer:
         self._everybody = contents.names_everybody(campaign, Purpose.HAND_OVER)
         self._countries = countries(campaign.language)
         self._positions = {code: position for position, code in enumerate(self._countries)}
-        self._anonymous = book_words.of(campaign.language).anonymous
+        with speaking.use(campaign.language):
+            self._anonymous = gettext("Anonymous")
 
     def keyed(self, row: Row[Any]) -> tuple[Key, Entry | None]:
         """Return the entry of a signature, or None if the book doesn't name it, and what it is sorted by."""
