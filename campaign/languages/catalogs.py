@@ -1,10 +1,11 @@
 """Catalogs: the translations of the site's messages, one file in GNU gettext's format for each language.
 
 A process reads a catalog when it first shows a page in its language, which takes some hundredths of a second, and keeps
-it. So nothing needs to be compiled, and a site pays only for the languages that it uses.
+the translations, about 60 KB. So nothing needs to be compiled, and a site pays only for the languages that it uses.
 """
 
 import io
+import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from gettext import NullTranslations
@@ -22,6 +23,9 @@ FOLDER = Path(__file__).parent / "catalogs"
 """The folder of the catalogs. The name of each is a language tag (BCP 47) and `.po`."""
 COMPLETE = 0.95
 """The part of its messages that a catalog must translate. Below it, the page is better in one language: English."""
+
+TAG = r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,2}"
+"""Regular expression of a language tag: a language, and perhaps a script and a territory."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,16 @@ def offered(tag: str) -> str | None:
         if catalog(each).is_offered:
             return each
     return None
+
+
+def usual_tag(tag: str) -> str | None:
+    """Return a language tag (BCP 47) in its usual spelling, such as "pt-BR" for "PT-br"; None if it is none."""
+    if not re.fullmatch(TAG, tag):
+        return None
+    try:
+        return str(Locale.parse(tag, sep="-")).replace("_", "-")
+    except (ValueError, UnknownLocaleError):
+        return None
 
 
 def _language_and_script(tag: str) -> tuple[str, str] | None:

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from gettext import NullTranslations
 
-from babel import Locale
-
-from campaign.languages import catalogs
+from campaign.languages import catalogs, locales
 from campaign.languages.catalogs import SOURCE
 
 
@@ -25,6 +23,8 @@ class Language:
     direction: str
     """The writing direction: "ltr" or "rtl"."""
     translations: NullTranslations
+    space: str
+    """What stands between two sentences: nothing in Chinese and Japanese, whose full stops have room of their own."""
 
 
 @lru_cache(maxsize=256)
@@ -35,16 +35,16 @@ def page_language(tag: str) -> Language:
     """
     found = catalogs.offered(tag)
     shown = tag if found else SOURCE
-    return Language(shown, direction(shown), catalogs.catalog(found or SOURCE).translations)
+    space = "" if (found or SOURCE).partition("-")[0] in ("ja", "zh") else " "
+    return Language(shown, direction(shown), catalogs.catalog(found or SOURCE).translations, space)
 
 
-@lru_cache(maxsize=256)
 def direction(tag: str) -> str:
     """Return the writing direction of a language (BCP 47 tag): "ltr" or "rtl"."""
-    return Locale.parse(tag, sep="-").text_direction
+    return locales.locale(tag).text_direction
 
 
-_UNCHOSEN = Language(SOURCE, "ltr", NullTranslations())
+_UNCHOSEN = Language(SOURCE, "ltr", NullTranslations(), " ")
 _current: ContextVar[Language] = ContextVar("language", default=_UNCHOSEN)
 
 

@@ -6,11 +6,13 @@ sorts the countries of every language with ICU, and this module reads the result
 """
 
 import re
+import sys
 from functools import lru_cache
 from pathlib import Path
 
 from babel import Locale
 
+from campaign.languages import locales
 from campaign.text import country_codes
 
 ORDER = Path(__file__).with_name("country_order.txt")
@@ -24,7 +26,7 @@ def countries(language: str) -> dict[str, str]:
 
     A name that CLDR lacks is in English.
     """
-    locale = Locale.parse(language, sep="-")
+    locale = locales.locale(language)
     names = unsorted(locale)
     order = _order(str(locale).partition("@")[0]) or _order("en")
     # After an update of Babel, a country may be missing from the file.
@@ -33,7 +35,7 @@ def countries(language: str) -> dict[str, str]:
 
 def unsorted(locale: Locale) -> dict[str, str]:
     """Return the country names by code, in no particular order."""
-    english, names = Locale("en").territories, locale.territories
+    english, names = locales.locale("en").territories, locale.territories
     return {code: str(names.get(code) or english[code]) for code in country_codes.all_codes()}
 
 
@@ -44,5 +46,6 @@ def _order(locale: str) -> list[str]:
         for line in lines:
             languages, _, codes = line.rstrip("\n").partition("\t")
             if locale in languages.split(" "):
-                return re.findall("..", codes)
+                # Interned codes exist once for all languages.
+                return [sys.intern(code) for code in re.findall("..", codes)]
     return []

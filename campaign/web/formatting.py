@@ -17,6 +17,7 @@ from babel.dates import format_date, format_time, format_timedelta, get_timezone
 from babel.numbers import format_decimal
 from flask import Flask
 
+from campaign.languages import locales
 from campaign.languages.speaking import current
 from campaign.text.paragraphs import one_line, paragraphs
 
@@ -128,9 +129,4 @@ def _joined(day: str, time: str, width: str, locale: Locale) -> str:
 
 
 def _locale(language: str) -> Locale:
-    return _parsed(language or current().tag)
-
-
-@lru_cache(maxsize=256)
-def _parsed(language: str) -> Locale:
-    return Locale.parse(language, sep="-")
+    return locales.locale(language or current().tag)
