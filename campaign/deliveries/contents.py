@@ -47,7 +47,18 @@ BOM = "\ufeff"
 
 COLUMNS = {
     Purpose.HAND_OVER: ("name", "city", "region", "country", "signed_on"),
-    Purpose.OURS: ("name", "email", "country", "region", "city", "postal_code", "wants_updates", "source", "signed_at"),
+    Purpose.OURS: (
+        "name",
+        "email",
+        "country",
+        "region",
+        "city",
+        "postal_code",
+        "wants_updates",
+        "source",
+        "language",
+        "signed_at",
+    ),
 }
 """The columns to choose from. A delivery that names anonymous signers always has the column `anonymous` too."""
 
@@ -179,11 +190,17 @@ def rows(engine: Engine, campaign: Campaign, order: Order, of: Snapshot) -> Iter
     with Session(engine) as session:
         shown = sources.all_common_words(session, campaign.id) if "source" in columns else set()
     for chunk in signatures(engine, of):
-        yield [_cells(row, columns, zone, shown, named=everybody or not row.anonymous) for row in chunk]
+        yield [_cells(row, columns, campaign, zone, shown, named=everybody or not row.anonymous) for row in chunk]
 
 
-def _cells(row: Row[Any], columns: Sequence[str], zone: ZoneInfo, shown: set[str], *, named: bool) -> list[Cell]:
-    values = row._asdict() | {"signed_on": row.signed_at.astimezone(zone).date()}
+def _cells(
+    row: Row[Any], columns: Sequence[str], campaign: Campaign, zone: ZoneInfo, shown: set[str], *, named: bool
+) -> list[Cell]:
+    values = row._asdict() | {
+        "signed_on": row.signed_at.astimezone(zone).date(),
+        # In earlier versions, campaigns had only their main language.
+        "language": row.language or campaign.language,
+    }
     if row.source not in shown:
         values |= {"source": ""}
     if not named:

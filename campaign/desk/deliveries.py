@@ -57,6 +57,7 @@ COLUMNS = {
     "postal_code": lazy_gettext("Postal code"),
     "wants_updates": lazy_gettext("Wants updates"),
     "source": lazy_gettext("Source"),
+    "language": lazy_gettext("Language"),
     "signed_on": lazy_gettext("Date signed"),
     "signed_at": lazy_gettext("Time signed"),
 }

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from sqlalchemy import Engine
 
 from campaign.accounts.permissions import Right
+from campaign.campaigns import translations
 from campaign.deliveries import contents
 from campaign.desk.access import allow
 from campaign.languages.speaking import current, gettext
@@ -51,7 +52,7 @@ def live(campaign: Campaign) -> ResponseReturnValue:
 @figures.get("/campaigns/<slug>/figures/<what>.csv")
 @allow(Right.FIGURES)
 def as_csv(campaign: Campaign, what: str) -> ResponseReturnValue:
-    """Download a part of the statistics: `minute`, `hour`, `day`, `countries`, `states`, or `sources`.
+    """Download a part of the statistics: `minute`, `hour`, `day`, `countries`, `states`, `sources`, or `languages`.
 
     While newer signatures are not included yet, the name of the file says as of when the numbers are.
     """
@@ -59,12 +60,13 @@ def as_csv(campaign: Campaign, what: str) -> ResponseReturnValue:
     if what in set(Unit):
         series = rules.series(db.session(), campaign, Unit(what), now)
         rows = [(_moment(span.since, series.unit), span.signatures) for span in series.spans]
-    elif what in ("countries", "states", "sources"):
-        shown = rules.breakdown(db.session(), campaign.id)
+    elif what in ("countries", "states", "sources", "languages"):
+        shown = rules.breakdown(db.session(), campaign)
         rows = {
             "countries": list(shown.countries),
             "states": _named_states(shown.states),
             "sources": _named(shown.sources),
+            "languages": list(shown.languages),
         }[what]
     else:
         abort(404)
@@ -106,6 +108,7 @@ def _shown(campaign: Campaign, unit: Unit | None) -> dict[str, Any]:
         "countries": [(names.get(code, code), count) for code, count in read.breakdown.countries],
         "states": _named_states(read.breakdown.states),
         "sources": _named(read.breakdown.sources),
+        "languages": [(translations.english_name(tag), count) for tag, count in read.breakdown.languages],
         "world": maps.world(dict(read.breakdown.countries)),
         # The map of the country where most signers live comes first.
         "us_first": next(iter(read.breakdown.countries), ("", 0))[0] == "US",

@@ -5,6 +5,9 @@ import secrets
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from sqlalchemy import select
+
+from campaign.models.campaign import Campaign
 from campaign.models.signature import SignatureState
 from campaign.signatures import tally
 from campaign.signatures.signing import insert_unless_signed
@@ -35,6 +38,8 @@ _PLACES = [
 def sign(campaign_id: int, number: int, now: datetime) -> Iterator[int]:
     """Add `number` fake signatures to the campaign, spread over the week before `now`, oldest first.
 
+    Their language is the campaign's main language.
+
     Yields:
         The number of signatures in each stored batch.
 
@@ -48,16 +53,20 @@ def sign(campaign_id: int, number: int, now: datetime) -> Iterator[int]:
         batch = range(start, min(start + BATCH, number))
         with write_transaction() as session:
             connection = session.connection()
+            language = session.scalars(select(Campaign.language).where(Campaign.id == campaign_id)).one()
             connection.execute(
                 insert_unless_signed(connection.dialect.name),
-                [signature(campaign_id, f"{run}-{n}", now - step * (number - n)) for n in batch],
+                [signature(campaign_id, f"{run}-{n}", now - step * (number - n), language) for n in batch],
             )
             tally.add(connection, campaign_id, len(batch))
         yield len(batch)
 
 
-def signature(campaign_id: int, key: str, signed_at: datetime) -> dict[str, object]:
-    """Return a row for the signature table, with an email address made from `key`."""
+def signature(campaign_id: int, key: str, signed_at: datetime, language: str = "") -> dict[str, object]:
+    """Return a row for the signature table, with an email address made from `key`.
+
+    Without a `language`, the row is like that of an earlier version, when campaigns had only one.
+    """
     country, city, region, postal_code = random.choice(_PLACES)  # noqa: S311 (not used for security)
     email = f"fake-{key}@example.org"
     source = random.choice(_SOURCES)  # noqa: S311
@@ -73,6 +82,7 @@ def signature(campaign_id: int, key: str, signed_at: datetime) -> dict[str, obje
         "anonymous": random.random() < 0.1,  # noqa: S311
         "wants_updates": random.random() < 0.3,  # noqa: S311
         "source": source,
+        "language": language,
         "state": SignatureState.PUBLIC,
         "signed_at": signed_at,
         "listed_at": signed_at,

@@ -73,6 +73,8 @@ def check_open(campaign: Campaign, now: datetime) -> None:
 def sign(engine: Engine, campaign: Campaign, details: Details, now: datetime) -> None:
     """Store a signature and count it. Each mailbox can sign a campaign once; its first signature stays as it is.
 
+    The signature's language is that of `campaign`: `translations.edition` returns a campaign in another language.
+
     On return, the signature is on disk and in the tally. For a duplicate, the mailbox's first signature is. If an
     organizer has blocked the mailbox, nothing is counted. In all cases, the same statements and the same commit run, so
     the response doesn't reveal who has signed.
@@ -87,6 +89,7 @@ def sign(engine: Engine, campaign: Campaign, details: Details, now: datetime) ->
         **vars(details),
         "campaign_id": campaign.id,
         "email_key": email_key(details.email),
+        "language": campaign.language,
         "state": SignatureState.PUBLIC,
         "signed_at": now,
         "listed_at": now,

@@ -1,4 +1,4 @@
-"""The numbers of a campaign's statistics: the count, signatures over time, countries, states, and sources.
+"""The numbers of a campaign's statistics: the count, and signatures by time, country, state, source, and language.
 
 The desk shows them (`desk/statistics.py`). They include only signatures that count. The count is current. The other
 numbers come from roll-ups (`roll_ups.py`), which the worker keeps a few seconds behind; `Coverage` says how far they
@@ -64,7 +64,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Breakdown:
-    """Signatures by place and by source, each with the most signatures first. Equal counts are sorted by name."""
+    """Signatures by place, source, and language, each with the most signatures first.
+
+    Equal counts are sorted by name, those of languages by tag.
+    """
 
     countries: Sequence[tuple[str, int]]
     """By ISO 3166-1 alpha-2 code."""
@@ -72,6 +75,8 @@ class Breakdown:
     """By USPS code; empty for signers in the US with an unknown state."""
     sources: Sequence[tuple[str | None, int]]
     """By source; empty for links without one, None for all sources that are not shown."""
+    languages: Sequence[tuple[str, int]]
+    """By the BCP 47 tag of the language in which signers read the letter."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,7 @@ def read(session: Session, campaign: Campaign, unit: Unit | None, now: datetime)
         coverage=coverages(session, {campaign.id: count}, now)[campaign.id],
         last_hour=last_hour,
         series=last_hour if unit is Unit.MINUTE else series(session, campaign, unit, now),
-        breakdown=breakdown(session, campaign.id),
+        breakdown=breakdown(session, campaign),
     )
 
 
@@ -258,9 +263,12 @@ _SPANS = {
 """Queries for spans of time, from a JSON array of their first buckets and the first buckets after them."""
 
 
-def breakdown(session: Session, campaign_id: int) -> Breakdown:
-    """Return signatures by place and source."""
-    counted = select(GroupCount.name, GroupCount.count).where(GroupCount.campaign_id == campaign_id)
+def breakdown(session: Session, campaign: Campaign) -> Breakdown:
+    """Return signatures by place, source, and language.
+
+    Signatures of earlier versions have no language. They count for the main language, the only one of the letter then.
+    """
+    counted = select(GroupCount.name, GroupCount.count).where(GroupCount.campaign_id == campaign.id)
 
     def by(kind: Kind) -> dict[str, int]:
         return {name: count for name, count in session.execute(counted.where(GroupCount.kind == kind)) if count}
@@ -268,11 +276,19 @@ def breakdown(session: Session, campaign_id: int) -> Breakdown:
     countries, named_states = by(Kind.COUNTRY), by(Kind.STATE)
     code_of = {name: code for code, name in US_STATES.items()}
     states = {code_of.get(name, ""): count for name, count in named_states.items()}
-    sources = _sources(session, campaign_id)
+    sources = _sources(session, campaign.id)
     if rest := sum(countries.values()) - sum(count for _, count in sources):
         sources.append((None, rest))
+    languages = by(Kind.LANGUAGE)
+    if without := languages.pop("", 0):
+        languages[campaign.language] = languages.get(campaign.language, 0) + without
     sorted_states = sorted(US_STATES, key=US_STATES.__getitem__)
-    return Breakdown(_sorted_by_count(countries, country_names("en")), _sorted_by_count(states, sorted_states), sources)
+    return Breakdown(
+        countries=_sorted_by_count(countries, country_names("en")),
+        states=_sorted_by_count(states, sorted_states),
+        sources=sources,
+        languages=_sorted_by_count(languages, sorted(languages)),
+    )
 
 
 def _sources(session: Session, campaign_id: int) -> list[tuple[str | None, int]]:

@@ -1,4 +1,4 @@
-"""Roll-ups: counts of a campaign's signatures by time, place, and source, kept exact without work for signers.
+"""Roll-ups: counts of a campaign's signatures by time, place, source, and language, exact without work for signers.
 
 The worker adds new signatures in the order of their ids, a piece at a time (`roll_up`), and stores how far it is: the
 position. Code that changes whether a signature counts also corrects the counts, in the same transaction, if the
@@ -37,7 +37,7 @@ from campaign.storage.transactions import wait_for_writers, write_transaction
 Times = type[MinuteCount] | type[QuarterCount]
 Table = Times | type[GroupCount]
 TABLES: tuple[Table, ...] = (MinuteCount, QuarterCount, GroupCount)
-Rows = Select[int, datetime, str, str, str]
+Rows = Select[int, datetime, str, str, str, str]
 
 EVERY = timedelta(seconds=2)
 """How often the worker looks for new signatures."""
@@ -154,7 +154,7 @@ def begin_repair(session: Session, repairs_before: int) -> bool:
 def rows(*conditions: ColumnElement[bool]) -> Rows:
     """Return a query for what the counts need of the signatures that meet the conditions."""
     s = Signature
-    return select(s.campaign_id, s.signed_at, s.country, s.region, s.source).where(*conditions)
+    return select(s.campaign_id, s.signed_at, s.country, s.region, s.source, s.language).where(*conditions)
 
 
 def _add(session: Session, of: Rows, sign: int, now: datetime) -> None:
@@ -196,6 +196,7 @@ def counting(dialect: str, of: Rows, sign: int, first_minute: int) -> Iterator[t
         Kind.COUNTRY: part.c.country,
         Kind.STATE: case((is_state, part.c.region), else_=""),
         Kind.SOURCE: part.c.source,
+        Kind.LANGUAGE: part.c.language,
     }
     for kind, name in names.items():
         query = select(part.c.campaign_id, literal(kind.value), name.label("name"), count)

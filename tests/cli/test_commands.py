@@ -151,6 +151,7 @@ def test_export_has_all_fields_oldest_first(runner: FlaskCliRunner, sign: Sign) 
         "anonymous": "no",
         "wants_updates": "yes",
         "source": "",
+        "language": "en",
         "signed_at": stored()[0].signed_at.isoformat(),
     }
     assert (second["name"], second["email"]) == ("Grace Hopper", "Grace.Hopper+park@example.org")
@@ -161,7 +162,7 @@ def test_export_has_all_fields_oldest_first(runner: FlaskCliRunner, sign: Sign) 
 def test_export_without_signatures_has_only_a_header(runner: FlaskCliRunner, campaign: Campaign) -> None:
     answer = runner.invoke(args=["signatures", "export", SLUG])
     assert answer.stdout_bytes == (
-        b"name,email,country,region,city,postal_code,wants_updates,source,signed_at,anonymous\r\n"
+        b"name,email,country,region,city,postal_code,wants_updates,source,language,signed_at,anonymous\r\n"
     )
 
 

@@ -58,7 +58,7 @@ def test_addressees_get_names_and_places_but_no_email_addresses(sign: Sign, deli
     day = stored()[0].signed_at.date().isoformat()
     place = {"city": "Los Angeles", "region": "California", "country": "US"}
     assert row == {"name": "Ada Lovelace", **place, "signed_on": day}
-    for column in ("email", "postal_code", "wants_updates", "source", "signed_at", "email_key", "id"):
+    for column in ("email", "postal_code", "wants_updates", "source", "language", "signed_at", "email_key", "id"):
         with pytest.raises(ValueError, match=column):
             contents.order(Purpose.HAND_OVER, ["name", column])
 
@@ -223,6 +223,17 @@ def test_full_sheet_continues_on_another(tmp_path: Path, monkeypatch: pytest.Mon
 def test_spreadsheet_leaves_no_temporary_files(tmp_path: Path) -> None:
     write(tmp_path / "x.xlsx", ["name"], ["Ada"])
     assert [file.name for file in tmp_path.iterdir()] == ["x.xlsx"]
+
+
+def test_internal_file_has_the_language_in_which_signers_read_the_letter(
+    publish: Publish, sign: Sign, delivered: Delivered
+) -> None:
+    publish(language="pt-BR")
+    sign()
+    for language, expected in (("es", "es"), ("", "pt-BR")):
+        change(language=language)
+        assert [row["language"] for row in delivered(OURS)] == [expected]
+        assert delivered(contents.order(Purpose.OURS, ["language"])) == [{"language": expected, "anonymous": "no"}]
 
 
 @pytest.mark.slow

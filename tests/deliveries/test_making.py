@@ -19,7 +19,8 @@ from flask import Flask
 from sqlalchemy import Engine, event, func, select, update
 from sqlalchemy.exc import OperationalError
 
-from campaign.deliveries import making, queue
+from campaign.deliveries import contents, making, queue
+from campaign.deliveries.contents import Purpose
 from campaign.deliveries.exports import Kind
 from campaign.deliveries.queue import Lost, Taken
 from campaign.deliveries.work_folder import work_folder
@@ -71,6 +72,31 @@ def test_export_has_the_requested_columns_and_signers(sign: Sign, ask: Ask, make
     (row,) = csv.DictReader(io.StringIO(content(make(ask(order=OURS)).id).decode("utf-8-sig")))
     assert (row["email"], row["name"]) == ("grace@example.org", "'=1+1")
     assert list(row.items())[-1] == ("use", "internal use only")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [Kind.CSV, Kind.SPREADSHEET])
+def test_internal_file_has_the_language_after_the_source(sign: Sign, ask: Ask, make: Make, kind: Kind) -> None:
+    sign()
+    file = content(make(ask(kind, contents.order(Purpose.OURS, ["source", "language", "signed_at"]))).id)
+    if kind is Kind.CSV:
+        header, row = list(csv.reader(io.StringIO(file.decode("utf-8-sig"))))
+    else:
+        header, row = ([cell.value for cell in row] for row in openpyxl.load_workbook(io.BytesIO(file)).active.rows)
+    assert header == ["source", "language", "signed_at", "anonymous", "use"]
+    assert row[1] == "en"
+
+
+@pytest.mark.slow
+def test_export_requested_before_a_column_was_added_keeps_its_columns(sign: Sign, ask: Ask, make: Make) -> None:
+    sign()
+    export_id = ask()
+    columns = ["name", "email", "country", "region", "city", "postal_code", "wants_updates", "source", "signed_at"]
+    with write_transaction() as session:
+        options = {"purpose": "ours", "columns": columns, "only_updates": False}
+        session.execute(update(Export).values(options=options))
+    (row,) = csv.DictReader(io.StringIO(content(make(export_id).id).decode("utf-8-sig")))
+    assert [*row] == [*columns, "anonymous", "use"]
 
 
 @pytest.mark.slow

@@ -124,7 +124,7 @@ def test_book_needs_no_columns(organizer: AtDesk) -> None:
 def test_delivery_form_offers_no_email_or_postal_code(organizer: AtDesk) -> None:
     page = organizer.get(PATH).text
     for_delivery, internal = page.split('<h2 id="ours">')
-    for column in ("email", "postal_code", "wants_updates"):
+    for column in ("email", "postal_code", "wants_updates", "language"):
         assert f'value="{column}"' not in for_delivery
         assert f'value="{column}"' in internal
     for column in COLUMNS[Purpose.HAND_OVER]:
@@ -136,6 +136,7 @@ def test_delivery_form_offers_no_email_or_postal_code(organizer: AtDesk) -> None
     [
         {"columns": []},
         {"columns": ["name", "email"]},
+        {"columns": ["name", "language"]},
         {"columns": ["email_key"], "purpose": "ours"},
         {"kind": "exe"},
         {"kind": "pdf", "purpose": "ours"},

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from werkzeug.test import TestResponse
 
 from campaign.models.account import Role
-from campaign.models.campaign import Campaign
+from campaign.models.campaign import Campaign, Translation
+from campaign.models.roll_up import GroupCount, Kind
 from campaign.models.signature import Signature
 from campaign.signatures import fake, feed
 from campaign.statistics import figures
@@ -60,6 +61,44 @@ def test_observer_sees_count_times_places_and_sources(observer: FlaskClient, sig
     assert "<title>California: 1</title>" in page.text
 
 
+def test_observer_sees_the_languages_in_which_signers_read_the_letter(observer: FlaskClient, sign: Sign) -> None:
+    for number, language in enumerate(("", "en", "es", "pt-BR", "zh-Hant", "es")):
+        email = f"{number}@example.org"
+        sign(email=email)
+        with write_transaction() as session:
+            session.execute(update(Signature).where(Signature.email == email).values(language=language))
+    roll_up()
+    page = observer.get(PAGE).text
+    assert '<h2 id="languages">Languages</h2>' in page
+    assert "The language in which signers read the letter" in page
+    assert cells(page, "English") == cells(page, "Spanish") == ["2"]
+    assert cells(page, "Portuguese \\(Brazil\\)") == cells(page, "Chinese \\(Traditional\\)") == ["1"]
+    assert table(observer.get(f"{PAGE}/languages.csv").text)[1:] == [
+        ["en", "2"],
+        ["es", "2"],
+        ["pt-BR", "1"],
+        ["zh-Hant", "1"],
+    ]
+
+
+def test_languages_are_shown_only_if_there_are_several(observer: FlaskClient, campaign: Campaign, signed: Sign) -> None:
+    def is_shown() -> bool:
+        return "Languages" in observer.get(PAGE).text
+
+    assert not is_shown()
+    signed()
+    assert not is_shown()
+    with write_transaction() as session:
+        session.add(Translation(campaign_id=campaign.id, language="es", title="Salvemos el parque"))
+    assert is_shown(), "the campaign has a translation"
+    with write_transaction() as session:
+        session.execute(delete(Translation))
+        session.execute(update(GroupCount).where(GroupCount.kind == Kind.LANGUAGE).values(name="es"))
+    assert not is_shown()
+    signed(email="b@example.org")
+    assert is_shown(), "signers read translations that were deleted since"
+
+
 def test_map_of_the_country_where_most_signers_live_is_first(observer: FlaskClient, signed: Sign) -> None:
     def maps() -> list[str]:
         return re.findall(r'<div class="map (\w+)"', observer.get(PAGE).text)
@@ -81,7 +120,7 @@ def test_statistics_contain_no_personal_data(observer: FlaskClient, signed: Sign
 @pytest.mark.parametrize("role", Role)
 def test_every_role_can_see_statistics_of_its_campaigns(at_desk: AtDeskAs, campaign: Campaign, role: Role) -> None:
     client = at_desk(role, own=[campaign])
-    for path in ("", "/live", "/day.csv"):
+    for path in ("", "/live", "/day.csv", "/languages.csv"):
         assert client.get(PAGE + path).status_code == 200
 
 
@@ -198,6 +237,7 @@ def test_every_part_can_be_downloaded_as_csv(observer: FlaskClient, client: Flas
         "countries": ["countries", "signatures", "US", "5"],
         "states": ["states", "signatures", "California", "5"],
         "sources": ["sources", "signatures", "mail", "5"],
+        "languages": ["languages", "signatures", "en", "5"],
     }
     for what, words in expected.items():
         answer = observer.get(f"{PAGE}/{what}.csv")

@@ -277,7 +277,7 @@ def test_removed_signature_of_a_mailbox_is_found_but_not_counted(campaign: Campa
     roll_up()
     session, now = db.session(), datetime.now(UTC)
     assert contents.snapshot(session, campaign.id).count == 1
-    assert [count for _, count in figures.breakdown(session, campaign.id).countries] == [1]
+    assert [count for _, count in figures.breakdown(session, campaign).countries] == [1]
     assert sum(span.signatures for span in figures.series(session, campaign, figures.Unit.DAY, now).spans) == 1
     assert duplicates.find(session, campaign.id, with_domains=True).same == []
 

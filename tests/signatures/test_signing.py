@@ -2,13 +2,15 @@
 
 import io
 import re
+from datetime import UTC, datetime
 
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from campaign.models.campaign import Campaign
-from campaign.signatures import signing, tally
+from campaign.signatures import fake, signing, tally
+from campaign.signatures.signing import Details
 from campaign.storage.database import db
 from tests.conftest import ADA, HTMX, PATH, Publish, Sign, stored
 
@@ -102,6 +104,20 @@ def test_signature_stores_exactly_what_was_typed(sign: Sign, campaign: Campaign)
     assert signature.postal_code == "75001"
     assert (signature.anonymous, signature.wants_updates) == (True, True)
     assert signature.listed_at == signature.signed_at
+
+
+def test_signature_stores_the_language_of_the_signed_page(publish: Publish) -> None:
+    campaign = publish(language="en")
+    for language in ("es", "pt-BR"):
+        campaign.language = language
+        signing.sign(db.engine, campaign, Details("Ada", f"ada@{language}.example.org", "US"), datetime.now(UTC))
+        signing.sign(db.engine, campaign, Details("Ada", "ada@example.org", "US"), datetime.now(UTC))
+    assert [signature.language for signature in stored()] == ["es", "es", "pt-BR"]
+
+
+def test_fake_signatures_have_the_campaigns_language(publish: Publish) -> None:
+    list(fake.sign(publish(language="de").id, 2, datetime.now(UTC)))
+    assert [signature.language for signature in stored()] == ["de", "de"]
 
 
 def test_signer_gets_no_updates_without_opting_in(sign: Sign) -> None:

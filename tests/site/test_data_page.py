@@ -21,7 +21,17 @@ ROW = re.compile(
     r'<td data-label="Who sees it">(.+?)</td>\s*<td data-label="How long">(.+?)</td>\s*</tr>'
 )
 PATHS = ["/privacy", f"{PATH}/privacy"]
-HIDDEN_COLUMNS = {"email", "email_key", "postal_code", "wants_updates", "source", "campaign_id", "id", "state"}
+HIDDEN_COLUMNS = {
+    "email",
+    "email_key",
+    "postal_code",
+    "wants_updates",
+    "source",
+    "language",
+    "campaign_id",
+    "id",
+    "state",
+}
 """Columns that neither visitors nor addressees see."""
 
 

@@ -26,7 +26,7 @@ def roll_up(now: datetime | None = None) -> None:
 def rolled_up(campaign: Campaign, now: datetime) -> Counts:
     """Return the counts in the roll-ups, without zeros. Of the counts by minute, only those of a day are compared."""
     db.session.rollback()
-    counts: Counts = {kind: Counter() for kind in ("minute", "quarter", "country", "state", "source")}
+    counts: Counts = {kind: Counter() for kind in ("minute", "quarter", "country", "state", "source", "language")}
     first = int((now - timedelta(days=1)).timestamp()) // 60
     for table, kind, since in ((MinuteCount, "minute", first), (QuarterCount, "quarter", 0)):
         rows = select(table.bucket, table.count).where(table.campaign_id == campaign.id, table.bucket >= since)
@@ -40,7 +40,7 @@ def rolled_up(campaign: Campaign, now: datetime) -> Counts:
 
 def counted(campaign: Campaign, now: datetime) -> Counts:
     """Return what the roll-ups must contain, by counting each signature that they include."""
-    counts: Counts = {kind: Counter() for kind in ("minute", "quarter", "country", "state", "source")}
+    counts: Counts = {kind: Counter() for kind in ("minute", "quarter", "country", "state", "source", "language")}
     first, end = int((now - timedelta(days=1)).timestamp()) // 60, roll_ups.position(db.session())
     for each in stored():
         if each.campaign_id != campaign.id or each.state is not SignatureState.PUBLIC or each.id > end:
@@ -51,6 +51,7 @@ def counted(campaign: Campaign, now: datetime) -> Counts:
         counts["quarter"][seconds // 900] += 1
         counts["country"][each.country] += 1
         counts["source"][each.source] += 1
+        counts["language"][each.language] += 1
         if each.country == "US":
             counts["state"][each.region if each.region in US_STATES.values() else ""] += 1
     return counts

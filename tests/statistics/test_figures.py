@@ -1,4 +1,4 @@
-"""Statistics count signatures by time, place, and source, include only counted ones, and say how far they are."""
+"""Statistics count signatures by time, place, source, and language, only those that count, and say how far they are."""
 
 import re
 from collections.abc import Callable
@@ -74,8 +74,8 @@ def test_signature_at_a_boundary_belongs_to_the_later_span(campaign: Campaign, s
 def test_campaign_without_signatures_has_one_empty_day(campaign: Campaign) -> None:
     (today,) = figures.series(db.session(), campaign, Unit.DAY, NOW).spans
     assert (today.since.isoformat(), today.signatures) == ("2026-07-14T00:00:00+00:00", 0)
-    nothing = figures.breakdown(db.session(), campaign.id)
-    assert (nothing.countries, nothing.states, nothing.sources) == ([], [], [])
+    nothing = figures.breakdown(db.session(), campaign)
+    assert (nothing.countries, nothing.states, nothing.sources, nothing.languages) == ([], [], [], [])
 
 
 def test_hours_and_days_are_in_the_campaigns_time_zone(publish: Publish, signed: SignedAt) -> None:
@@ -111,8 +111,8 @@ def test_only_counted_signatures_are_included(campaign: Campaign, signed: Signed
     assert shown(campaign, Unit.MINUTE) == {"2026-07-14T10:25+00:00": 1, "2026-07-14T10:30+00:00": 2}
     assert sum(shown(campaign, Unit.DAY).values()) == 3
     assert figures.at_a_glance(db.session(), {campaign.id: 3}, NOW)[campaign.id].last_day == 3
-    found = figures.breakdown(db.session(), campaign.id)
-    assert [sum(n for _, n in part) for part in (found.countries, found.sources)] == [3, 3]
+    found = figures.breakdown(db.session(), campaign)
+    assert [sum(n for _, n in part) for part in (found.countries, found.sources, found.languages)] == [3, 3, 3]
 
 
 def test_other_campaigns_signatures_are_not_included(publish: Publish, campaign: Campaign, signed: SignedAt) -> None:
@@ -120,7 +120,7 @@ def test_other_campaigns_signatures_are_not_included(publish: Publish, campaign:
     signed(NOW, NOW, under=other)
     signed(NOW)
     assert shown(campaign, Unit.MINUTE) == {"2026-07-14T10:30+00:00": 1}
-    assert figures.breakdown(db.session(), other.id).sources == [("", 2)]
+    assert figures.breakdown(db.session(), other).sources == [("", 2)]
 
 
 def test_countries_and_states_are_sorted_by_count(campaign: Campaign, signed: SignedAt) -> None:
@@ -130,7 +130,7 @@ def test_countries_and_states_are_sorted_by_count(campaign: Campaign, signed: Si
     signed(NOW, country="US", region="")
     signed(NOW, country="FR", region="California")
     signed(NOW, NOW, country="DE", region="")
-    found = figures.breakdown(db.session(), campaign.id)
+    found = figures.breakdown(db.session(), campaign)
     assert found.countries == [("US", 7), ("DE", 2), ("FR", 1)]
     assert found.states == [("", 4), ("CA", 2), ("TX", 1)]
 
@@ -142,7 +142,7 @@ def test_places_with_equal_counts_are_sorted_by_name(campaign: Campaign, signed:
     for state in ("Alaska", "Alabama", "Arkansas", "Arizona", "Puerto Rico", "Oregon"):
         signed(NOW, country="US", region=state)
     signed(NOW, country="US", region="Nowhere")
-    found = figures.breakdown(db.session(), campaign.id)
+    found = figures.breakdown(db.session(), campaign)
     assert [code for code, _ in found.countries] == ["US", "AX", "DE", "CH", "AE"]
     assert [code for code, _ in found.states] == ["AL", "AK", "AZ", "AR", "OR", "PR", ""]
 
@@ -152,8 +152,25 @@ def test_sources_with_few_signers_are_combined(campaign: Campaign, signed: Signe
     signed(*[NOW] * (FEWEST_SIGNERS - 1), source="for-ada")
     signed(NOW, source="for-ben")
     signed(NOW, NOW, source="")
-    found = figures.breakdown(db.session(), campaign.id)
+    found = figures.breakdown(db.session(), campaign)
     assert found.sources == [("mail", 5), ("", 2), (None, 5)]
+
+
+def test_languages_are_sorted_by_count_and_then_by_tag(campaign: Campaign, signed: SignedAt) -> None:
+    for language in ("pt-BR", "fr", "es", "es", "de"):
+        signed(NOW, language=language)
+    signed(NOW, language="fr", state=SignatureState.REMOVED, listed_at=None)
+    signed(NOW, language="es", listed_at=None)
+    assert figures.breakdown(db.session(), campaign).languages == [("es", 3), ("de", 1), ("fr", 1), ("pt-BR", 1)]
+
+
+def test_signatures_without_a_language_count_for_the_main_language(publish: Publish, signed: SignedAt) -> None:
+    german, spanish = publish(slug="german", language="de"), publish(slug="spanish", language="es")
+    for campaign in (german, spanish):
+        signed(NOW, NOW, under=campaign, language="")
+        signed(NOW, under=campaign, language="de")
+    assert figures.breakdown(db.session(), german).languages == [("de", 3)]
+    assert figures.breakdown(db.session(), spanish).languages == [("es", 2), ("de", 1)]
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ from tests.statistics.test_roll_ups import act, add_fake, assert_exact
 NOW = datetime.now(UTC)
 
 
-def sources_of(campaign: Campaign) -> list[object]:
-    return [GroupCount.campaign_id == campaign.id, GroupCount.kind == Kind.SOURCE]
+def groups_of(campaign: Campaign, kind: Kind) -> list[object]:
+    return [GroupCount.campaign_id == campaign.id, GroupCount.kind == kind]
 
 
 DAMAGE: dict[str, Callable[[Campaign], object]] = {
@@ -30,8 +30,12 @@ DAMAGE: dict[str, Callable[[Campaign], object]] = {
     "counts of minutes": lambda _: update(MinuteCount).values(count=0),
     "missing groups": lambda _: delete(GroupCount),
     "another group": lambda campaign: (
-        update(GroupCount).where(*sources_of(campaign), GroupCount.name == "").values(name="x")  # type: ignore[arg-type]
+        update(GroupCount).where(*groups_of(campaign, Kind.SOURCE), GroupCount.name == "").values(name="x")  # type: ignore[arg-type]
     ),
+    "wrong language": lambda campaign: (
+        update(GroupCount).where(*groups_of(campaign, Kind.LANGUAGE)).values(name="es")  # type: ignore[arg-type]
+    ),
+    "missing languages": lambda campaign: delete(GroupCount).where(*groups_of(campaign, Kind.LANGUAGE)),  # type: ignore[arg-type]
     "missing days": lambda _: delete(QuarterCount),
     "position too low": lambda _: update(RollUp).values(position=RollUp.position - 3),
     "position too high": lambda _: update(RollUp).values(position=RollUp.position + 3),

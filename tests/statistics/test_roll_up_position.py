@@ -7,7 +7,7 @@ from pathlib import Path
 from flask import Flask
 from flask.testing import FlaskCliRunner
 from flask_migrate import downgrade, upgrade
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from campaign.models.campaign import Campaign
 from campaign.models.signature import Signature
@@ -22,8 +22,8 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 def delete_newest() -> None:
-    newest = stored()[-1].id
     with write_transaction() as session:
+        newest = select(func.max(Signature.id)).scalar_subquery()
         session.execute(delete(Signature).where(Signature.id == newest))
 
 
@@ -63,15 +63,15 @@ def test_copy_from_keeps_the_statistics(app: Flask, runner: FlaskCliRunner, empt
         )
         connection.execute(
             "INSERT INTO signature (id, campaign_id, name, email, email_key, country, region, city, postal_code, "
-            "anonymous, wants_updates, state, source, signed_at, listed_at) "
-            f"VALUES (7, 1, 'Ada', 'x', 'x', 'US', '', '', '', 0, 0, 'public', 'mail', '{now}', '{now}')"
+            "anonymous, wants_updates, state, source, language, signed_at, listed_at) "
+            f"VALUES (7, 1, 'Ada', 'x', 'x', 'US', '', '', '', 0, 0, 'public', 'mail', 'es', '{now}', '{now}')"
         )
         connection.execute("INSERT INTO tally VALUES (1, 0, 1)")
         # The signature with the id 9 was deleted by an earlier version.
         connection.execute(f"INSERT INTO roll_up VALUES (1, 9, '{now}', 0)")
         connection.execute(f"INSERT INTO roll_up_minute VALUES (1, {seconds // 60}, 1)")
         connection.execute(f"INSERT INTO roll_up_quarter VALUES (1, {seconds // 900}, 1)")
-        groups = [("country", "US"), ("state", ""), ("source", "mail")]
+        groups = [("country", "US"), ("state", ""), ("source", "mail"), ("language", "es")]
         connection.executemany("INSERT INTO roll_up_group VALUES (1, ?, ?, 1)", groups)
     connection.close()
     result = runner.invoke(args=["copy-from", str(source)])

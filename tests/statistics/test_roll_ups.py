@@ -1,6 +1,7 @@
 """Roll-ups are exact whatever happens between two pieces: signing, moderation, several workers, and kills."""
 
 import random
+import secrets
 import signal
 import subprocess
 import sys
@@ -38,6 +39,15 @@ only_postgresql = pytest.mark.parametrize("database", ["postgresql"], indirect=T
 def add_fake(campaign: Campaign, number: int) -> None:
     for _ in fake.sign(campaign.id, number, NOW):
         pass
+
+
+def add_in(campaign: Campaign, *languages: str) -> None:
+    """Add a signature in each of these languages."""
+    with write_transaction() as session:
+        connection = session.connection()
+        rows = [fake.signature(campaign.id, secrets.token_hex(8), NOW, language) for language in languages]
+        connection.execute(insert_unless_signed(connection.dialect.name), rows)
+        tally.add(connection, campaign.id, len(rows))
 
 
 def act(campaign: Campaign, action: Action, ids: list[int]) -> list[int]:
@@ -80,7 +90,8 @@ def test_roll_ups_are_exact_after_any_sequence_of_changes(publish: Publish, seed
         ids = [each.id for each in stored() if each.campaign_id == campaign.id]
         match chance.choice(("sign", "sign", "roll up", "act", "act", "undo")):
             case "sign":
-                add_fake(campaign, chance.randint(1, 6))
+                add_fake(campaign, chance.randint(1, 4))
+                add_in(campaign, *chance.choices(["", "es", "pt-BR"], k=2))
             case "roll up":
                 roll_ups.add_piece(NOW)
             case "act" if ids:
@@ -112,6 +123,23 @@ def test_change_counts_once_whenever_the_signature_is_rolled_up(campaign: Campai
         STEPS[step](campaign, ids)
         assert_exact(campaign)
     assert sum(rolled_up(campaign, NOW)["country"].values()) == 2
+
+
+def test_count_of_a_language_changes_only_when_a_signature_is_removed_or_restored(campaign: Campaign) -> None:
+    add_in(campaign, "", "en", "es", "es", "pt-BR")
+    roll_up(NOW)
+    both_spanish = [each.id for each in stored() if each.language == "es"]
+    expected = {"": 1, "en": 1, "es": 2, "pt-BR": 1}
+    assert rolled_up(campaign, NOW)["language"] == expected
+    act(campaign, Action.HIDE, both_spanish)
+    assert rolled_up(campaign, NOW)["language"] == expected
+    act(campaign, Action.REMOVE, both_spanish[:1])
+    assert rolled_up(campaign, NOW)["language"] == expected | {"es": 1}
+    act(campaign, Action.BLOCK, both_spanish[1:])
+    assert rolled_up(campaign, NOW)["language"] == {"": 1, "en": 1, "pt-BR": 1}
+    act(campaign, Action.RESTORE, both_spanish)
+    assert rolled_up(campaign, NOW)["language"] == expected
+    assert_exact(campaign)
 
 
 def test_worker_without_new_signatures_writes_nothing(campaign: Campaign) -> None:
