@@ -179,7 +179,7 @@ def settings(tmp_path: Path, database: str) -> Settings:
 @pytest.fixture
 def app(settings: Settings, monkeypatch: pytest.MonkeyPatch, compiled_templates: BytecodeCache) -> Iterator[Flask]:
     # Turn off the one-second cache: tests check pages right after a change. test_feed.py tests the cache.
-    monkeypatch.setattr(single_flight, "tick", count().__next__)
+    monkeypatch.setattr(single_flight, "tick", count(step=1000).__next__)
     monkeypatch.setitem(Flask.jinja_options, "bytecode_cache", compiled_templates)
     app = create_app(settings)
     init_migrations(app)
@@ -232,7 +232,7 @@ def publish(app: Flask) -> Publish:
         with write_transaction() as session:
             file = replace(FILE, **changes)  # type: ignore[arg-type]
             campaign = editing.publish(
-                session, audit_log.COMMAND, file, datetime.now(UTC), reason="To mend it"
+                session, audit_log.COMMAND, file, datetime.now(UTC), reasons={"": "To mend it"}
             ).campaign
             campaign.state = state
             session.flush()

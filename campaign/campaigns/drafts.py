@@ -1,5 +1,6 @@
 """Drafts: creating them once, saving them automatically, copying a campaign to a new draft, and deleting a draft."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -8,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from campaign.accounts.audit_log import Actor
-from campaign.campaigns import editing, slugs
+from campaign.campaigns import editing, slugs, translations
 from campaign.campaigns.editing import StepNotAllowedError
 from campaign.campaigns.fields import TITLE_LENGTH, CampaignFile
 from campaign.campaigns.letter import changes as letter_changes
@@ -56,11 +57,19 @@ def create_once(session: Session, by: Actor, file: CampaignFile, now: datetime, 
 
 
 def save_automatically(
-    session: Session, by: Actor, campaign_id: int, file: CampaignFile, now: datetime, *, version: int
+    session: Session,
+    by: Actor,
+    campaign_id: int,
+    file: CampaignFile,
+    now: datetime,
+    *,
+    version: int,
+    originals: Mapping[str, str],
 ) -> Campaign:
     """Save a draft while its editor types, and return it. The audit log gets one entry for the whole sitting.
 
-    The slug never changes, because each former one is kept. Call `editing.problems` first.
+    `originals` is as in `editing.edit`, but only for new translations: half a translation is not up to date. The slug
+    never changes, because each former one is kept. Call `problems.find` first.
 
     Raises:
         EditConflictError: The campaign no longer has this version, for example because it is public now.
@@ -70,13 +79,13 @@ def save_automatically(
     check_version(session, campaign, version)
     if campaign.state is not CampaignState.DRAFT:
         raise StepNotAllowedError(f"{campaign.slug} is {campaign.state}, so it isn’t saved automatically")
-    columns = file.columns() | {"slug": campaign.slug}
-    before = {name: getattr(campaign, name) for name, value in columns.items() if getattr(campaign, name) != value}
+    columns = translations.columns_of(file, campaign) | {"slug": campaign.slug}
+    before = {name: old for name, value in columns.items() if (old := translations.get(campaign, name)) != value}
     if not before:
         return campaign
-    earlier = sittings.take(session, by, campaign, now)
-    for name in before:
-        setattr(campaign, name, columns[name])
+    earlier = sittings.take(session, by, campaign, now, before)
+    translations.put(campaign, {name: columns[name] for name in before})
+    translations.mark_as_current(campaign, originals)
     editing.store(session, file)
     before["version"] = campaign.version
     campaign.version += 1
@@ -92,7 +101,12 @@ def duplicate(session: Session, by: Actor, campaign: Campaign, now: datetime) ->
     title = file.title[: TITLE_LENGTH - len(COPY)].rstrip() + COPY
     slug = slugs.free(session, slugs.of_title(title, file.language, TITLE_LENGTH), None)
     copy = replace(file, title=title, slug=slug, opens_at=None, closes_at=None)
-    return editing.create(session, by, copy, now, copied_from=campaign.slug)
+    created = editing.create(session, by, copy, now, copied_from=campaign.slug)
+    for each in created.translations:
+        before = translations.find(campaign, each.language)
+        if before and translations.is_older(campaign, before):
+            each.original = translations.OUTDATED
+    return created
 
 
 def delete(session: Session, by: Actor, campaign_id: int, now: datetime, *, version: int) -> bool:
@@ -115,7 +129,8 @@ def delete(session: Session, by: Actor, campaign_id: int, now: datetime, *, vers
     check_version(session, campaign, version)
     sittings.close(session, campaign)
     pictures.release(session, campaign, until=now + pictures.UNSAVED_LIFETIME)
-    blank = {key: "" for key, value in editing.file_of(session, campaign).columns().items() if isinstance(value, str)}
+    columns = translations.columns_of(editing.file_of(session, campaign))
+    blank = {name: "" for name, value in columns.items() if isinstance(value, str)}
     # No URL has this slug, because it isn't a valid one. The language and time zone are needed to show times.
     kept = {"slug": f"~{campaign_id}", "language": campaign.language, "time_zone": campaign.time_zone}
     session.execute(delete_from(FormerSlug).where(FormerSlug.campaign_id == campaign_id))

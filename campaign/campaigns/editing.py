@@ -6,31 +6,29 @@ The desk and `flask campaigns` call these functions within their own write trans
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import exists, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from campaign.accounts import audit_log
 from campaign.accounts.audit_log import Actor
-from campaign.campaigns import fields, slugs, stages
-from campaign.campaigns.field_checks import text
+from campaign.campaigns import fields, problems, slugs, stages, translations
 from campaign.campaigns.fields import CampaignFile, InvalidCampaignError
 from campaign.campaigns.letter import changes as letter_changes
 from campaign.campaigns.letter.changes import Compared
-from campaign.campaigns.lookup import find, signed_text
+from campaign.campaigns.lookup import find
 from campaign.campaigns.pictures import storage as pictures
 from campaign.campaigns.versions import sittings
 from campaign.campaigns.versions.conflicts import check_version
 from campaign.campaigns.versions.sittings import recorded
 from campaign.models.account import CampaignOrganizer
-from campaign.models.audit_log import Record
-from campaign.models.campaign import Campaign, CampaignState
+from campaign.models.campaign import Campaign, CampaignState, LetterChange
 
-REASON_LENGTH = 300
-"""The most characters of the public reason for a change to the letter."""
-_TAKEN = "Choose another name for the page’s URL. A different campaign has or had this one"
+NONE: Mapping[str, Any] = MappingProxyType({})
+"""No reasons, and no comparisons."""
 
 
 class StepNotAllowedError(ValueError):
@@ -45,10 +43,12 @@ def create(
     Raises:
         InvalidCampaignError: Another campaign has or had the slug.
     """
-    if errors := problems(session, None, vars(file)):
+    if errors := problems.find(session, None, vars(file)):
         raise InvalidCampaignError(errors)
-    columns = file.columns()
-    campaign = Campaign(state=CampaignState.DRAFT, created_at=now, updated_at=now, version=1, **columns)
+    columns = translations.columns_of(file)
+    campaign = Campaign(state=CampaignState.DRAFT, created_at=now, updated_at=now, version=1)
+    translations.put(campaign, columns)
+    translations.mark_as_current(campaign, NONE)
     session.add(campaign)
     store(session, file)
     if by.account_id is not None:
@@ -68,10 +68,11 @@ def edit(
     now: datetime,
     *,
     version: int | None = None,
-    reason: str = "",
-    compared: Compared | None = None,
+    reasons: Mapping[str, str] = NONE,
+    compared: Mapping[str, Compared] = NONE,
+    originals: Mapping[str, str] = NONE,
 ) -> bool:
-    """Update the campaign to match the file.
+    """Update the campaign and its translations to match the file.
 
     Args:
         session: With the caller's write transaction.
@@ -80,98 +81,75 @@ def edit(
         file: The new content of all fields.
         now: The current time (timezone-aware).
         version: The version that the editor loaded; None skips the check for conflicts.
-        reason: Shown to the public. Required only if the signed text changes and the campaign has signatures.
+        reasons: Shown to the public, by language tag, with an empty tag for the main language, whose reason is shown
+            in each language without its own. Required only if a signed text changes and the campaign has signatures.
         compared: The result of `compare`, which the caller runs before the transaction begins.
+        originals: The digest of the main texts beside which somebody edited a translation, by tag. The translation
+            is as old as they are, even if its own texts stay the same.
 
     Returns:
         Whether anything changed.
 
     Raises:
         EditConflictError: The campaign no longer has this version.
-        InvalidCampaignError: The slug is taken, the reason is missing, or a promise to signers would be broken.
+        InvalidCampaignError: The slug is taken, a reason is missing, or a promise to signers would be broken.
     """
     campaign = load_locked(session, campaign_id)
     check_version(session, campaign, version)
-    columns = file.columns()
-    before = {name: getattr(campaign, name) for name, value in columns.items() if getattr(campaign, name) != value}
-    earlier = sittings.take(session, by, campaign, now)
+    columns = translations.columns_of(file, campaign)
+    before = {name: old for name, value in columns.items() if (old := translations.get(campaign, name)) != value}
+    earlier = sittings.take(session, by, campaign, now, before)
     if not before:
+        translations.mark_as_current(campaign, originals, originals)
         if earlier:
             # Saving ends a sitting, even if all was saved automatically.
             _write(session, by, "edit", campaign, now, earlier)
         return False
-    if errors := problems(session, campaign, vars(file), reason):
+    if errors := problems.find(session, campaign, vars(file), reasons):
         raise InvalidCampaignError(errors)
-    public_reason = reason.strip() if _is_public(session, campaign, vars(file)) else ""
-    if public_reason:
-        old, new = signed_text(campaign), signed_text(file)
-        letter_changes.record(session, campaign_id, now, public_reason, old, new, compared)
+    told = _record_changes(session, campaign, file, now, reasons, compared)
     if file.slug != campaign.slug:
         slugs.keep(session, campaign, file.slug)
-    for name in before:
-        setattr(campaign, name, columns[name])
+    translations.put(campaign, {name: columns[name] for name in before})
+    translations.mark_as_current(campaign, originals, {name.rpartition(".")[0] for name in before} | originals.keys())
     store(session, file)
     campaign.version += 1
     campaign.updated_at = now
-    _write(session, by, "edit", campaign, now, before | {"version": campaign.version - 1} | earlier, public_reason)
+    _write(session, by, "edit", campaign, now, before | {"version": campaign.version - 1} | earlier, told)
     return True
 
 
-def problems(
-    session: Session, campaign: Campaign | None, values: Mapping[str, Any], reason: str = ""
-) -> dict[str, str]:
-    """Return why the values can't be saved, although each is valid in itself: an error message for each key.
-
-    Args:
-        session: For reading only.
-        campaign: The campaign to change; None to create one.
-        values: The valid fields. Others may be missing, so that all errors can be shown at once.
-        reason: The reason to show to the public, as typed. Its errors have the key `reason`.
-    """
-    errors = {}
-    if campaign is None:
-        if "slug" in values and slugs.taken(session, [values["slug"]], None):
-            errors["slug"] = _TAKEN
-        return errors
-    if values.get("slug", campaign.slug) != campaign.slug and slugs.taken(session, [values["slug"]], campaign.id):
-        errors["slug"] = _TAKEN
-    if values.get("deliver_anonymous") and not campaign.deliver_anonymous and _has_been_public(session, campaign):
-        # Refuse this even before the first signature: a visitor may be reading the form right now.
-        errors["deliver_anonymous"] = (
-            "Turn this off. It can only be turned on in a draft that was never public, because the sign form "
-            "told visitors otherwise"
+def _record_changes(
+    session: Session,
+    campaign: Campaign,
+    file: CampaignFile,
+    now: datetime,
+    reasons: Mapping[str, str],
+    compared: Mapping[str, Compared],
+) -> str:
+    """Record each change to a text that people have signed, and return the reasons for the audit log."""
+    told: dict[str, None] = {}
+    for tag, (before, after) in problems.public_changes(session, campaign, vars(file)).items():
+        own = reasons.get(tag, "").strip()
+        reason, language = (own, tag) if own else (reasons[""].strip(), "")
+        told[reason] = None
+        change = LetterChange(
+            campaign_id=campaign.id, language=tag, changed_at=now, reason=reason, reason_language=language
         )
-    if _is_public(session, campaign, values):
-        try:
-            _check_reason(reason)
-        except ValueError as error:
-            errors["reason"] = str(error)
-    return errors
+        letter_changes.record(session, change, before, after, compared.get(tag))
+    return " ".join(told)
 
 
-_check_reason = text("reason", REASON_LENGTH, "Enter a reason. People who signed the earlier text will see it")
+def compare(session: Session, file: CampaignFile, campaign: Campaign | None) -> dict[str, Compared]:
+    """Compare the campaign's signed texts with the file's, and return the public changes by language tag.
 
-
-def _has_been_public(session: Session, campaign: Campaign) -> bool:
-    returned = exists().where(Record.campaign_id == campaign.id, Record.action == "campaign.unpublish")
-    return campaign.state is not CampaignState.DRAFT or bool(session.scalar(select(returned)))
-
-
-def _is_public(session: Session, campaign: Campaign, values: Mapping[str, Any]) -> bool:
-    """Return whether the values change a text that people have signed."""
-    changes = signed_text(campaign) != signed_text(campaign, values)
-    return changes and letter_changes.has_signatures(session, campaign.id)
-
-
-def compare(session: Session, file: CampaignFile, campaign: Campaign | None) -> Compared | None:
-    """Compare the campaign's signed text with the file's; return None if the change isn't public.
-
-    A change is public if the campaign has signatures. Call this before the write transaction begins, so that signers
-    don't wait for it: a comparison can take `comparison.MOST_STEPS` steps.
+    Call this before the write transaction begins, so that signers don't wait for it: a comparison can take
+    `comparison.MOST_STEPS` steps.
     """
-    if campaign is None or not _is_public(session, campaign, vars(file)):
-        return None
-    return letter_changes.compare(signed_text(campaign), signed_text(file))
+    if campaign is None:
+        return {}
+    changes = problems.public_changes(session, campaign, vars(file))
+    return {tag: letter_changes.compare(before, after) for tag, (before, after) in changes.items()}
 
 
 def take_step(
@@ -205,9 +183,8 @@ def change(
     session: Session, by: Actor, verb: str, campaign: Campaign, now: datetime, values: Mapping[str, Any]
 ) -> None:
     """Set columns of a campaign that the caller has locked, and add an entry to the audit log."""
-    before = {name: getattr(campaign, name) for name, value in values.items() if getattr(campaign, name) != value}
-    for name in before:
-        setattr(campaign, name, values[name])
+    before = {name: old for name, value in values.items() if (old := translations.get(campaign, name)) != value}
+    translations.put(campaign, {name: values[name] for name in before})
     campaign.version += 1
     campaign.updated_at = now
     _write(session, by, verb, campaign, now, before | {"version": campaign.version - 1})
@@ -227,12 +204,12 @@ def publish(
     file: CampaignFile,
     now: datetime,
     *,
-    reason: str = "",
-    compared: Compared | None = None,
+    reasons: Mapping[str, str] = NONE,
+    compared: Mapping[str, Compared] = NONE,
 ) -> Published:
     """Create the file's campaign, or update the campaign that has its slug.
 
-    A draft is opened. A campaign that is closed or won stays so.
+    A draft is opened. A campaign that is closed or won stays so. Translations that the file lacks stay as they are.
 
     Raises:
         InvalidCampaignError: For the same reasons as in `edit`.
@@ -242,7 +219,9 @@ def publish(
     if campaign is None:
         campaign = create(session, by, file, now)
     else:
-        edit(session, by, campaign.id, file, now, reason=reason, compared=compared)
+        # Lock the campaign first, so that nobody changes a translation that the file lacks.
+        file = translations.with_stored(file, load_locked(session, campaign.id))
+        edit(session, by, campaign.id, file, now, reasons=reasons, compared=compared)
     if campaign.state is CampaignState.DRAFT:
         take_step(session, by, campaign.id, "publish", now)
     return Published(campaign, new)
@@ -250,8 +229,9 @@ def publish(
 
 def file_of(session: Session, campaign: Campaign) -> CampaignFile:
     """Return the campaign's content as a file. Publishing that file changes nothing."""
-    columns = {name: getattr(campaign, name) for name in CampaignFile.__dataclass_fields__}
-    return CampaignFile(**columns | {"picture": pictures.find(session, campaign.picture) if campaign.picture else None})
+    columns = {name: getattr(campaign, name) for name in fields.CHECKS}
+    picture = pictures.find(session, campaign.picture) if campaign.picture else None
+    return CampaignFile(**columns | {"picture": picture, "translations": translations.texts_of(campaign)})
 
 
 def load_locked(session: Session, campaign_id: int) -> Campaign:
@@ -259,6 +239,7 @@ def load_locked(session: Session, campaign_id: int) -> Campaign:
     # SQLite has locked the whole database already. On PostgreSQL, FOR NO KEY UPDATE still allows new signatures, whose
     # foreign key refers to the campaign.
     locked = select(Campaign).where(Campaign.id == campaign_id).with_for_update(key_share=True)
+    locked = locked.options(selectinload(Campaign.translations))
     return session.scalars(locked.execution_options(populate_existing=True)).one()
 
 
@@ -284,4 +265,4 @@ def store(session: Session, file: CampaignFile) -> None:
     try:
         session.flush()
     except IntegrityError:
-        raise InvalidCampaignError({"slug": _TAKEN}) from None
+        raise InvalidCampaignError({"slug": problems.TAKEN}) from None

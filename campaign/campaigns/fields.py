@@ -1,11 +1,11 @@
 """The fields of a campaign and their validation, for campaign files and for the desk's form alike.
 
-file_format.py reads and writes the file, and desk/campaigns/form.py reads the form. In a file, fields are called keys.
+files/ reads and writes the file, and desk/campaigns/form.py reads the form. In a file, fields are called keys.
 field_checks.py has the checks.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -49,10 +49,18 @@ class CampaignFile:
     picture: Prepared | None = None
     picture_text: str = ""
     deliver_anonymous: bool = False
+    translations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The translated texts by language tag, and in each language by the names in TEXTS. None is blank."""
 
     def columns(self) -> dict[str, Any]:
         """Return the fields as columns of `models.campaign.Campaign`, which stores the digest of the picture."""
-        return {**vars(self), "picture": self.picture.digest if self.picture else ""}
+        values = {**vars(self), "picture": self.picture.digest if self.picture else ""}
+        del values["translations"]
+        return values
+
+    def with_values(self, values: Mapping[str, Any]) -> "CampaignFile":
+        """Return a copy with other values of some fields."""
+        return replace(self, **values)
 
 
 def check(raw: Mapping[str, object]) -> CampaignFile:
@@ -78,9 +86,28 @@ def check_each(
         stored: The campaign as it is stored. Texts that stay the same are valid, even if a check is newer than they
             are. Otherwise, a signed letter would have to change before, for example, the goal could.
     """
+    values, errors = _check_fields(CHECKS, raw, known, stored)
+    return values, errors | _check_together(values, errors)
+
+
+def check_translation(
+    raw: Mapping[str, object], known: Mapping[str, str] | None = None, stored: CampaignFile | None = None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the valid texts of a translation, and an error message for each invalid one, as `check_each` does.
+
+    All texts are optional, because a text that isn't translated is shown in the main language.
+    """
+    written = {key: value for key in TEXTS if not _is_blank(value := raw.get(key))}
+    values, errors = _check_fields(written, written, known, stored)
+    return dict.fromkeys((key for key in TEXTS if key not in errors), "") | values, errors
+
+
+def _check_fields(
+    keys: Iterable[str], raw: Mapping[str, object], known: Mapping[str, str] | None, stored: CampaignFile | None
+) -> tuple[dict[str, Any], dict[str, str]]:
     values: dict[str, Any] = {}
     errors = dict(known or {})
-    for key, check_field in CHECKS.items():
+    for key in keys:
         if key in errors:
             continue
         written = raw.get(key)
@@ -88,10 +115,14 @@ def check_each(
             values[key] = written
             continue
         try:
-            values[key] = check_field(written)
+            values[key] = CHECKS[key](written)
         except ValueError as error:
             errors[key] = str(error)
-    return values, errors | _check_together(values, errors)
+    return values, errors
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or value == [] or (isinstance(value, str) and not value.strip())
 
 
 def _check_together(values: Mapping[str, Any], errors: Mapping[str, str]) -> dict[str, str]:
@@ -110,7 +141,7 @@ def missing_texts(values: CampaignFile | Mapping[str, object]) -> dict[str, str]
     found = {}
     for key in TO_PUBLISH:
         value = values.get(key) if isinstance(values, Mapping) else getattr(values, key)
-        if value is None or (isinstance(value, str) and not value.strip()):
+        if _is_blank(value):
             try:
                 CHECKS[key]("")
             except ValueError as error:
@@ -118,6 +149,19 @@ def missing_texts(values: CampaignFile | Mapping[str, object]) -> dict[str, str]
     return found
 
 
+TEXTS = (
+    "title",
+    "category",
+    "summary",
+    "addressees",
+    "letter",
+    "thanks",
+    "share_text",
+    "donate_url",
+    "donate_text",
+    "picture_text",
+)
+"""The fields that each language of a campaign has of its own."""
 TO_PUBLISH = ("summary", "letter", "thanks")
 """The texts that a draft may lack, but a public campaign has."""
 CHECKS: dict[str, Callable[[object], Any]] = {

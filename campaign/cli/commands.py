@@ -12,9 +12,10 @@ from flask.cli import with_appcontext
 from sqlalchemy.orm import Session
 
 from campaign.accounts.audit_log import COMMAND
-from campaign.campaigns import editing, file_format, lookup, stages
+from campaign.campaigns import editing, lookup, problems, stages, translations
 from campaign.campaigns.fields import InvalidCampaignError
-from campaign.campaigns.file_format import ReadFile
+from campaign.campaigns.files import reading
+from campaign.campaigns.files.reading import ReadFile
 from campaign.campaigns.letter.changes import Compared
 from campaign.cli import checks
 from campaign.cli import copy_from as copying
@@ -22,11 +23,13 @@ from campaign.cli.groups import Commands, database_error_in_one_line
 from campaign.cli.organizers import organizers_group
 from campaign.deliveries import contents, expired_files
 from campaign.deliveries.contents import Purpose
+from campaign.languages import catalogs
 from campaign.models.campaign import Campaign
 from campaign.settings import ROOT
 from campaign.signatures import fake, places, tally
 from campaign.storage.database import db, init_migrations, is_command
 from campaign.storage.transactions import lock_out_other_nodes, write_transaction
+from campaign.text.bounded_text import shortened
 
 campaigns_group = Commands("campaigns", help="Publish, list, close, and check campaigns.")
 signatures_group = Commands("signatures", help="Export signatures, or add fake ones.")
@@ -62,8 +65,8 @@ def prepare() -> None:
     """
     with database_error_in_one_line():
         _migrate()
-        samples = file_format.read_all(sorted(SAMPLES.glob("*.md")))
-        _exit_with([line for file in samples for line in file.lines(file.errors)])
+        samples = reading.read_all(sorted(SAMPLES.glob("*.md")))
+        _exit_with([line for file in samples for line in file.error_lines()])
         with write_transaction() as session:
             lock_out_other_nodes(session.connection())
             for line in () if lookup.has_any(session) else _publish(session, samples):
@@ -101,30 +104,66 @@ def copy_from(file: Path) -> None:
 @campaigns_group.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
 @click.option("--reason", default="", help="Why a letter with signatures changes. The campaign's page shows it.")
-def publish(files: tuple[Path, ...], reason: str) -> None:
+@click.option(
+    "--reason-in",
+    "reasons",
+    nargs=2,
+    multiple=True,
+    metavar="LANGUAGE TEXT",
+    help="The reason in another language of the campaign, such as --reason-in es 'Corregimos una cifra'.",
+)
+def publish(files: tuple[Path, ...], reason: str, reasons: tuple[tuple[str, str], ...]) -> None:
     """Create or update campaigns from files.
 
-    A file updates the campaign with the same slug. If any file has an error, nothing is published, and all errors are
-    listed. Signatures don't change.
+    A file updates the campaign with the same slug. The translations next to it, such as my-campaign.es.md, are
+    published with it. If any file has an error, nothing is published, and all errors are listed. Signatures don't
+    change.
     """
-    read, compared = file_format.read_all(files), {}
+    read, compared = reading.read_all(files), {}
+    given, unknown = _reasons(read, reason, reasons)
     for file in read:
         if slug := file.values.get("slug"):
             campaign = lookup.find(db.session(), slug)
-            file.errors = editing.problems(db.session(), campaign, file.values, reason) | file.errors
-        if not file.errors:
-            compared[file.path] = editing.compare(db.session(), file.campaign, campaign)
-        for notice in file.lines(file.notices):
+            stored = translations.texts_of(campaign) if campaign else {}
+            values = {**file.values, "translations": {**stored, **file.translated}}
+            file.errors = problems.find(db.session(), campaign, values, given) | file.errors
+            for tag in stored.keys() - {each.tag for each in file.translations}:
+                name = translations.english_name(tag)
+                file.notices[tag] = f"There is no file for the translation into {name}, so it stays as it is"
+        if file.is_valid:
+            compared[file.path] = editing.compare(
+                db.session(), translations.with_stored(file.campaign, campaign), campaign
+            )
+        for notice in file.notice_lines():
             click.echo(f"Note: {notice}", err=True)
-    _exit_with([line for file in read for line in _error_lines(file)])
+    _exit_with([line for file in read for line in _error_lines(file)] + unknown)
     with write_transaction() as session:
-        done = _publish(session, read, reason, compared)
+        done = _publish(session, read, given, compared)
     click.echo("\n".join(done))
+
+
+def _reasons(
+    files: Sequence[ReadFile], reason: str, reasons: Sequence[tuple[str, str]]
+) -> tuple[dict[str, str], list[str]]:
+    """Return the reasons by language tag, as `editing.edit` expects them, and an error for each unknown tag."""
+    known = {each.tag for file in files for each in file.translations}
+    for slug in [file.values["slug"] for file in files if "slug" in file.values]:
+        campaign = lookup.find(db.session(), slug)
+        known |= translations.texts_of(campaign).keys() if campaign else set()
+    given, errors = {"": reason}, []
+    for typed, text in reasons:
+        tag = catalogs.usual_tag(typed)
+        if tag in known:
+            given[tag] = text
+        else:
+            errors.append(f"--reason-in: None of the campaigns has a translation into {shortened(typed, 20)}")
+    return given, errors
 
 
 def _error_lines(file: ReadFile) -> list[str]:
     """Return the errors of a file. The reason is an option of the command, and not a key of the file."""
-    return file.lines({"--reason" if key == "reason" else key: why for key, why in file.errors.items()})
+    file.errors = {"--reason" if key == "reason" else key: why for key, why in file.errors.items()}
+    return file.error_lines()
 
 
 def _exit_with(errors: Sequence[str]) -> None:
@@ -138,14 +177,14 @@ def _exit_with(errors: Sequence[str]) -> None:
 def _publish(
     session: Session,
     files: Sequence[ReadFile],
-    reason: str = "",
-    compared: Mapping[Path, Compared | None] = MappingProxyType({}),
+    reasons: Mapping[str, str] = MappingProxyType({}),
+    compared: Mapping[Path, Mapping[str, Compared]] = MappingProxyType({}),
 ) -> list[str]:
     done, now = [], datetime.now(UTC)
     for file in files:
-        compared_now = compared.get(file.path)
+        compared_now = compared.get(file.path, {})
         try:
-            published = editing.publish(session, COMMAND, file.campaign, now, reason=reason, compared=compared_now)
+            published = editing.publish(session, COMMAND, file.campaign, now, reasons=reasons, compared=compared_now)
         except InvalidCampaignError as error:
             # Another editor has changed the campaign since the files were checked.
             file.errors = error.errors

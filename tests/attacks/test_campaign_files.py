@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from flask.testing import FlaskCliRunner
 
-from campaign.campaigns import fields, file_format
+from campaign.campaigns import fields
 from campaign.campaigns.field_checks import MOST_ADDRESSEES
 from campaign.campaigns.fields import InvalidCampaignError
-from campaign.campaigns.file_format import MOST_BYTES, MOST_PICTURE_BYTES, CampaignFileError
+from campaign.campaigns.files import reading, writing
+from campaign.campaigns.files.reading import MOST_BYTES, MOST_PICTURE_BYTES, CampaignFileError
 from campaign.campaigns.pictures import preparing
 from campaign.models.account import Role
 from campaign.settings import ROOT
@@ -110,15 +111,15 @@ HOSTILE = {
 READ_ALL = """
 import json, resource, sys
 from pathlib import Path
-from campaign.campaigns import file_format
+from campaign.campaigns.files import reading
 
 size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + int(sys.argv[2]),) * 2)
 results = {}
 for path in Path(sys.argv[1]).iterdir():
     try:
-        results[path.name] = repr(file_format.read(path))
-    except file_format.CampaignFileError as error:
+        results[path.name] = repr(reading.read(path))
+    except reading.CampaignFileError as error:
         results[path.name] = str(error)
 print(json.dumps(results))
 """
@@ -149,7 +150,7 @@ def test_hostile_file_is_refused_in_one_line_at_little_cost(hostile_errors: dict
 def refusal(path: Path) -> str:
     """Return the error for a file, without the file name."""
     with pytest.raises(CampaignFileError) as error:
-        file_format.read(path)
+        reading.read(path)
     message = str(error.value)
     assert message.startswith(f"{path}: ")
     assert "\n" not in message
@@ -166,7 +167,7 @@ def test_file_in_another_encoding_is_refused(tmp_path: Path, encoding: str) -> N
 def test_file_with_a_byte_order_mark_and_windows_line_ends_is_read(tmp_path: Path) -> None:
     path = tmp_path / "park.md"
     path.write_bytes(b"\xef\xbb\xbf" + text().replace("\n", "\r\n").encode())
-    assert file_format.read(path).letter == "Dear Mayor,\n\nplease *keep* the park."
+    assert reading.read(path).letter == "Dear Mayor,\n\nplease *keep* the park."
 
 
 @pytest.mark.slow
@@ -182,7 +183,7 @@ def test_randomly_changed_file_is_read_or_refused_in_one_line(tmp_path: Path) ->
             content = content[:at] + "".join(chance.choices(signs, k=chance.randrange(4))) + content[at + 1 :]
         path.write_text(content, encoding="utf-8")
         try:
-            file_format.read(path)
+            reading.read(path)
         except CampaignFileError as error:
             refused.append(str(error))
     assert len(refused) > 50
@@ -196,8 +197,8 @@ def test_largest_downloadable_campaign_can_be_published(tmp_path: Path) -> None:
     names = "\n".join(["\N{GRINNING FACE}" * 20] * MOST_ADDRESSEES)
     words = {"letter": "\N{GRINNING FACE}" * 50_000, "thanks": '"\\' * 500, "addressees": names}
     file = type(FILE)(**vars(FILE) | words | {"picture": picture, "picture_text": "A tree"})
-    (tmp_path / "park.md").write_text(file_format.write(file), encoding="utf-8")
-    assert file_format.read(tmp_path / "park.md") == file
+    (tmp_path / "park.md").write_text(writing.write(file), encoding="utf-8")
+    assert reading.read(tmp_path / "park.md") == file
 
 
 def pipe(path: Path) -> Path:
@@ -267,10 +268,10 @@ def test_symbolic_link_to_a_picture_is_not_followed(tmp_path: Path) -> None:
 def test_picture_in_the_same_folder_is_read_up_to_the_size_limit(tmp_path: Path) -> None:
     path = with_picture(tmp_path, "tree.jpg")
     (tmp_path / "tree.jpg").write_bytes(uploaded())
-    assert file_format.read(path).picture is not None
+    assert reading.read(path).picture is not None
     os.truncate(tmp_path / "tree.jpg", MOST_PICTURE_BYTES + 1)
     with pytest.raises(CampaignFileError, match="picture: Use a file of 25 MB or less"):
-        file_format.read(path)
+        reading.read(path)
 
 
 @pytest.mark.parametrize("name", ["alias bomb", "nested lists", "an endless sexagesimal fraction"])
@@ -306,7 +307,7 @@ def test_number_of_addressees_is_limited_at_the_desk(at_desk: AtDeskAs) -> None:
 
 def test_sample_campaign_is_within_the_limits() -> None:
     (path,) = (ROOT / "campaigns").glob("*.md")
-    assert file_format.read(path)
+    assert reading.read(path)
 
 
 def broken_copies(empty: Path, path: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from sqlalchemy import select, update
 
 from campaign.accounts.audit_log import COMMAND
 from campaign.campaigns import editing
+from campaign.campaigns.files import writing
 from campaign.campaigns.letter import comparison
 from campaign.campaigns.letter.comparison import MOST_STEPS, Comparer, Piece
 from campaign.campaigns.letter.markdown import LETTER_LENGTH
@@ -175,12 +176,11 @@ def test_letter_saved_at_the_desk_is_compared_once(
 def test_letter_published_from_a_file_is_compared_once(
     runner: Any, client: FlaskClient, publish: Publish, sign: Sign, tmp_path: Any
 ) -> None:
-    from campaign.campaigns import file_format
 
     publish()
     sign()
     path = tmp_path / "park.md"
-    path.write_text(file_format.write(type(FILE)(**vars(FILE) | {"letter": "Dear Mayor,\n\nkeep it."})))
+    path.write_text(writing.write(type(FILE)(**vars(FILE) | {"letter": "Dear Mayor,\n\nkeep it."})))
     result = runner.invoke(args=["campaigns", "publish", str(path), "--reason", "Shorter"])
     assert result.output == "updated save-the-park\n"
     assert change().pieces is not None
@@ -193,7 +193,7 @@ def test_edit_compares_nothing_within_its_transaction(publish: Publish, sign: Si
     sign()
     with write_transaction() as session, at_most(NONE):
         file = type(FILE)(**vars(FILE) | {"letter": "Other words"})
-        editing.edit(session, COMMAND, campaign.id, file, now, reason="So")
+        editing.edit(session, COMMAND, campaign.id, file, now, reasons={"": "So"})
     assert change().pieces is None
 
 
@@ -204,8 +204,8 @@ def test_comparison_with_an_outdated_text_is_not_stored(publish: Publish, sign: 
     compared = editing.compare(db.session(), file, campaign)
     assert compared is not None
     with write_transaction() as session:
-        stale = compared._replace(before="What it was a while ago")
-        editing.edit(session, COMMAND, campaign.id, file, now, reason="So", compared=stale)
+        stale = compared[""]._replace(before="What it was a while ago")
+        editing.edit(session, COMMAND, campaign.id, file, now, reasons={"": "So"}, compared={"": stale})
     assert change().pieces is None
 
 

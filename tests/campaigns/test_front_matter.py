@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from campaign.campaigns import field_checks, file_format, front_matter
-from campaign.campaigns.file_format import CampaignFileError
+from campaign.campaigns import field_checks
+from campaign.campaigns.files import front_matter, reading
+from campaign.campaigns.files.reading import CampaignFileError
 from tests.cli.test_publishing import KEYS, text
 
 
@@ -68,7 +69,7 @@ AS_WRITTEN: dict[str, dict[str, Any]] = {
 def test_value_is_read_as_it_is_written(path: Path, key: str) -> None:
     for written, value in AS_WRITTEN[key].items():
         path.write_text(text(**{key: written}))
-        assert getattr(file_format.read(path), key) == value, written
+        assert getattr(reading.read(path), key) == value, written
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_value_of_another_kind_is_refused(path: Path, key: str, values: list[str
     for written in values:
         path.write_text(text(**{key: written}))
         with pytest.raises(CampaignFileError, match=rf"park\.md: {key}: \w+ .*"):
-            file_format.read(path)
+            reading.read(path)
 
 
 BEFORE_IT = ["\ufeff", "\ufeff\ufeff", "\n\n", "\ufeff\n \n", " ", "\n\ufeff"]
@@ -95,15 +96,15 @@ BEFORE_IT = ["\ufeff", "\ufeff\ufeff", "\n\n", "\ufeff\n \n", " ", "\n\ufeff"]
 @pytest.mark.parametrize("before", BEFORE_IT, ids=ascii)
 def test_byte_order_mark_and_blank_lines_before_front_matter_are_skipped(path: Path, before: str) -> None:
     path.write_text(before + text().replace("title:", "\ufefftitle:"), encoding="utf-8")
-    assert file_format.read(path).title == KEYS["title"]
+    assert reading.read(path).title == KEYS["title"]
     path.write_text(before + text(title="Park #1"), encoding="utf-8")
     with pytest.raises(CampaignFileError, match=f"on line {3 + before.count(chr(10))} in quotes"):
-        file_format.read(path)
+        reading.read(path)
 
 
 def test_hidden_breaks_and_blanks_of_pasted_text_do_not_end_a_value(path: Path) -> None:
     path.write_text(text(title="\u00a0Save\u2028the\u0085park\u2029now").replace("title: ", "title:"), encoding="utf-8")
-    assert file_format.read(path).title == "Save the park now"
+    assert reading.read(path).title == "Save the park now"
 
 
 PARAGRAPHS = {
@@ -118,16 +119,16 @@ PARAGRAPHS = {
 @pytest.mark.parametrize("written", PARAGRAPHS.values(), ids=PARAGRAPHS)
 def test_empty_line_separates_paragraphs_in_every_style(path: Path, written: str) -> None:
     path.write_text(text(summary=None).replace("title:", f"{written}title:"))
-    assert file_format.read(path).summary == "One line.\n\nTwo."
+    assert reading.read(path).summary == "One line.\n\nTwo."
 
 
 @pytest.mark.parametrize("key", ["slug", "goal", "language", "opens_at", "deliver_anonymous"])
 def test_comment_after_a_value_that_has_no_hash_is_ignored(path: Path, key: str) -> None:
     values = KEYS | {"opens_at": "2027-03-01T09:00:00Z", "deliver_anonymous": "no"}
     path.write_text(text(**{key: f"{values[key]} # for now"}))
-    assert file_format.read(path)
+    assert reading.read(path)
     path.write_text(text().replace("title:", "# The title: #1\ntitle:"))
-    assert file_format.read(path).title == KEYS["title"]
+    assert reading.read(path).title == KEYS["title"]
 
 
 @pytest.mark.parametrize("key", ["title", "category", "summary", "thanks", "share_text", "donate_url", "donate_text"])
@@ -137,7 +138,7 @@ def test_comment_that_cuts_a_text_is_refused_with_its_line(path: Path, key: str,
     line = content.split("\n").index(f"{key}: {KEYS[key]}{comment}") + 1
     path.write_text(content)
     with pytest.raises(CampaignFileError, match=f"{key}: Put the text on line {line} in quotes, or remove '#"):
-        file_format.read(path)
+        reading.read(path)
 
 
 def test_lines_in_errors_are_lines_of_the_file() -> None:

@@ -14,7 +14,7 @@ from campaign.campaigns import editing
 from campaign.campaigns.fields import InvalidCampaignError
 from campaign.campaigns.letter.cleaning import cleaned
 from campaign.campaigns.letter.comparison import Comparer
-from campaign.campaigns.lookup import signed_text
+from campaign.campaigns.translations import signed_texts
 from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign, LetterChange
 from campaign.storage.database import db
@@ -26,7 +26,7 @@ def change(campaign: Campaign, reason: str = "", **keys: object) -> None:
     with write_transaction() as session:
         file = editing.file_of(session, session.get_one(Campaign, campaign.id))
         file = type(file)(**vars(file) | keys)
-        editing.edit(session, COMMAND, campaign.id, file, datetime.now(UTC), reason=reason)
+        editing.edit(session, COMMAND, campaign.id, file, datetime.now(UTC), reasons={"": reason})
 
 
 def changes() -> list[LetterChange]:
@@ -112,8 +112,8 @@ def test_page_without_changes_shows_none_and_runs_no_extra_query(
     asked: list[str] = []
     event.listen(db.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
     page = client.get(PATH).text
-    # The campaign, its signatories, its count, and whether there are other campaigns.
-    assert len([statement for statement in asked if "SELECT" in statement]) == 4, asked
+    # The campaign, its languages, its signatories, its count, and whether there are other campaigns.
+    assert len([statement for statement in asked if "SELECT" in statement]) == 5, asked
     assert 'href="/campaigns/save-the-park/changes"' not in page
     assert "<img" not in page
     assert "og:image" not in page
@@ -148,4 +148,4 @@ def test_single_changed_word_in_a_long_letter_is_found() -> None:
 
 
 def test_signed_text_is_title_addressees_and_letter() -> None:
-    assert signed_text(FILE) == f"{FILE.title}\n\n{FILE.addressees}\n\n{FILE.letter}"
+    assert signed_texts(FILE) == {"": f"{FILE.title}\n\n{FILE.addressees}\n\n{FILE.letter}"}

@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from campaign.campaigns import editing, file_format, time_zones
+from campaign.campaigns import editing, time_zones
 from campaign.campaigns import fields as campaign_fields
 from campaign.campaigns.fields import CampaignFile, InvalidCampaignError
+from campaign.campaigns.files import reading, writing
 from campaign.models.campaign import Campaign
 from campaign.storage.database import db
 from tests.conftest import FILE, SLUG, Publish
@@ -70,8 +71,8 @@ KEYS = st.fixed_dictionaries(
 def written_and_read(file: CampaignFile) -> CampaignFile:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "campaign.md")
-        path.write_text(file_format.write(file), encoding="utf-8")
-        return file_format.read(path)
+        path.write_text(writing.write(file), encoding="utf-8")
+        return reading.read(path)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
@@ -100,21 +101,21 @@ def test_publishing_a_downloaded_campaign_changes_nothing(
     )
     file = editing.file_of(db.session(), campaign)
     path = tmp_path / "park.md"
-    path.write_text(file_format.write(file))
+    path.write_text(writing.write(file))
     assert "opens_at: 2027-03-28 01:30:15+01:00\n" in path.read_text()
     assert runner.invoke(args=["campaigns", "publish", str(path)]).exit_code == 0
     db.session.rollback()
     again = editing.file_of(db.session(), db.session.get_one(Campaign, campaign.id))
     assert again == file
-    assert {field.name for field in fields(CampaignFile)} == set(campaign_fields.CHECKS)
+    assert {field.name for field in fields(CampaignFile)} == {*campaign_fields.CHECKS, "translations"}
 
 
 @pytest.mark.parametrize("how", ["next to the file", "as a data: URL"])
 def test_picture_can_be_next_to_the_file_or_embedded(tmp_path: Path, how: str) -> None:
     (tmp_path / "tree.png").write_bytes(png())
     path = tmp_path / "park.md"
-    whole = file_format.write(campaign_fields.check({**vars(FILE), "picture": PICTURE, "picture_text": "A tree"}))
+    whole = writing.write(campaign_fields.check({**vars(FILE), "picture": PICTURE, "picture_text": "A tree"}))
     if how == "next to the file":
         whole = whole[: whole.index("picture: data:")] + "picture: tree.png\n" + whole[whole.index("---\nDear") :]
     path.write_text(whole)
-    assert file_format.read(path).picture == PICTURE
+    assert reading.read(path).picture == PICTURE

@@ -10,8 +10,9 @@ from flask.testing import FlaskClient, FlaskCliRunner
 from sqlalchemy import select
 
 from campaign.accounts.audit_log import COMMAND
-from campaign.campaigns import editing, file_format, lookup
-from campaign.campaigns.file_format import MOST_UNKNOWN, CampaignFileError
+from campaign.campaigns import editing, lookup
+from campaign.campaigns.files import reading
+from campaign.campaigns.files.reading import MOST_UNKNOWN, CampaignFileError
 from campaign.models.campaign import Campaign, CampaignState
 from campaign.settings import ROOT
 from campaign.storage.database import db
@@ -97,7 +98,7 @@ def test_publishing_opens_a_draft(client: FlaskClient, runner: FlaskCliRunner, p
 
 def test_opening_and_closing_times_may_have_any_time_zone(file: Path) -> None:
     file.write_text(text(opens_at="2027-03-01T09:00:00+01:00", closes_at="2027-04-01T00:00:00Z"))
-    read = file_format.read(file)
+    read = reading.read(file)
     assert read.opens_at is not None
     assert read.opens_at.isoformat() == "2027-03-01T08:00:00+00:00"
     assert read.closes_at is not None
@@ -107,7 +108,7 @@ def test_opening_and_closing_times_may_have_any_time_zone(file: Path) -> None:
 def test_optional_keys_have_defaults(file: Path) -> None:
     optional = ("category", "addressees", "share_text", "donate_url", "donate_text", "language")
     file.write_text("".join(line for line in text().splitlines(True) if line.split(":")[0] not in optional))
-    read = file_format.read(file)
+    read = reading.read(file)
     assert [getattr(read, key) for key in optional] == ["", "", "", "", "", "en"]
     assert (read.opens_at, read.closes_at) == (None, None)
 
@@ -208,7 +209,7 @@ BROKEN = {
 def errors_of(path: Path) -> list[str]:
     """Return the lines of a file's error, without the file name."""
     with pytest.raises(CampaignFileError) as error:
-        file_format.read(path)
+        reading.read(path)
     lines = str(error.value).split("\n")
     assert all(line.startswith(f"{path}: ") for line in lines)
     return [line.removeprefix(f"{path}: ") for line in lines]
@@ -274,10 +275,10 @@ def test_notice_says_how_a_value_was_understood(runner: FlaskCliRunner, file: Pa
 
 def test_unreadable_file_is_named_in_the_error(file: Path) -> None:
     with pytest.raises(CampaignFileError, match=r"gone\.md: file: The file can’t be read: No such file or directory"):
-        file_format.read(file.with_name("gone.md"))
+        reading.read(file.with_name("gone.md"))
     file.write_bytes(text(title="Café").encode("latin-1"))
     with pytest.raises(CampaignFileError, match=r"park\.md: file: The file is not UTF-8 text. Save it in UTF-8"):
-        file_format.read(file)
+        reading.read(file)
 
 
 def test_several_files_are_published_together_or_not_at_all(runner: FlaskCliRunner, file: Path) -> None:
@@ -313,8 +314,7 @@ def test_two_files_with_the_same_slug_are_refused(runner: FlaskCliRunner, file: 
 
 
 def test_sample_is_the_petition_to_amazon_ring() -> None:
-    (path,) = (ROOT / "campaigns").glob("*.md")
-    sample = file_format.read(path)
+    [sample] = [file.campaign for file in reading.read_all((ROOT / "campaigns").glob("*.md"))]
     assert sample.title == "Tell Amazon Ring to End Its Dangerous Police Partnerships"
     assert sample.category == "Privacy"
     assert [line.split(",")[0] for line in sample.addressees.splitlines()] == ["Jeff Bezos", "Jamie Siminoff"]

@@ -4,7 +4,6 @@ editing.py records changes, site/views.py shows them, and comparison.py finds th
 """
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import exists, select
@@ -21,9 +20,15 @@ def has_signatures(session: Session, campaign_id: int) -> bool:
     return bool(session.scalar(select(exists().where(Signature.campaign_id == campaign_id))))
 
 
-def all_changes(campaign_id: int) -> list[LetterChange]:
-    """Return the changes to the campaign's letter for the public, newest first."""
-    newest_first = select(LetterChange).where(LetterChange.campaign_id == campaign_id).order_by(LetterChange.id.desc())
+def all_changes(campaign_id: int, tag: str) -> list[LetterChange]:
+    """Return the changes to the campaign's letter in a language for the public, newest first.
+
+    Args:
+        campaign_id: The campaign.
+        tag: The tag of a translation; empty for the main language.
+    """
+    of_letter = LetterChange.campaign_id == campaign_id, LetterChange.language == tag
+    newest_first = select(LetterChange).where(*of_letter).order_by(LetterChange.id.desc())
     return replica.read(lambda session: list(session.scalars(newest_first)))
 
 
@@ -40,18 +45,16 @@ def compare(before: str, after: str) -> Compared:
     return Compared(before, after, Comparer().difference(before, after))
 
 
-def record(
-    session: Session, campaign_id: int, now: datetime, reason: str, before: str, after: str, compared: Compared | None
-) -> None:
-    """Record a public change, in the caller's write transaction.
+def record(session: Session, change: LetterChange, before: str, after: str, compared: Compared | None) -> None:
+    """Record a public change from one signed text to another, in the caller's write transaction.
 
     The comparison is stored only if `compared` is about these two texts. If another editor has changed the campaign
     since, it is about other texts. The public page then compares the two texts each time it is rendered.
     """
-    pieces = compared.pieces if compared and (compared.before, compared.after) == (before, after) else None
-    session.add(
-        LetterChange(campaign_id=campaign_id, changed_at=now, reason=reason, before=before, after=after, pieces=pieces)
-    )
+    change.before, change.after = before, after
+    if compared and (compared.before, compared.after) == (before, after):
+        change.pieces = [list(piece) for piece in compared.pieces]
+    session.add(change)
 
 
 def with_comparison(changes: Iterable[LetterChange]) -> list[tuple[LetterChange, tuple[Piece, ...]]]:

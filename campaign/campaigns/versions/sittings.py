@@ -2,10 +2,10 @@
 
 A draft is saved every few seconds while its editor types, and entries of the audit log can't be changed later. So the
 values from before the first save wait in the table `draft_sitting`. They become an entry when the person presses Save,
-when anything else happens to the campaign, or after half an hour without a change (`worker/drafts.py`).
+when something else happens to the campaign, or after half an hour without a change (`worker/drafts.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from campaign.accounts import audit_log
 from campaign.accounts.audit_log import Actor
+from campaign.campaigns import translations
 from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign, DraftSitting
 
@@ -29,7 +30,7 @@ def recorded(value: object) -> object:
 
 
 def add(session: Session, by: Actor, campaign: Campaign, before: dict[str, Any], now: datetime) -> None:
-    """Add an automatic save to this person's sitting, which `take` or `close` has made the only one.
+    """Add an automatic save as this person's sitting, after `take` has ended the one before.
 
     Args:
         session: With the caller's write transaction.
@@ -49,52 +50,66 @@ def add(session: Session, by: Actor, campaign: Campaign, before: dict[str, Any],
     )
 
 
-def take(session: Session, by: Actor, campaign: Campaign, now: datetime) -> dict[str, Any]:
-    """End the campaign's sitting, and return its values from before, if it is this person's and not idle.
+def take(session: Session, by: Actor, campaign: Campaign, now: datetime, changing: Collection[str]) -> dict[str, Any]:
+    """End this person's sitting, and return its values from before, unless it is idle.
 
-    The caller adds them to its own sitting or entry. Any other sitting becomes an entry, and the result is empty. Call
-    this before changing the campaign.
+    The caller adds them to its own sitting or entry. An idle sitting becomes an entry, and so do those of other people
+    who have changed one of the columns that are `changing`. People who translate the same draft at the same time have
+    sittings of their own. Call this before changing the campaign.
     """
-    sitting = session.get(DraftSitting, campaign.id)
-    if sitting is None:
-        return {}
-    if sitting.account_id == by.account_id and now - sitting.saved_at < IDLE:
-        session.delete(sitting)
-        session.flush()
-        return sitting.before
-    close(session, campaign)
-    return {}
+    earlier: dict[str, Any] = {}
+    for sitting in _all(session, campaign):
+        if sitting.account_id == by.account_id and now - sitting.saved_at < IDLE:
+            session.delete(sitting)
+            earlier = sitting.before
+        elif sitting.account_id == by.account_id or sitting.before.keys() & changing:
+            _close(session, campaign, sitting)
+    session.flush()
+    return earlier
 
 
 def close(session: Session, campaign: Campaign) -> None:
-    """Make the campaign's sitting, if it has one, an entry of the audit log. Call this before changing the campaign."""
-    sitting = session.get(DraftSitting, campaign.id)
-    if sitting is None:
-        return
+    """Make the campaign's sittings entries of the audit log. Call this before changing the campaign."""
+    for sitting in _all(session, campaign):
+        _close(session, campaign, sitting)
+    session.flush()
+
+
+def _close(session: Session, campaign: Campaign, sitting: DraftSitting) -> None:
     if entry := _entry(campaign, sitting):
         by = Actor(sitting.account_id, sitting.actor)
         audit_log.write(
             session, by, entry.action, entry.at, campaign_id=campaign.id, before=entry.before, after=entry.after
         )
     session.delete(sitting)
-    session.flush()
 
 
 def close_idle(session: Session, now: datetime) -> int:
     """Make idle sittings entries of the audit log, at most MOST_CLOSED, and return how many."""
-    idle = select(DraftSitting.campaign_id).where(DraftSitting.saved_at <= now - IDLE).limit(MOST_CLOSED)
-    found = session.scalars(idle.order_by(DraftSitting.saved_at)).all()
-    for campaign_id in found:
+    idle = select(DraftSitting.campaign_id, DraftSitting.account_id).where(DraftSitting.saved_at <= now - IDLE)
+    found = session.execute(idle.order_by(DraftSitting.saved_at).limit(MOST_CLOSED)).all()
+    for campaign_id, account_id in found:
         # Lock the campaign first, in the order in which saving does.
         locked = select(Campaign).where(Campaign.id == campaign_id).with_for_update(key_share=True)
-        close(session, session.scalars(locked.execution_options(populate_existing=True)).one())
+        campaign = session.scalars(locked.execution_options(populate_existing=True)).one()
+        # The person may have gone on meanwhile.
+        sitting = session.get(DraftSitting, (campaign_id, account_id), populate_existing=True)
+        if sitting and sitting.saved_at <= now - IDLE:
+            _close(session, campaign, sitting)
+    session.flush()
     return len(found)
 
 
-def entry_of(session: Session, campaign: Campaign) -> Record | None:
-    """Return the entry that the campaign's sitting will become, if any. It is not stored yet, and has no id."""
-    sitting = session.get(DraftSitting, campaign.id)
-    return _entry(campaign, sitting) if sitting else None
+def entries_of(session: Session, campaign: Campaign) -> list[Record]:
+    """Return the entries that the campaign's sittings will become. They are not stored yet, and have no id."""
+    found = (_entry(campaign, sitting) for sitting in _all(session, campaign))
+    return [entry for entry in found if entry]
+
+
+def _all(session: Session, campaign: Campaign) -> Sequence[DraftSitting]:
+    """Return the sittings at a campaign, oldest first."""
+    of = select(DraftSitting).where(DraftSitting.campaign_id == campaign.id)
+    return session.scalars(of.order_by(DraftSitting.saved_at).execution_options(populate_existing=True)).all()
 
 
 def changes(campaign: Campaign, before: Mapping[str, object]) -> tuple[dict[str, object], dict[str, object]]:
@@ -107,7 +122,7 @@ def changes(campaign: Campaign, before: Mapping[str, object]) -> tuple[dict[str,
         before: The earlier values of some columns. Times may be as the audit log stores them.
     """
     old = {key: recorded(value) for key, value in before.items()}
-    new = {key: recorded(getattr(campaign, key)) for key in before}
+    new = {key: recorded(translations.get(campaign, key)) for key in before}
     changed = [key for key in old if old[key] != new[key]]
     if not set(changed) - {"version"}:
         return {}, {}
