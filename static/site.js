@@ -150,5 +150,47 @@
     }
   });
 
+  // A campaign in several languages. The page is the same for everyone, so only the browser knows which of them its
+  // visitor prefers. It offers that one in a line of its own.
+  const languages = document.getElementById("languages");
+
+  function written(tag) {
+    try {
+      const { language, script } = new Intl.Locale(tag).maximize();
+      return `${language}-${script}`;
+    } catch {
+      return tag;
+    }
+  }
+
+  function preferredLanguage() {
+    const links = [...languages.querySelectorAll("a")];
+    for (const tag of navigator.languages) {
+      const exact = links.find(({ hreflang }) => hreflang === tag);
+      if (exact) return exact;
+      if (written(tag) === written(languages.dataset.language)) return null;
+      const found = links.find(({ hreflang }) => written(hreflang) === written(tag));
+      if (found) return found;
+    }
+    return null;
+  }
+
+  if (languages) {
+    // The word that says where the link was posted goes along.
+    for (const link of languages.querySelectorAll("a")) link.search = location.search;
+    const preferred = preferredLanguage();
+    if (preferred) {
+      const link = document.createElement("a");
+      link.href = preferred.href;
+      link.textContent = preferred.dataset.offer ?? preferred.textContent;
+      const offer = document.createElement("p");
+      offer.className = "offer";
+      offer.lang = preferred.hreflang;
+      offer.dir = preferred.dir || page.dir;
+      offer.append(link);
+      languages.append(offer);
+    }
+  }
+
   scheduleRefresh();
 })();

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from flask import Response, current_app, jsonify, make_response
 from flask.typing import ResponseReturnValue
 
-from campaign.campaigns import stages
+from campaign.campaigns import stages, translations
 from campaign.signatures import feed
 from campaign.site import pages
 from campaign.site.views import cacheable, find_or_404, site
@@ -13,14 +13,17 @@ from campaign.web import health
 
 
 @site.get("/campaigns/<slug>.json")
-def campaign_json(slug: str) -> ResponseReturnValue:
-    """Return the campaign's title, stage, goal, count, and recent signatories as JSON."""
-    campaign = find_or_404(slug)
+@site.get("/campaigns/<slug>/<language:tag>.json")
+def campaign_json(slug: str, tag: str | None = None) -> ResponseReturnValue:
+    """Return the campaign's title, languages, stage, goal, count, and recent signatories as JSON."""
+    campaign = find_or_404(slug, tag)
     current = feed.read(campaign.id)
     return cacheable(
         jsonify(
             slug=campaign.slug,
             title=campaign.title,
+            language=campaign.language,
+            languages={language: pages.public_url(campaign, tag) for tag, language in translations.editions(campaign)},
             state=stages.stage(campaign, datetime.now(UTC)),
             goal=stages.progress(campaign, current.count).goal,
             signatures={
@@ -35,9 +38,10 @@ def campaign_json(slug: str) -> ResponseReturnValue:
 
 
 @site.get("/campaigns/<slug>.atom")
-def campaign_atom(slug: str) -> ResponseReturnValue:
+@site.get("/campaigns/<slug>/<language:tag>.atom")
+def campaign_atom(slug: str, tag: str | None = None) -> ResponseReturnValue:
     """Return the recent signatories as an Atom feed (RFC 4287)."""
-    answer = make_response(pages.render("site/campaign.atom.xml", find_or_404(slug)))
+    answer = make_response(pages.render("site/campaign.atom.xml", find_or_404(slug, tag)))
     answer.mimetype = "application/atom+xml"
     return cacheable(answer)
 

@@ -4,24 +4,26 @@ The templates are in templates/site.
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from flask import Flask, current_app, render_template, url_for
-from sqlalchemy import Engine, inspect
+from sqlalchemy import Engine
 from sqlalchemy.orm.attributes import set_committed_value
 
-from campaign.campaigns import stages
+from campaign.campaigns import stages, translations
 from campaign.campaigns.letter import changes as letter_changes
 from campaign.campaigns.stages import Stage
-from campaign.languages import speaking
+from campaign.languages import catalogs, speaking
+from campaign.languages.speaking import gettext
 from campaign.models.campaign import Campaign, CampaignState
 from campaign.signatures import feed
 from campaign.site.sign_form import SignForm
 from campaign.storage.database import db
 from campaign.storage.single_flight import SingleFlightCache
 
-_counts: SingleFlightCache[tuple[Engine, str, int], str] = SingleFlightCache(most=256)
-"""Count and progress by campaign and count, for the pages of signers. In a crowd, many pages show the same count."""
+_counts: SingleFlightCache[tuple[Engine, str, str, int], str] = SingleFlightCache(most=256)
+"""Count and progress by campaign, language, and count, for the pages of signers. In a crowd, many show the same."""
 
 
 def render(template: str, campaign: Campaign, *, fresh: bool = False, **context: Any) -> str:
@@ -33,6 +35,7 @@ def render(template: str, campaign: Campaign, *, fresh: bool = False, **context:
             template,
             campaign=campaign,
             slug=campaign.slug,
+            tag=campaign.tag or None,
             stage=stages.stage(campaign, now),
             feed=current,
             progress=stages.progress(campaign, current.count),
@@ -54,22 +57,33 @@ def counts_after_signing(campaign: Campaign, shown: int | None) -> str:
         return ""
     count = shown + 1
     return _counts.get(
-        (db.engine, campaign.slug, count),
+        (db.engine, campaign.slug, campaign.tag, count),
         lambda: render_template(
             "site/_counts.html",
             campaign=campaign,
             slug=campaign.slug,
+            tag=campaign.tag or None,
             stage=Stage.OPEN,
             progress=stages.progress(campaign, count),
         ),
     )
 
 
+@lru_cache(maxsize=256)
+def offer_in(language: str) -> str:
+    """Return the line, in a language, that offers a campaign's page in this language; empty if we can't say it."""
+    if catalogs.offered(language) is None:
+        return ""
+    with speaking.use(language):
+        # translators: Put the name of your language in place of “English”.
+        return gettext("This petition is also available in English.")
+
+
 def preview(campaign: Campaign, **changes: Any) -> str:
     """Render a campaign's page as visitors will see it after these `changes`. A draft looks open. Nobody can sign."""
-    columns = {column.key: getattr(campaign, column.key) for column in inspect(Campaign).column_attrs}
-    shown = Campaign(**columns | changes)
-    set_committed_value(shown, "letter_changes", letter_changes.all_changes(campaign.id) if campaign.id else [])
+    shown = translations.copy_of(campaign, **changes)
+    recorded = letter_changes.all_changes(campaign.id, campaign.tag) if campaign.id else []
+    set_committed_value(shown, "letter_changes", recorded)
     if shown.state is CampaignState.DRAFT:
         shown.state = CampaignState.OPEN
     return render("site/campaign.html", shown, form=SignForm(shown.language), preview=True)
@@ -81,6 +95,12 @@ def preview_of(site: Flask, campaign: Campaign, **changes: Any) -> str:
         return preview(campaign, **changes)
 
 
-def public_url(campaign: Campaign) -> str:
-    """Return the campaign's public URL, which starts with SITE_URL whichever host a request names."""
-    return f"{current_app.config['SETTINGS'].site_url}{url_for('site.campaign_page', slug=campaign.slug)}"
+def public_url(campaign: Campaign, tag: str | None = None) -> str:
+    """Return the public URL of a campaign, which starts with SITE_URL whichever host a request names.
+
+    Args:
+        campaign: The campaign.
+        tag: The tag of the language, empty for the main one; by default, the language in which the campaign is given.
+    """
+    path = url_for("site.campaign_page", slug=campaign.slug, tag=(campaign.tag if tag is None else tag) or None)
+    return f"{current_app.config['SETTINGS'].site_url}{path}"

@@ -11,7 +11,7 @@ from wtforms.validators import ValidationError
 from campaign.deliveries.contents import FORMULA_SIGNS
 from campaign.languages.catalogs import SOURCE, offered
 from campaign.languages.speaking import gettext, lazy_gettext
-from campaign.models.columns import NAME_LENGTH, PLACE_LENGTH, POSTAL_CODE_LENGTH
+from campaign.models.columns import LANGUAGE_LENGTH, NAME_LENGTH, PLACE_LENGTH, POSTAL_CODE_LENGTH
 from campaign.signatures import places, sources
 from campaign.signatures.cleaning import clean, is_blank
 from campaign.signatures.countries import countries
@@ -22,8 +22,6 @@ from campaign.web.form_checks import OneErrorPerField, text
 
 COUNT_DIGITS = 10
 """The most digits of a count: there are fewer than ten billion people."""
-LANGUAGE_LENGTH = 20
-"""The most characters of a language tag."""
 
 
 def _no_link(_form: Form, field: Field) -> None:

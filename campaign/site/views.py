@@ -20,7 +20,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from campaign.campaigns import lookup, preview_links, sharing, stages
+from campaign.campaigns import lookup, preview_links, sharing, stages, translations
 from campaign.campaigns.letter import changes as letter_changes
 from campaign.campaigns.letter import html_writer
 from campaign.campaigns.pictures import storage as pictures
@@ -42,8 +42,8 @@ site = Blueprint("site", __name__)
 
 SPREAD_SECONDS = 5
 """Seconds over which retries of rate-limited signers are spread at random."""
-_panels: SingleFlightCache[tuple[Engine, str], str] = SingleFlightCache(most=256)
-"""Thank-you panels by campaign. Every signer of a campaign gets the same panel."""
+_panels: SingleFlightCache[tuple[Engine, str, str], str] = SingleFlightCache(most=256)
+"""Thank-you panels by campaign and language. Every signer of a campaign in a language gets the same panel."""
 
 
 @site.get("/")
@@ -67,8 +67,9 @@ def _list_of_campaigns() -> Response:
     page_language.negotiate()
     now = datetime.now(UTC)
     shown = [
-        (campaign, stages.stage(campaign, now), feed.read(campaign.id).count)
-        for campaign in lookup.public_campaigns(now)
+        (translations.best_edition(campaign, speaking.current().tag), stages.stage(campaign, now), count)
+        for campaign in lookup.public_campaigns(now, translated=True)
+        for count in [feed.read(campaign.id).count]
     ]
     return cacheable(render_template("site/home.html", shown=shown))
 
@@ -79,9 +80,10 @@ def _has_others(campaign: Campaign) -> bool:
 
 
 @site.get("/campaigns/<slug>")
-def campaign_page(slug: str) -> ResponseReturnValue:
+@site.get("/campaigns/<slug>/<language:tag>")
+def campaign_page(slug: str, tag: str | None = None) -> ResponseReturnValue:
     """Show the letter, its signatories, and the sign form."""
-    campaign = find_or_404(slug)
+    campaign = find_or_404(slug, tag)
     return cacheable(pages.render("site/campaign.html", campaign, form=SignForm(campaign.language)))
 
 
@@ -92,11 +94,12 @@ def refuse_broken_body() -> None:
 
 
 @site.post("/campaigns/<slug>/signatures")
-def sign(slug: str) -> ResponseReturnValue:
+@site.post("/campaigns/<slug>/<language:tag>/signatures")
+def sign(slug: str, tag: str | None = None) -> ResponseReturnValue:
     """Store a signature. Return partials to htmx, and redirect browsers without JavaScript to the thank-you page."""
     current_app.extensions["sign_limit"].count(request.remote_addr)
     try:
-        campaign, now = find_or_404(slug, to_sign=True), datetime.now(UTC)
+        campaign, now = find_or_404(slug, tag, to_sign=True), datetime.now(UTC)
         # Check this before validation, so that signers of a closed campaign don't correct fields for nothing.
         signing.check_open(campaign, now)
         # Visitors of all links get the same cached page, so its form has no source. The Referer header has the link.
@@ -109,18 +112,21 @@ def sign(slug: str) -> ResponseReturnValue:
     except STORAGE_ERRORS:
         current_app.logger.exception("a signature could not be stored")
         db.session.rollback()
-        return render_refusal(slug, not_stored=True), 503
+        return render_refusal(slug, tag, not_stored=True), 503
     # Use only what the signer's page sent, so that a mailbox that has signed before gets exactly the same response.
     is_corrected = form.email_hint() is not None
     if not is_htmx():
         # The URL can't contain the address, because URLs are logged.
         corrected = "email" if is_corrected else None
-        return redirect(url_for("site.thanks", slug=campaign.slug, corrected=corrected), 303)
+        path = url_for("site.thanks", slug=campaign.slug, tag=campaign.tag or None, corrected=corrected)
+        return redirect(path, 303)
     own = feed.own_entry(details.name, details.city, details.region, details.country, details.anonymous, now)
     panel = (
         render_template("site/_thanks.html", campaign=campaign, corrected_email=details.email)
         if is_corrected
-        else _panels.get((db.engine, campaign.slug), lambda: render_template("site/_thanks.html", campaign=campaign))
+        else _panels.get(
+            (db.engine, campaign.slug, campaign.tag), lambda: render_template("site/_thanks.html", campaign=campaign)
+        )
     )
     entry = render_template("site/_own_entry.html", campaign=campaign, signatory=own, now=now)
     answer = make_response(panel + entry + pages.counts_after_signing(campaign, form.shown.data))
@@ -133,8 +139,9 @@ def limited(error: rate_limits.RateLimitError) -> ResponseReturnValue:
     """Ask a rate-limited signer to wait. With htmx, the page sends the form again automatically."""
     # Spread the retries: signers who are limited together must not all come back in the same second.
     wait = error.seconds + random.randrange(SPREAD_SECONDS)  # noqa: S311 (needs no security)
-    slug = (request.view_args or {})["slug"]
-    return render_refusal(slug, wait=wait, resend=is_htmx()), 429, {"Retry-After": str(wait)}
+    asked: dict[str, str] = request.view_args or {}
+    refusal = render_refusal(asked["slug"], asked.get("tag"), wait=wait, resend=is_htmx())
+    return refusal, 429, {"Retry-After": str(wait)}
 
 
 @site.errorhandler(signing.NotOpenError)
@@ -145,24 +152,29 @@ def not_open(error: signing.NotOpenError) -> ResponseReturnValue:
 
 
 @site.get("/campaigns/<slug>/thanks")
-def thanks(slug: str) -> ResponseReturnValue:
+@site.get("/campaigns/<slug>/<language:tag>/thanks")
+def thanks(slug: str, tag: str | None = None) -> ResponseReturnValue:
     """Show the thank-you page, for browsers without JavaScript. Its fresh list includes the new signer."""
     is_corrected = request.args.get("corrected") == "email"
-    answer = make_response(pages.render("site/thanks.html", find_or_404(slug), fresh=True, is_corrected=is_corrected))
+    answer = make_response(
+        pages.render("site/thanks.html", find_or_404(slug, tag, or_main=True), fresh=True, is_corrected=is_corrected)
+    )
     answer.cache_control.no_store = True
     return answer
 
 
 @site.get("/campaigns/<slug>/feed")
-def feed_partial(slug: str) -> ResponseReturnValue:
+@site.get("/campaigns/<slug>/<language:tag>/feed")
+def feed_partial(slug: str, tag: str | None = None) -> ResponseReturnValue:
     """Return the newest signatories, count, and progress, which open tabs poll."""
-    return cacheable(pages.render("site/_refresh.html", find_or_404(slug)))
+    return cacheable(pages.render("site/_refresh.html", find_or_404(slug, tag, or_main=True)))
 
 
 @site.get("/campaigns/<slug>/signatures")
-def signatories(slug: str) -> ResponseReturnValue:
+@site.get("/campaigns/<slug>/<language:tag>/signatures")
+def signatories(slug: str, tag: str | None = None) -> ResponseReturnValue:
     """Show one page of the list of all signatories."""
-    campaign = find_or_404(slug)
+    campaign = find_or_404(slug, tag, or_main=True)
     try:
         page = feed.page(campaign.id, request.args.get("before"))
     except ValueError:
@@ -173,28 +185,32 @@ def signatories(slug: str) -> ResponseReturnValue:
 
 @site.get("/privacy")
 @site.get("/campaigns/<slug>/privacy")
-def privacy(slug: str | None = None) -> ResponseReturnValue:
+@site.get("/campaigns/<slug>/<language:tag>/privacy")
+def privacy(slug: str | None = None, tag: str | None = None) -> ResponseReturnValue:
     """Say what is stored about signers of the campaign, or of any campaign: why, who sees it, and how long."""
-    campaign = find_or_404(slug) if slug else None
+    campaign = find_or_404(slug, tag, or_main=True) if slug else None
     if campaign is None:
         page_language.negotiate()
     minutes = math.ceil(current_app.extensions["sign_limit"].seconds_kept / 60)
-    return cacheable(render_template("site/privacy.html", campaign=campaign, slug=slug, minutes=minutes))
+    return cacheable(render_template("site/privacy.html", campaign=campaign, slug=slug, tag=tag, minutes=minutes))
 
 
 @site.get("/campaigns/<slug>/changes")
-def changes(slug: str) -> ResponseReturnValue:
+@site.get("/campaigns/<slug>/<language:tag>/changes")
+def changes(slug: str, tag: str | None = None) -> ResponseReturnValue:
     """Show how and why the letter has changed since people signed it."""
-    campaign = find_or_404(slug)
-    found = letter_changes.all_changes(campaign.id) or abort(404)
+    campaign = find_or_404(slug, tag, or_main=True)
+    found = letter_changes.all_changes(campaign.id, campaign.tag) or abort(404)
     return cacheable(pages.render("site/changes.html", campaign, changes=letter_changes.with_comparison(found)))
 
 
 @site.get("/campaigns/<slug>/preview")
-def preview(slug: str) -> ResponseReturnValue:
+@site.get("/campaigns/<slug>/<language:tag>/preview")
+def preview(slug: str, tag: str | None = None) -> ResponseReturnValue:
     """Show a draft to people with a preview link. Redirect to the page once the campaign is public."""
     with Session(db.engine) as session:
-        campaign = lookup.find_by_any_slug(session, slug) or abort(404)
+        found = lookup.find_by_any_slug(session, slug) or abort(404)
+        campaign = translations.edition(found, tag or "") or abort(404)
     key, secret = request.args.get("key", ""), current_app.config["SETTINGS"].secret_key
     try:
         if not preview_links.is_valid(secret, key, campaign.id):
@@ -202,7 +218,7 @@ def preview(slug: str) -> ResponseReturnValue:
     except preview_links.ExpiredError:
         abort(410)
     if campaign.state is not CampaignState.DRAFT:
-        return redirect(url_for("site.campaign_page", slug=campaign.slug))
+        return redirect(url_for("site.campaign_page", slug=campaign.slug, tag=campaign.tag or None))
     answer = make_response(pages.preview(campaign))
     answer.cache_control.no_store = True
     answer.headers["X-Robots-Tag"] = "noindex"
@@ -222,9 +238,10 @@ def picture(digest: str) -> ResponseReturnValue:
 
 
 @site.get("/campaigns/<slug>/share/mastodon")
-def share_on_mastodon(slug: str) -> ResponseReturnValue:
+@site.get("/campaigns/<slug>/<language:tag>/share/mastodon")
+def share_on_mastodon(slug: str, tag: str | None = None) -> ResponseReturnValue:
     """Ask for the visitor's Mastodon server, then link to its share page. We never contact that server."""
-    campaign, instance = find_or_404(slug), clean(request.args.get("instance"))
+    campaign, instance = find_or_404(slug, tag, or_main=True), clean(request.args.get("instance"))
     try:
         link = sharing.mastodon_link(instance, public_url(campaign), sharing.text_of(campaign)) if instance else None
     except ValueError:
@@ -243,14 +260,26 @@ def place() -> ResponseReturnValue:
     return render_template("site/_place.html", form=form) if form.fill_in_place() else ("", 204)
 
 
-def find_or_404(slug: str, *, to_sign: bool = False) -> Campaign:
-    """Return the public campaign that has or once had this slug, or respond with 404.
+def find_or_404(slug: str, tag: str | None, *, to_sign: bool = False, or_main: bool = False) -> Campaign:
+    """Return the public campaign that has or once had this slug, in a language, or respond with 404.
 
-    Readers are redirected from a former slug to the current one. With `to_sign`, a former slug needs no redirect.
+    Readers are redirected from a former slug to the current one, and to the usual spelling of the tag.
+
+    Args:
+        slug: The slug.
+        tag: The tag of the language; None for the main language.
+        to_sign: Whether this is a signature. It needs no redirect, and counts even if the translation was removed.
+        or_main: Whether to redirect to the main language if there is no such translation: it may have been removed
+            while its page was open.
     """
-    campaign = lookup.find_public(slug, to_sign=to_sign) or abort(404)
-    if campaign.slug != slug and not to_sign:
-        abort(addresses.moved(url_for(request.endpoint or "", **(request.view_args or {}) | {"slug": campaign.slug})))
+    campaign = lookup.find_public(slug, tag or "", to_sign=to_sign)
+    if campaign is None and tag and (to_sign or or_main):
+        campaign = lookup.find_public(slug, to_sign=to_sign)
+    if campaign is None:
+        abort(404)
+    usual = {"slug": campaign.slug, "tag": campaign.tag or None}
+    if usual != {"slug": slug, "tag": tag} and not to_sign:
+        abort(addresses.moved(url_for(request.endpoint or "", **(request.view_args or {}) | usual)))
     speaking.choose(campaign.language)
     return campaign
 
@@ -260,12 +289,12 @@ def is_htmx() -> bool:
     return request.headers.get("HX-Request") == "true"
 
 
-def render_refusal(slug: str, **why: Any) -> str:
+def render_refusal(slug: str, tag: str | None, **why: Any) -> str:
     """Render the form with the signer's input and the reason for the refusal, without using the database."""
     template = "site/_sign_form.html" if is_htmx() else "site/refused.html"
     form = SignForm(page_url=request.referrer)
     speaking.choose(form.language.data)
-    return render_template(template, slug=slug, form=form, **why)
+    return render_template(template, slug=slug, tag=tag, form=form, **why)
 
 
 def cacheable(body: str | Response) -> Response:
@@ -294,4 +323,7 @@ def _helpers() -> dict[str, Any]:
         "preview_locale": sharing.preview_locale,
         "picture_of": pictures.read,
         "has_others": _has_others,
+        "editions": translations.editions,
+        "own_name": translations.own_name,
+        "offer_in": pages.offer_in,
     }

@@ -19,6 +19,8 @@ from werkzeug.exceptions import NotFound
 
 from campaign.campaigns import lookup
 from campaign.campaigns.field_checks import SLUG_LENGTH
+from campaign.languages import catalogs
+from campaign.models.campaign import Campaign
 from campaign.storage.database import STORAGE_ERRORS
 from campaign.text.bounded_text import RefusedTextError, normalized
 from campaign.web import errors
@@ -39,7 +41,7 @@ _UNDER_CAMPAIGNS = re.compile(rf"/*+campaigns?/++[^a-z0-9/]*+{_SLUG}", re.IGNORE
 _AT_ROOT = re.compile(rf"/++[^a-z0-9/.]*+{_SLUG}", re.IGNORECASE | re.DOTALL)
 # Scanners look for weaknesses at many addresses with file names or folders. Looking these up would only cost time.
 _FILE_OR_FOLDER = re.compile(r"\.(?!html?\b)[a-z0-9]|/+[a-z0-9.]", re.IGNORECASE)
-_VIEW = re.compile(r"\.(?:json|atom)|(?:/+[a-z]+)*", re.IGNORECASE)
+_VIEW = re.compile(rf"(?:/+(?P<tag>{catalogs.TAG})\b)?(?P<view>\.(?:json|atom)|(?:/+[a-z]+)*)", re.IGNORECASE)
 _SITE_PAGE = re.compile(r"/+(?:index\.html?|(?P<page>privacy)(?:\.html?)?)?\W*", re.IGNORECASE)
 """The home page, or the page about privacy."""
 
@@ -94,10 +96,10 @@ def split(path: str) -> tuple[str, str]:
     return address.translate(_TYPED), quote(query, safe="=&+/:;,@!*()'~")
 
 
-def guesses(address: str) -> Iterator[tuple[str, str]]:
-    """Yield the slug and the rest of the path, such as "/thanks", that a visitor may have meant: two guesses at most.
+def guesses(address: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the slug, the language tag, and the rest of the path, such as "/thanks", that a visitor may have meant.
 
-    The campaign and the view may not exist.
+    There are two guesses at most. The campaign, the translation, and the view may not exist.
     """
     slugs = set()
     # White space is a line break within the address, or comes before text that doesn't belong to it.
@@ -107,9 +109,10 @@ def guesses(address: str) -> Iterator[tuple[str, str]]:
             continue
         slug = re.sub("--+", "-", found["slug"].lower()).strip("-")
         view = _VIEW.match(found["rest"])
+        assert view  # noqa: S101 (the pattern matches every text)
         if len(slug) <= SLUG_LENGTH and slug not in slugs:
             slugs.add(slug)
-            yield slug, re.sub("//+", "/", view[0].lower()) if view else ""
+            yield slug, view["tag"] or "", re.sub("//+", "/", view["view"].lower())
 
 
 def _correction() -> Response | None:
@@ -123,13 +126,23 @@ def _correction() -> Response | None:
         path := f"/{(found['page'] or '').lower()}", request.method
     ):
         return moved(path, query) if path != asked else None
-    for slug, view in guesses(address):
+    for slug, tag, view in guesses(address):
         views = (end for end in (view, "") if pages.test(f"/campaigns/{slug}{end}", request.method))
         end = next(views, None)
-        if end is not None and (campaign := lookup.find_public(slug)):
-            path = f"/campaigns/{campaign.slug}{end}"
+        if end is not None and (campaign := _public(slug, tag)):
+            # Words of three letters, such as "now", are rarely meant as a language.
+            is_tag = len(tag) != 3 or catalogs.usual_tag(tag)
+            if tag and is_tag and not campaign.tag and asked == f"/campaigns/{slug}/{tag}{view}":
+                # The address is right, but there is no such translation.
+                return None
+            path = f"/campaigns/{campaign.slug}{f'/{campaign.tag}' if campaign.tag else ''}{end}"
             return moved(path, query) if path != asked else None
     return None
+
+
+def _public(slug: str, tag: str) -> Campaign | None:
+    """Return the public campaign in a language, or in its main language."""
+    return (lookup.find_public(slug, tag) if tag else None) or lookup.find_public(slug)
 
 
 def _correct_slashes() -> Response | None:

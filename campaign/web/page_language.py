@@ -10,6 +10,7 @@ from flask.wrappers import Response
 from markupsafe import Markup
 from werkzeug.datastructures import LanguageAccept
 from werkzeug.http import parse_accept_header
+from werkzeug.routing import BaseConverter
 
 from campaign.languages import catalogs, speaking
 from campaign.settings import SettingError, Settings
@@ -18,8 +19,15 @@ LONGEST = 256
 """The most characters of Accept-Language that are read. Browsers send up to ten languages."""
 
 
+class LanguageConverter(BaseConverter):
+    """A language tag in a URL, such as es in /campaigns/save-the-park/es."""
+
+    regex = catalogs.TAG
+
+
 def init_app(app: Flask) -> None:
     """Let the app's templates translate. Each request begins and ends without a language."""
+    app.url_map.converters["language"] = LanguageConverter
     app.jinja_env.add_extension("jinja2.ext.i18n")
     # In templates, Jinja puts the values into messages, and escapes them.
     functions = speaking.translated, speaking.translated_plural
@@ -72,8 +80,11 @@ def _vary(response: Response) -> Response:
     return response
 
 
-def in_language(tag: str) -> Markup:
-    """Return the attributes `lang` and `dir` of an element with text in a language; none if the page is in it, too."""
-    if speaking.current().tag.casefold() == tag.casefold():
+def in_language(tag: str, around: str = "") -> Markup:
+    """Return the attributes `lang` and `dir` of an element with text in a language.
+
+    There are none if the element around it, by default the page, is in the same language.
+    """
+    if (around or speaking.current().tag).casefold() == tag.casefold():
         return Markup()
     return Markup(' lang="{}" dir="{}"').format(tag, speaking.direction(tag))

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from werkzeug.test import run_wsgi_app
 
+from campaign.languages import catalogs
 from campaign.monitoring import logging_setup
 from campaign.settings import ROOT, Settings
 from campaign.storage.redis import PREFIX, SharedRedis
@@ -27,9 +28,11 @@ from campaign.web.limits import header_limits
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-CACHED_PATHS = re.compile(r"/campaigns/[a-z0-9-]{1,80}(?:/feed|\.json|\.atom)?|/static/[A-Za-z0-9_.-]{1,80}")
-"""Paths that are cached. Only valid slugs and file names match, because the path is part of the cache key. None of
-these responses depends on the query string, which only says which link a visitor followed."""
+CACHED_PATHS = re.compile(
+    rf"/campaigns/[a-z0-9-]{{1,80}}(?:/{catalogs.TAG})?(?:/feed|\.json|\.atom)?|/static/[A-Za-z0-9_.-]{{1,80}}"
+)
+"""Paths that are cached. Only valid slugs, language tags, and file names match, because the path is part of the cache
+key. None of these responses depends on the query string, which only says which link a visitor followed."""
 MOST_ENTRIES = 512
 """The most cache entries in a process. A campaign's page has 15 KB, and one entry for each of the four encodings."""
 REDIS_TTL_MS = 2000

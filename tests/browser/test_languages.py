@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 from campaign.languages import speaking
 from campaign.settings import HTMX_URL
 from tests.browser.conftest import OpenPage, fill, violations
-from tests.conftest import ADA, PATH, Publish, only_sqlite, stored
+from tests.conftest import ADA, PATH, Publish, Server, only_sqlite, stored
 from tests.languages.pseudo import accented, mirrored, spoken
 
 pytestmark = only_sqlite
@@ -84,6 +84,53 @@ def test_names_in_other_writing_directions_do_not_reorder_the_list(open_page: Op
     entry = open_page().locator("#recent li").first
     assert edges(entry, ".name")[0] > edges(entry, "time")[1], "the list runs from right to left"
     assert edges(entry, ".name")[1] == edges(entry, ".place")[1]
+
+
+def test_switcher_leads_to_the_same_petition_in_another_language(open_page: OpenPage, publish: Publish) -> None:
+    publish(translations={"es": LETTERS["es"], "ar": LETTERS["ar"]})
+    page = open_page("?ref=mail", width=360)
+    page.get_by_role("navigation", name="Languages").get_by_role("link", name="العربية").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(LETTERS["ar"]["title"])
+    assert page.url.endswith(f"{PATH}/ar?ref=mail"), "the source goes along"
+    assert page.locator("html").get_attribute("dir") == "rtl"
+    assert overflow(page) == 0
+    fill(page)
+    take_action(page, "ar")
+    expect(page.get_by_role("heading", name=said("ar", "Thank You!"))).to_be_visible()
+    [signature] = stored()
+    assert (signature.language, signature.source) == ("ar", "mail")
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize(
+    ("preferred", "offered"),
+    [
+        ("es-MX", "es"),
+        ("es", "es"),
+        ("fr-CA", None),
+        ("en-GB", None),
+        ("zh-TW", "zh-Hant"),
+        ("ar-EG", "ar"),
+    ],
+)
+def test_visitor_who_prefers_another_language_gets_one_polite_line(
+    browser: Browser, server: Server, publish: Publish, preferred: str, offered: str | None
+) -> None:
+    publish(translations={"es": LETTERS["es"], "ar": LETTERS["ar"], "zh-Hant": {"title": "拯救公園"}})
+    context = browser.new_context(locale=preferred)
+    page = context.new_page()
+    page.route(HTMX_URL, lambda route: route.abort())
+    page.goto(f"{server.page}?ref=mail")
+    offers = page.locator(".offer")
+    if offered:
+        expect(offers).to_have_count(1)
+        expect(offers).to_have_text(said(offered, "This petition is also available in English."))
+        assert offers.get_attribute("lang") == offered
+        assert (offers.get_attribute("dir") == "rtl") == (offered == "ar")
+        offers.get_by_role("link").click()
+        assert page.url.endswith(f"{PATH}/{offered}?ref=mail")
+    expect(page.locator(".offer")).to_have_count(0)
+    context.close()
 
 
 def test_pages_fit_a_phone_in_longer_and_mirrored_words(

@@ -18,7 +18,7 @@ from campaign.signatures import tally
 from campaign.storage.database import db
 from campaign.web.static_files import hashed_name
 from tests.campaigns.test_letter_changes import change
-from tests.conftest import ADA, DOMAIN, HTMX, PATH, Serve, only_sqlite, stored
+from tests.conftest import ADA, DOMAIN, HTMX, PATH, Publish, Serve, only_sqlite, stored
 from tests.nginx import FORM, DyingNode, Proxy, nginx
 
 STYLE = f"/static/{hashed_name(ROOT / 'static', 'site.css')}"
@@ -299,6 +299,24 @@ def test_front_page_is_cached_for_each_language(start_node: Serve, start_proxy: 
         assert f'<html lang="{language}"' in page
     node.stop()
     assert {tag: proxy.ask("/", headers={"Accept-Language": tag}).text for tag in pages} == pages
+
+
+@only_sqlite
+def test_pages_of_a_translation_are_cached_without_the_query(
+    start_node: Serve, start_proxy: StartProxy, publish: Publish
+) -> None:
+    publish(translations={"pt-BR": {"title": "Salve o parque"}})
+    node = start_node()
+    proxy = start_proxy(node)
+    paths = [f"{PATH}/pt-BR{end}" for end in ("", "/feed", ".json", "/signatures")]
+    for path in paths:
+        for number in range(3):
+            assert proxy.ask(f"{path}?ref=mail{number}").status == 200, path
+    assert [line[7] for line in proxy.logged(len(paths) * 3)].count("MISS") == len(paths)
+    moved = proxy.ask(f"{PATH}/PT-br?ref=mail")
+    assert (moved.status, moved.headers["Location"]) == (308, f"{PATH}/pt-BR?ref=mail")
+    node.stop()
+    assert "Salve o parque" in proxy.ask(paths[0]).text
 
 
 @only_sqlite

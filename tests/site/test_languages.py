@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 
 from campaign import create_app
-from campaign.campaigns import file_format
+from campaign.campaigns.files import reading
 from campaign.languages import catalogs, speaking
-from campaign.models.campaign import Campaign
+from campaign.models.campaign import Campaign, CampaignState
 from campaign.settings import ROOT, SettingError, Settings
 from campaign.signatures import fake
 from campaign.storage.transactions import write_transaction
@@ -137,7 +137,7 @@ def test_feeds_for_machines_are_in_the_language_of_the_campaign(publish: Publish
 
 @pytest.mark.parametrize("tag", catalogs.tags())
 def test_page_and_style_sheet_are_small_in_every_language(publish: Publish, client: FlaskClient, tag: str) -> None:
-    [sample] = file_format.read_all((ROOT / "campaigns").glob("*.md"))
+    [sample] = reading.read_all((ROOT / "campaigns").glob("*.md"))
     texts = {key: getattr(sample.campaign, key) for key in ("title", "summary", "letter")}
     campaign = publish(language=tag, **texts)
     list(fake.sign(campaign.id, 20, datetime.now(UTC)))
@@ -164,3 +164,13 @@ def test_language_of_a_page_never_reaches_the_next_request(client: FlaskClient, 
     client.get(f"{PATH}/signatures")
     assert not speaking.is_chosen()
     assert language(client.get("/missing").text)[0] == "en"
+
+
+@pytest.mark.parametrize("tag", ["ja", "zh-Hans", "zh-Hant"])
+def test_sentences_of_chinese_and_japanese_have_no_spaces_between_them(
+    publish: Publish, client: FlaskClient, tag: str
+) -> None:
+    for state in (CampaignState.OPEN, CampaignState.WON, CampaignState.CLOSED):
+        publish(language=tag, state=state)
+        for path in (PATH, f"{PATH}/privacy"):
+            assert not re.search(r"[。！？] +[^<\s]", client.get(path).text), (state, path)

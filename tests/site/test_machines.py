@@ -29,6 +29,8 @@ def test_json_has_count_goal_state_and_recent_signatories(client: FlaskClient, s
     assert data == {
         "slug": "save-the-park",
         "title": "Save the Park",
+        "language": "en",
+        "languages": {"en": "http://127.0.0.1:8000/campaigns/save-the-park"},
         "state": "open",
         "goal": 100,
         "signatures": {"count": 12},

@@ -62,6 +62,19 @@ def test_cached_page_needs_no_database_query(
     assert len(statements) > before
 
 
+@pytest.mark.parametrize("view", VIEWS)
+def test_pages_of_a_translation_are_cached_apart_from_those_of_the_main_language(
+    client: FlaskClient, next_tick: Tick, publish: Publish, statements: list[str], view: str
+) -> None:
+    publish(translations={"es": {"title": "Salvemos el parque"}})
+    next_tick()
+    pages = {path: client.get(path).data for path in (PATH + view, f"{PATH}/es{view}")}
+    assert len(set(pages.values())) == 2
+    before = len(statements)
+    assert {path: client.get(path).data for path in pages} == pages
+    assert len(statements) == before
+
+
 @pytest.mark.parametrize(("at", "queries"), [(1000.001, False), (1000.999, False), (1001.0, True)])
 def test_cached_response_expires_at_the_next_full_second(
     client: FlaskClient, statements: list[str], monkeypatch: pytest.MonkeyPatch, at: float, queries: bool
