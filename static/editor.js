@@ -89,11 +89,11 @@
       for (const button of form.querySelectorAll("[formaction]")) button.setAttribute("formaction", `${edit}#preview`);
       // What was typed while the request ran is not saved yet.
       const isSame = typed() === sent;
-      form.elements.slug.value ||= slug;
+      if (form.elements.slug) form.elements.slug.value ||= slug;
       if (isSame) sent = typed();
       history.replaceState(null, "", edit);
     }
-    const hasPicture = Boolean(form.elements.picture.value);
+    const hasPicture = Boolean(form.elements.picture?.value);
     if (hasPicture) status.querySelector("[data-edit]").append(". The picture is saved when you press Save");
     saved = unsaved === undefined && !hasPicture ? sent : null;
   }
@@ -141,7 +141,8 @@
   const SMALL = 2e6; // bytes that are sent as they are
 
   const attached = document.getElementById("attached");
-  const stored = [...attached.childNodes];
+  // A translation has no picture of its own.
+  const stored = attached ? [...attached.childNodes] : [];
 
   async function shrink(input) {
     const [file] = input.files;
@@ -176,7 +177,7 @@
     input.files = chosen.files;
   }
 
-  form.elements.picture.addEventListener("change", (event) => shrink(event.target));
+  form.elements.picture?.addEventListener("change", (event) => shrink(event.target));
   form.addEventListener("input", () => {
     // A person who types again has stopped the browser from leaving, for example because the network was slow.
     isLeaving = false;

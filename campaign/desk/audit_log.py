@@ -15,6 +15,7 @@ from wtforms.fields.core import UnboundField
 
 from campaign.accounts import audit_log
 from campaign.accounts.permissions import Right
+from campaign.campaigns import translations
 from campaign.campaigns.versions import sittings
 from campaign.deliveries import contents
 from campaign.deliveries.contents import Purpose
@@ -160,6 +161,10 @@ def _changes(entry: Record, zone: str) -> list[tuple[str, str | None, str | None
 
 
 def _name(key: str) -> str:
+    tag, _, text = key.rpartition(".")
+    if tag:
+        # A text of a translation, such as "es.title".
+        return gettext("%(field)s in %(language)s", field=_name(text), language=translations.english_name(tag))
     return str(_NAMES.get(key) or key.replace("_", " ").capitalize())
 
 
@@ -190,9 +195,9 @@ def of_campaign(campaign: Campaign) -> ResponseReturnValue:
         abort(404)
     entries = audit_log.page(db.session(), campaign.id, int(before) if before else None)
     more = len(entries) > audit_log.PAGE
-    # Show the open sitting as the entry that it will become.
-    sitting = None if before else sittings.entry_of(db.session(), campaign)
-    lines = _lines(campaign, ([sitting] if sitting else []) + entries[: audit_log.PAGE])
+    # Show open sittings as the entries that they will become.
+    open_sittings = [] if before else sittings.entries_of(db.session(), campaign)[::-1]
+    lines = _lines(campaign, open_sittings + entries[: audit_log.PAGE])
     return render_template("desk/audit_log/audit_log.html", campaign=campaign, lines=lines, more=more)
 
 

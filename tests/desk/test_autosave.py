@@ -94,7 +94,7 @@ def test_sitting_ends_with_an_entry(author: AtDesk, at_desk: AtDeskAs, after: st
     elif after == "publishing":
         author.post(f"/desk{PATH}/publish", data={"version": typing.fields["version"]})
     elif after == "another person":
-        Typing(at_desk(Role.ADMIN)).save(summary="Other words")
+        Typing(at_desk(Role.ADMIN)).save(letter="Other words")
     else:
         with write_transaction() as session:
             session.execute(update(DraftSitting).values(saved_at=datetime.now(UTC) - sittings.IDLE))
@@ -102,6 +102,14 @@ def test_sitting_ends_with_an_entry(author: AtDesk, at_desk: AtDeskAs, after: st
     [entry] = edits()
     assert entry.actor.startswith("organizer-")
     assert (entry.before["letter"], entry.after["letter"]) == ("Dear Mayor,\n\nplease *keep* the park.", "Words")
+
+
+def test_people_who_type_in_different_fields_have_a_sitting_each(author: AtDesk, at_desk: AtDeskAs) -> None:
+    Typing(author).save(letter="Words")
+    Typing(at_desk(Role.ADMIN)).save(summary="Other words")
+    assert edits() == []
+    author.post(f"/desk{PATH}/publish", data={"version": str(stored().version)})
+    assert [entry.after.keys() - {"version"} for entry in edits()] == [{"letter"}, {"summary"}]
 
 
 def test_text_changed_and_changed_back_is_not_recorded(author: AtDesk) -> None:

@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from campaign.campaigns import file_format
+from campaign.campaigns.files import reading
 from campaign.models.account import CampaignOrganizer, Role
 from campaign.models.campaign import Campaign, CampaignState
 from campaign.storage.database import db
@@ -54,7 +54,7 @@ def test_downloaded_markdown_file_can_be_read_back(organizer: AtDesk, tmp_path: 
     )
     path = tmp_path / "park.md"
     path.write_bytes(answer.data)
-    assert file_format.read(path).title == "Save the Park"
+    assert reading.read(path).title == "Save the Park"
 
 
 @pytest.mark.parametrize("role", [Role.MODERATOR, Role.OBSERVER])

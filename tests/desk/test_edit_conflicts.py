@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from campaign.campaigns.fields import CampaignFile
+from campaign.campaigns import fields
 from campaign.models.account import Role
 from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign
@@ -264,7 +264,7 @@ def test_conflict_without_a_readable_starting_version_loses_nothing(
 
 def test_conflict_with_a_forged_starting_version_is_shown(draft_of_both: tuple[AtDesk, AtDesk]) -> None:
     organizer, admin = draft_of_both
-    forged = {key: ["<b>"] for key in CampaignFile.__dataclass_fields__} | {"opens_at": "never"}
+    forged = {key: ["<b>"] for key in fields.CHECKS} | {"opens_at": "never"}
     mine = {"opens_at": "2027-01-01T00:00", "title": "Mine", "started_from": packed(json.dumps(forged).encode())}
     answer = both_edit(organizer, admin, {"opens_at": "2027-01-02T00:00", "title": "Theirs"}, mine)
     assert answer.status_code == 409

@@ -94,7 +94,7 @@ def test_original_is_edited_at_the_desk_and_its_changes_are_shown(
     assert re.search(r"<del>.*?day.*?</del>.*?<ins>.*?hour", difference, re.S)
     campaign = lookup.find(db.session(), "stop-tracking-riders")
     assert campaign
-    (change,) = changes.all_changes(campaign.id)
+    (change,) = changes.all_changes(campaign.id, "")
     assert change.after == f"{TITLE}\n\n{letter}"
     assert "Category" in admin.get(f"/desk{PAGE}/record").text
 

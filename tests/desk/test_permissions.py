@@ -18,7 +18,7 @@ from tests.desk.people import browser
 
 OPEN = {"accounts.accept", "accounts.first_passkey"}
 """Our views that work without an account: they require an invitation or a password instead."""
-VALUES: dict[str, Any] = {"slug": SLUG, "token": "forged", "account_id": 1, "step": "publish"}
+VALUES: dict[str, Any] = {"tag": "es", "slug": SLUG, "token": "forged", "account_id": 1, "step": "publish"}
 
 
 def routes(app: Flask) -> list[tuple[str, str]]:

@@ -10,13 +10,14 @@ from flask import render_template
 from flask.typing import ResponseReturnValue
 
 from campaign.accounts.permissions import Right
-from campaign.campaigns import drafts, editing, fields, slugs
+from campaign.campaigns import drafts, fields, problems, slugs
 from campaign.campaigns.editing import StepNotAllowedError
 from campaign.campaigns.fields import TITLE_LENGTH, CampaignFile, InvalidCampaignError
 from campaign.campaigns.versions.conflicts import EditConflictError
 from campaign.desk.access import allow, by
 from campaign.desk.campaigns import received, started_from
 from campaign.desk.campaigns.blueprint import campaigns
+from campaign.desk.campaigns.editor import check_tag
 from campaign.desk.campaigns.form import CampaignForm
 from campaign.models.campaign import Campaign
 from campaign.storage.database import db
@@ -57,36 +58,53 @@ def autosave_new() -> ResponseReturnValue:
         with write_transaction() as session:
             campaign = drafts.create_once(session, creating, replace(file, slug=slug), now, any_slug=True)
             session.flush()
-            session.expunge(campaign)
+            campaign_id = campaign.id
     except InvalidCampaignError:
         # All numbers of this slug are taken. Saving the form says so.
         return "", 204
+    campaign = db.session.get_one(Campaign, campaign_id)
     return _answer(campaign, _with_slug(unsaved, form, campaign))
 
 
 @campaigns.post("/campaigns/<slug>/autosave")
+@campaigns.post("/campaigns/<slug>/autosave/<language:tag>")
 @allow(Right.WRITE)
-def autosave(campaign: Campaign) -> ResponseReturnValue:
-    """Save the valid fields of a draft, unless somebody else has changed it in the meantime."""
-    form, editor, now, version = CampaignForm(), by(), datetime.now(UTC), received.version()
-    stored = editing.file_of(db.session(), campaign)
-    file, unsaved = _valid(form, campaign, stored)
-    # Each former slug stays reserved, so half of a word must not become one.
-    file, unsaved = replace(file, slug=campaign.slug), _with_slug(unsaved, form, campaign)
+def autosave(campaign: Campaign, tag: str = "") -> ResponseReturnValue:
+    """Save the valid fields of a draft or of its translation, unless somebody else has changed them in the meantime."""
+    check_tag(campaign, tag)
+    form, editor, now = CampaignForm(), by(), datetime.now(UTC)
+    version, stored = received.seen_version(form, campaign, tag), received.stored_text(campaign, tag)
+    file, unsaved = _valid_translation(form, campaign, tag) if tag else _valid(form, campaign, stored)
+    if not tag:
+        # Each former slug stays reserved, so half of a word must not become one.
+        file, unsaved = replace(file, slug=campaign.slug), _with_slug(unsaved, form, campaign)
+    whole, originals = received.whole(campaign, file, tag), received.originals(form, tag)
     try:
         with write_transaction() as session:
-            campaign = drafts.save_automatically(session, editor, campaign.id, file, now, version=version)
-            session.expunge(campaign)
+            campaign = drafts.save_automatically(
+                session, editor, campaign.id, whole, now, version=version, originals=originals
+            )
+            campaign_id = campaign.id
     except (EditConflictError, StepNotAllowedError):
         return render_template("desk/campaigns/_autosave.html", conflict=True), 409
-    return _answer(campaign, unsaved)
+    return _answer(db.session.get_one(Campaign, campaign_id), unsaved, tag)
+
+
+def _valid_translation(form: CampaignForm, campaign: Campaign, tag: str) -> tuple[CampaignFile, list[str]]:
+    """Return the stored translation with the valid texts of the form, and the keys of the other texts."""
+    stored = received.stored_text(campaign, tag)
+    checked, errors = fields.check_translation(form.texts(), None, stored)
+    errors |= received.translation_problems(form, campaign, tag, checked)
+    unsaved = {*errors, *(("title", "addressees", "letter") if "reason" in errors else ())}
+    values = {key: value for key, value in checked.items() if key not in unsaved}
+    return stored.with_values(values), [key for key in fields.TEXTS if key in unsaved]
 
 
 def _valid(form: CampaignForm, campaign: Campaign | None, stored: CampaignFile) -> tuple[CampaignFile, list[str]]:
     """Return the stored campaign with the valid fields of the form, and the keys of the other fields."""
     checked, errors = received.unfinished(form, *received.check(form, stored))
     if campaign:
-        errors |= editing.problems(db.session(), campaign, {**checked, "slug": campaign.slug})
+        errors |= problems.find(db.session(), campaign, {**checked, "slug": campaign.slug})
     unsaved = {*errors, *(_TOGETHER[key] for key in errors if key in _TOGETHER)}
     if "reason" in unsaved:
         # Somebody has signed, so the page must say why the text changes.
@@ -103,10 +121,11 @@ def _with_slug(unsaved: list[str], form: CampaignForm, campaign: Campaign) -> li
     return [*(key for key in unsaved if key != "slug"), *(["slug"] if is_other else [])]
 
 
-def _answer(campaign: Campaign, unsaved: list[str]) -> ResponseReturnValue:
+def _answer(campaign: Campaign, unsaved: list[str], tag: str = "") -> ResponseReturnValue:
     return render_template(
         "desk/campaigns/_autosave.html",
         campaign=campaign,
-        started_from=started_from.encode(editing.file_of(db.session(), campaign)),
+        tag=tag or None,
+        started_from=started_from.encode(received.stored_text(campaign, tag)),
         unsaved=[CampaignForm.name_of(key) for key in unsaved],
     )

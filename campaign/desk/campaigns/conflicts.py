@@ -7,18 +7,17 @@ from datetime import datetime
 from functools import reduce
 
 from campaign.accounts import audit_log
-from campaign.campaigns import editing
-from campaign.campaigns.fields import CampaignFile
+from campaign.campaigns import translations
+from campaign.campaigns.fields import TEXTS, CampaignFile
 from campaign.campaigns.versions import merging
 from campaign.campaigns.versions.conflicts import columns_since
 from campaign.campaigns.versions.merging import Merged
 from campaign.desk.access import me
-from campaign.desk.campaigns import started_from
+from campaign.desk.campaigns import received, started_from
 from campaign.desk.campaigns.form import CampaignForm
 from campaign.languages.speaking import gettext, lazy_gettext
 from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign
-from campaign.storage.database import db
 from campaign.web import formatting
 
 # translators: Stands after “by” or “of”. So do “another editor” and “the command line”.
@@ -32,10 +31,13 @@ class Found:
     campaign: Campaign
     merged: Merged
     since: Sequence[Record]
+    tag: str = ""
+    """The language of a translation; empty for the main language."""
 
     def who(self, key: str) -> str:
         """Return who changed a field in the meantime."""
-        entries = [entry for entry in self.since if key in entry.before] or self.since
+        column = translations.column(self.tag, key)
+        entries = [entry for entry in self.since if column in entry.before] or self.since
         # Keep the order, and name each editor once.
         names = list(dict.fromkeys(_name(entry) for entry in entries))
         if not names:
@@ -86,12 +88,15 @@ class Found:
         return "; ".join(told) or gettext("changes by another editor")
 
 
-def find(campaign: Campaign, form: CampaignForm, mine: CampaignFile, since: Sequence[Record]) -> Found:
-    """Merge the submitted campaign with the stored one, which other editors have changed."""
-    theirs = editing.file_of(db.session(), campaign)
+def find(campaign: Campaign, form: CampaignForm, mine: CampaignFile, since: Sequence[Record], tag: str = "") -> Found:
+    """Merge the submitted campaign, in its editor's language, with the stored one, which other editors have changed."""
+    theirs = received.stored_text(campaign, tag)
     # A form without the version that it started from was sent by a page of an earlier release.
-    base = started_from.decode(form.started_from.data) or columns_since(campaign, list(theirs.columns()), since)
-    return Found(campaign, merging.merge(base, mine, theirs), since)
+    base = started_from.decode(form.started_from.data)
+    if not base:
+        names = {translations.column(tag, key) if key in TEXTS else key: key for key in theirs.columns()}
+        base = {names[name]: value for name, value in columns_since(campaign, list(names), since).items()}
+    return Found(campaign, merging.merge(base, mine, theirs), since, tag)
 
 
 def _name(entry: Record) -> str:

@@ -60,6 +60,8 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
     """The version of the campaign that the editor started from."""
     started_from = HiddenField()
     """The campaign as it was then (`started_from.py`)."""
+    original = HiddenField()
+    """In the editor of a translation, the digest of the main texts that it shows (`translations.digest`)."""
     seen = HiddenField()
     """The fingerprint of the changes that the editor reviewed in the preview."""
 
@@ -160,6 +162,10 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
             except ValueError as error:
                 errors[key] = str(error)
         return values, errors
+
+    def texts(self) -> dict[str, object]:
+        """Return the typed texts of a translation, as `fields.check_translation` expects them."""
+        return {key: _lines(self[key]) for key in fields.TEXTS}
 
     @property
     def has_automatic_slug(self) -> bool:

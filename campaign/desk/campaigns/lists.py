@@ -1,5 +1,7 @@
 """The list of campaigns, and the download of one."""
 
+import io
+import zipfile
 from datetime import UTC, datetime
 
 from flask import Response, render_template
@@ -7,7 +9,8 @@ from flask.typing import ResponseReturnValue
 
 from campaign.accounts import permissions
 from campaign.accounts.permissions import Right
-from campaign.campaigns import editing, file_format
+from campaign.campaigns import editing
+from campaign.campaigns.files import writing
 from campaign.desk.access import allow, me
 from campaign.desk.campaigns.blueprint import campaigns
 from campaign.models.campaign import Campaign
@@ -32,7 +35,14 @@ def every() -> ResponseReturnValue:
 @campaigns.get("/campaigns/<slug>/campaign.md")
 @allow(Right.WRITE)
 def download(campaign: Campaign) -> ResponseReturnValue:
-    """Download the campaign as a Markdown file that includes its picture."""
-    file = file_format.write(editing.file_of(db.session(), campaign))
-    headers = {"Content-Disposition": f'attachment; filename="{campaign.slug}.md"'}
-    return Response(file, mimetype="text/markdown", headers=headers)
+    """Download the campaign as a Markdown file that includes its picture; with translations, as a ZIP file."""
+    files = writing.files_of(editing.file_of(db.session(), campaign))
+    if len(files) == 1:
+        headers = {"Content-Disposition": f'attachment; filename="{campaign.slug}.md"'}
+        return Response(files.popitem()[1], mimetype="text/markdown", headers=headers)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    headers = {"Content-Disposition": f'attachment; filename="{campaign.slug}.zip"'}
+    return Response(packed.getvalue(), mimetype="application/zip", headers=headers)

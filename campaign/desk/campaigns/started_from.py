@@ -10,6 +10,7 @@ import binascii
 import json
 import zlib
 
+from campaign.campaigns import fields
 from campaign.campaigns.fields import CampaignFile
 from campaign.campaigns.letter.markdown import LETTER_LENGTH
 from campaign.campaigns.versions.sittings import recorded
@@ -18,10 +19,14 @@ MOST_BYTES = 8 * LETTER_LENGTH
 """The most bytes of all columns as JSON: the letter may take four bytes a character, and so may the rest."""
 
 
+def columns(file: CampaignFile) -> dict[str, object]:
+    """Return a campaign's columns as the audit log stores them."""
+    return {key: recorded(value) for key, value in file.columns().items()}
+
+
 def encode(file: CampaignFile) -> str:
     """Return a campaign's columns as a short text of ASCII letters."""
-    columns = {key: recorded(value) for key, value in file.columns().items()}
-    return base64.urlsafe_b64encode(zlib.compress(json.dumps(columns, ensure_ascii=False).encode())).decode()
+    return base64.urlsafe_b64encode(zlib.compress(json.dumps(columns(file), ensure_ascii=False).encode())).decode()
 
 
 def decode(sent: str | None) -> dict[str, object]:
@@ -29,10 +34,10 @@ def decode(sent: str | None) -> dict[str, object]:
     try:
         inflating = zlib.decompressobj()
         read = inflating.decompress(base64.urlsafe_b64decode((sent or "").encode("ascii")), MOST_BYTES)
-        columns = json.loads(read)
+        sent_columns = json.loads(read)
     except (ValueError, zlib.error, binascii.Error, RecursionError):
         return {}
     # A version that lacks a field would make another editor's change to it look like none.
-    if not isinstance(columns, dict) or columns.keys() != CampaignFile.__dataclass_fields__.keys():
+    if not isinstance(sent_columns, dict) or sent_columns.keys() != fields.CHECKS.keys():
         return {}
-    return columns
+    return sent_columns

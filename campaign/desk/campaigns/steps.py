@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from campaign.accounts import audit_log
 from campaign.accounts.permissions import Right
-from campaign.campaigns import drafts, editing, fields, lookup, preview_links, stages
+from campaign.campaigns import drafts, editing, fields, lookup, preview_links, stages, translations
 from campaign.campaigns.fields import InvalidCampaignError
 from campaign.campaigns.letter import changes as letter_changes
 from campaign.campaigns.versions import sittings
@@ -37,18 +37,20 @@ DONE = {
 }
 
 
-def _show_preview_link(campaign: Campaign) -> ResponseReturnValue:
-    """Create a link that shows a draft to colleagues, and show it."""
+def _show_preview_link(campaign: Campaign, tag: str) -> ResponseReturnValue:
+    """Create a link that shows a draft to colleagues, in the language of the editor, and show it."""
     settings, making, now = current_app.config["SETTINGS"], by(), datetime.now(UTC)
     with write_transaction() as session:
         sittings.close(session, editing.load_locked(session, campaign.id))
         audit_log.write(session, making, "campaign.preview_link", now, campaign_id=campaign.id)
-    path = url_for("site.preview", slug=campaign.slug, key=preview_links.make(settings.secret_key, campaign.id))
-    form = CampaignForm.filled_in(editing.file_of(db.session(), campaign), campaign.version)
-    return page(campaign, form, link=f"{settings.site_url}{path}")
+    shown = tag if translations.find(campaign, tag) else None
+    key = preview_links.make(settings.secret_key, campaign.id)
+    path = url_for("site.preview", slug=campaign.slug, tag=shown, key=key)
+    form = CampaignForm.filled_in(received.stored_text(campaign, tag), campaign.version)
+    return page(campaign, form, tag, link=f"{settings.site_url}{path}")
 
 
-def _duplicate(campaign: Campaign) -> ResponseReturnValue:
+def _duplicate(campaign: Campaign, _tag: str) -> ResponseReturnValue:
     copying, now = by(), datetime.now(UTC)
     with write_transaction() as session:
         copy = drafts.duplicate(session, copying, campaign, now)
@@ -57,12 +59,12 @@ def _duplicate(campaign: Campaign) -> ResponseReturnValue:
     return redirect(url_for("campaigns.edit", slug=slug), 303)
 
 
-def _after(act: Callable[[Campaign], ResponseReturnValue]) -> Callable[[str], ResponseReturnValue]:
-    return lambda slug: act(lookup.find(db.session(), slug) or abort(404))
+def _after(act: Callable[[Campaign, str], ResponseReturnValue]) -> Callable[[str, str], ResponseReturnValue]:
+    return lambda slug, tag: act(lookup.find(db.session(), slug) or abort(404), tag)
 
 
 AFTER_SAVING = {"preview_link": _after(_show_preview_link), "duplicate": _after(_duplicate)}
-"""What further buttons of the editor do once the form is saved, for the campaign with a slug."""
+"""What further buttons of the editor do once the form is saved, for a slug and the tag of the editor's language."""
 
 
 @campaigns.route(f"/campaigns/<slug>/<any({', '.join(stages.ALL_STEPS)}):step>", methods=["GET", "POST"])
