@@ -15,8 +15,8 @@ from campaign.storage.database import STORAGE_ERRORS
 CACHE_SECONDS = 1.0
 """The maximum age of what a visitor sees."""
 LAST_TICKS = 3
-"""While one thread refreshes a value, the others get the previous one if it is at most this many ticks old. Otherwise
-they wait."""
+"""While one thread refreshes a value, the others get the previous one if it was valid at most this many ticks ago.
+Otherwise they wait."""
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -45,15 +45,21 @@ class _Outcome(Generic[V]):
 
 
 class SingleFlightCache(Generic[K, V]):
-    """Values by key, each made at most once a tick, however many threads need it."""
+    """Values by key, each made at most once a tick, or once in several, however many threads need it."""
 
     def __init__(
-        self, most: int, keep: Callable[[V], bool] = lambda _: True, share: Callable[[V], bool] = lambda _: True
+        self,
+        most: int,
+        keep: Callable[[V], bool] = lambda _: True,
+        share: Callable[[V], bool] = lambda _: True,
+        ticks: int = 1,
     ) -> None:
         """Cache at most `most` values, and only those for which `keep` returns true.
 
-        Threads that waited for a value that isn't cached get it too if `share` returns true.
+        Threads that waited for a value that isn't cached get it too if `share` returns true. A value is cached for this
+        many ticks, including the one in which it was made.
         """
+        self._ticks = ticks
         self._most = most
         self._keep = keep
         self._share = share
@@ -73,22 +79,26 @@ class SingleFlightCache(Generic[K, V]):
         if fresh:
             return self._make(key, make).get()
         began, cached, now = time.monotonic(), self._cached.get(key), tick()
-        if cached and cached.tick == now:
+        if cached and self._is_valid(cached, now):
             return cached.get()
         lock = self._locks[hash(key) % len(self._locks)]
-        # The absolute difference, because the clock may have been set back.
-        if not lock.acquire(blocking=not cached or abs(now - cached.tick) > LAST_TICKS):
+        if not lock.acquire(blocking=not cached or not self._is_valid(cached, now, LAST_TICKS)):
             assert cached  # noqa: S101 (a thread without a cached value waits)
             return cached.get()
         try:
             cached, shared = self._cached.get(key), self._shared.get(key)
-            if cached and cached.tick == tick():
+            if cached and self._is_valid(cached, tick()):
                 return cached.get()
             if shared and shared.at >= began:
                 return shared.get()
             return self._make(key, make).get()
         finally:
             lock.release()
+
+    def _is_valid(self, cached: _Outcome[V], now: float, more: int = 0) -> bool:
+        """Return whether a value may be used in this tick, or was valid at most `more` ticks ago."""
+        # The absolute difference, because the clock may have been set back.
+        return abs(now - cached.tick) < self._ticks + more
 
     def _make(self, key: K, make: Callable[[], V]) -> _Outcome[V]:
         began = tick()
