@@ -24,7 +24,7 @@ MAIN = {"gunicorn": "gunicorn.app.wsgiapp:run", "flask": "flask.cli:main"}
 
 # The socket of the fork server is in this folder. It is created before a test changes where temporary files go, because
 # the path of a socket must be short.
-if multiprocessing.parent_process() is None:
+if multiprocessing.current_process().name == "MainProcess":
     multiprocessing.util.get_temp_dir()
 _server = multiprocessing.get_context("forkserver")
 # They import no more than the programs do at the start: campaign/__init__.py imports everything but the desk.
