@@ -15,7 +15,8 @@ from benchmarks import measure
 from benchmarks.measure import GUNICORN, PAGE, Rate, Target
 from campaign import create_app
 from campaign.accounts import audit_log
-from campaign.campaigns import editing, file_format, lookup
+from campaign.campaigns import editing, lookup
+from campaign.campaigns.files import reading
 from campaign.models.signature import Signature, SignatureState
 from campaign.moderation import indexing
 from campaign.settings import ROOT, Settings
@@ -180,7 +181,7 @@ def _prepare(app: Flask, campaign_id: int) -> Visit:
 
 
 def _publish_empty() -> None:
-    [sample] = file_format.read_all((ROOT / "campaigns").glob("*.md"))
+    [sample] = reading.read_all((ROOT / "campaigns").glob("*.md"))
     with write_transaction() as session:
         file = replace(sample.campaign, slug=EMPTY.rpartition("/")[2])
         editing.publish(session, audit_log.COMMAND, file, datetime.now(UTC))

@@ -19,7 +19,8 @@ from sqlalchemy import text
 
 from campaign import create_app
 from campaign.accounts import audit_log
-from campaign.campaigns import editing, file_format, lookup
+from campaign.campaigns import editing, lookup
+from campaign.campaigns.files import reading
 from campaign.settings import ROOT, Settings
 from campaign.signatures import fake, tally
 from campaign.storage.database import db, init_migrations
@@ -212,7 +213,7 @@ def prepare(settings: Settings, signatures: int = 0) -> None:
     init_migrations(app)
     with app.app_context():
         upgrade()
-        samples = file_format.read_all((ROOT / "campaigns").glob("*.md"))
+        samples = reading.read_all((ROOT / "campaigns").glob("*.md"))
         with write_transaction() as session:
             [sample] = samples
             campaign_id = editing.publish(session, audit_log.COMMAND, sample.campaign, datetime.now(UTC)).campaign.id
