@@ -78,6 +78,18 @@ class Settings:
     ratelimit_trusted: str = "127.0.0.0/8, ::1"
     """Networks exempt from rate limits. The default is this machine: if a proxy runs here and TRUSTED_PROXIES doesn't
     count it, all visitors appear to come from this machine."""
+    mail_url: str = ""
+    """URL of the mail server, such as smtp://user:password@mail.example.org:587. Without it, the site sends no mail."""
+    mail_from: str = ""
+    """Who messages are from: an email address, perhaps with a name."""
+    mail_reply_to: str = ""
+    """Where answers to messages go, if not to MAIL_FROM."""
+    mail_per_second: int = 0
+    """The most messages that a background worker sends in a second; 0 for no limit."""
+    mail_per_connection: int = 100
+    """The most messages through one connection to the mail server; 0 for no limit."""
+    mail_per_domain: int = 0
+    """The most messages that a background worker sends to one recipient domain in a minute; 0 for no limit."""
     metrics_port: int = 0
     """The port for Prometheus metrics; 0 turns metrics off."""
     metrics_host: str = "127.0.0.1"
@@ -133,6 +145,14 @@ class Settings:
             ratelimit_enabled=read("RATELIMIT_ENABLED", values.yes_or_no, lambda: cls.ratelimit_enabled),
             ratelimit_sign=read("RATELIMIT_SIGN", values.rate_limits, lambda: cls.ratelimit_sign),
             ratelimit_trusted=read("RATELIMIT_TRUSTED", values.networks, lambda: cls.ratelimit_trusted),
+            mail_url=read("MAIL_URL", values.mail_url, lambda: cls.mail_url),
+            mail_from=read("MAIL_FROM", values.mail_address, lambda: cls.mail_from),
+            mail_reply_to=read("MAIL_REPLY_TO", values.mail_address, lambda: cls.mail_reply_to),
+            mail_per_second=read("MAIL_PER_SECOND", values.whole_number(0, 10_000), lambda: cls.mail_per_second),
+            mail_per_connection=read(
+                "MAIL_PER_CONNECTION", values.whole_number(0, 10_000), lambda: cls.mail_per_connection
+            ),
+            mail_per_domain=read("MAIL_PER_DOMAIN", values.whole_number(0, 100_000), lambda: cls.mail_per_domain),
             metrics_port=read("METRICS_PORT", values.whole_number(0, 65535), lambda: cls.metrics_port),
             metrics_host=read("METRICS_HOST", str, lambda: cls.metrics_host),
             htmx_url=htmx_url,
@@ -147,6 +167,8 @@ class Settings:
             raise SettingError(
                 "HTMX_INTEGRITY", "set it to the file's hash, such as sha384-…, because HTMX_URL is on another host"
             )
+        if settings.mail_url and not settings.mail_from:
+            raise SettingError("MAIL_FROM", "set it to the address that messages are from, because MAIL_URL is set")
         both = settings.database_url, settings.database_read_url
         if settings.database_read_url and not all(url.startswith("postgresql") for url in both):
             raise SettingError(

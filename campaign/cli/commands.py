@@ -20,6 +20,7 @@ from campaign.campaigns.letter.changes import Compared
 from campaign.cli import checks
 from campaign.cli import copy_from as copying
 from campaign.cli.groups import Commands, database_error_in_one_line
+from campaign.cli.mail import mail_group
 from campaign.cli.organizers import organizers_group
 from campaign.deliveries import contents, expired_files
 from campaign.deliveries.contents import Purpose
@@ -44,6 +45,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(signatures_group)
     app.cli.add_command(organizers_group)
     app.cli.add_command(_alias(organizers_group, "organisers"))
+    app.cli.add_command(mail_group)
     app.cli.add_command(prepare)
     app.cli.add_command(copy_from)
 

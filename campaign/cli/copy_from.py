@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from campaign.models import account, audit_log, export  # noqa: F401 (so that their tables are copied too)
+from campaign.models import account, audit_log, export, message  # noqa: F401 (so that their tables are copied too)
 from campaign.models.campaign import Campaign
 from campaign.models.roll_up import RollUp
 from campaign.models.signature import Signature

@@ -56,6 +56,8 @@ class _Metrics:
             "Age of the feed that a worker served last; the maximum of all workers.",
             multiprocess_mode="livemax",
         )
+        self.mail = Gauge("campaign_mail_waiting", "Messages that wait to be mailed.", multiprocess_mode="mostrecent")
+        self.mail_age = Gauge("campaign_mail_age_seconds", "Age of the oldest of them.", multiprocess_mode="mostrecent")
         self.waiting = Gauge("campaign_write_queue", "Signatures waiting to be stored.", multiprocess_mode="livesum")
 
 
@@ -72,6 +74,13 @@ def sign(status: int) -> None:
     """Count a sign request by the status of its response."""
     if _on:
         _on.signs.labels(OUTCOMES.get(status, "failed" if status >= 500 else "turned_away")).inc()
+
+
+def mail(waiting: int, age: float) -> None:
+    """Record how many messages wait to be mailed, and for how many seconds the oldest of them."""
+    if _on:
+        _on.mail.set(waiting)
+        _on.mail_age.set(age)
 
 
 def feed_used(age: float) -> None:

@@ -69,7 +69,7 @@ def readyz() -> Response:
     """Confirm that this process can store a signature: a test write reaches the disk. Otherwise respond with 503.
 
     The first line of the response is "ready" or the fault of the database. More lines note that Redis can't be reached,
-    or that no background worker runs. Signing works without them, so they don't cause a 503.
+    that no background worker runs, or that mail is late. Signing works without them, so they don't cause a 503.
     """
     fault = health.database()
     lines = [f"database: {fault}" if fault else "ready"]
@@ -77,6 +77,8 @@ def readyz() -> Response:
         lines.append("redis: away; each process counts and caches on its own")
     if note := None if fault else health.worker():
         lines.append(f"worker: {note}; run `flask work`")
+    if note := None if fault else health.mail():
+        lines.append(f"mail: {note}; run `flask mail check`")
     answer = Response("".join(f"{line}\n" for line in lines), 503 if fault else 200, mimetype="text/plain")
     answer.cache_control.no_store = True
     return answer

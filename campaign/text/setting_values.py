@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from campaign.text import country_codes
+from campaign.text.addresses import parsed
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:
@@ -50,6 +51,27 @@ def redis_url(value: str) -> str:
     """Return the URL of a Redis server unchanged."""
     if urlsplit(value).scheme not in ("redis", "rediss", "unix"):
         raise ValueError("must be a URL that begins with redis:, rediss:, or unix:, such as redis://host:6379/0")
+    return value
+
+
+def mail_url(value: str) -> str:
+    """Return the URL of a mail server unchanged."""
+    try:
+        parts = urlsplit(value)
+        valid = parts.scheme in ("smtp", "smtps") and parts.hostname and (parts.port or 25)
+    except ValueError:
+        valid = False
+    if not valid or parts.path.strip("/") or parts.query or bool(parts.username) != bool(parts.password):
+        raise ValueError(
+            "must be a URL such as smtp://user:password@mail.example.org:587, smtps://user:password@mail.example.org, "
+            "or smtp://127.0.0.1:25"
+        )
+    return value
+
+
+def mail_address(value: str) -> str:
+    """Return an email address, perhaps with a name, unchanged."""
+    parsed(value)
     return value
 
 

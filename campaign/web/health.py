@@ -11,7 +11,9 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from campaign.mail import outbox
 from campaign.models.lease import worker_seen_at
+from campaign.monitoring import metrics
 from campaign.monitoring.logging_setup import database_code
 from campaign.signatures import signing
 from campaign.storage.database import STORAGE_ERRORS, db
@@ -26,6 +28,9 @@ LOCKED = f"{NOT_WRITABLE}: locked"
 
 WORKER_MISSED_AFTER = timedelta(minutes=5)
 """How long no background worker may have run before that is worth a note: longer than an upgrade takes."""
+
+MAIL_LATE_AFTER = timedelta(minutes=5)
+"""How long a message may wait before that is worth a note."""
 
 _MEANINGS = {
     # PostgreSQL's SQLSTATE codes and prefixes of them (postgresql.org/docs/current/errcodes-appendix.html).
@@ -89,6 +94,26 @@ def _look_for_worker() -> str | None:
             return "none has run yet"
         if now - seen > WORKER_MISSED_AFTER:
             return f"none has run since {seen.isoformat(timespec='seconds')}"
+    return None
+
+
+def mail() -> str | None:
+    """Return how many messages wait since when, or None unless one has waited for MAIL_LATE_AFTER.
+
+    Signing works without mail, so this is only a note.
+    """
+    return _mail_note.get(db.engine, _look_for_mail)
+
+
+_mail_note: SingleFlightCache[Engine, str | None] = SingleFlightCache(most=4)
+
+
+def _look_for_mail() -> str | None:
+    with suppress(*STORAGE_ERRORS):
+        waiting, now = outbox.waiting(db.session()), datetime.now(UTC)
+        metrics.mail(waiting.count, (now - waiting.since).total_seconds() if waiting.since else 0.0)
+        if waiting.since and now - waiting.since > MAIL_LATE_AFTER:
+            return f"{waiting.count} messages wait, the first since {waiting.since.isoformat(timespec='seconds')}"
     return None
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from campaign.accounts import known_networks, sessions
 from campaign.deliveries import expired_files
+from campaign.mail import outbox
 from campaign.storage.transactions import write_transaction
 from campaign.worker.task import NOW
 
@@ -12,13 +13,13 @@ LOOK_AGAIN = timedelta(minutes=1)
 
 
 def delete_expired() -> timedelta:
-    """Delete a piece of what has expired: files, pictures that were never saved, sessions, and networks of sign-ins.
+    """Delete a piece of what has expired: files, pictures that were never saved, sessions, sent mail, and more.
 
     Nothing depends on this: what has expired is refused everywhere, whether or not it has been deleted.
     """
     now = datetime.now(UTC)
     with write_transaction() as session:
-        has_more = expired_files.delete_piece(session, now).has_more
+        has_more = expired_files.delete_piece(session, now).has_more | outbox.delete_ended(session, now)
         sessions.delete_expired(session, now)
         known_networks.delete_expired(session, now)
     return NOW if has_more else LOOK_AGAIN

@@ -7,13 +7,16 @@ from campaign.moderation import indexing
 from campaign.statistics import roll_ups
 from campaign.worker import drafts, expiry
 from campaign.worker.export_process import ExportProcess
+from campaign.worker.mail_thread import MailThread
 from campaign.worker.task import Task
 
 _exports = ExportProcess()
+_mail = MailThread()
 TASKS = (
     Task("search index", indexing.index_piece),
     Task("statistics", roll_ups.roll_up),
     Task("exports", _exports.look, shared=True, stop=_exports.stop),
+    Task("mail", _mail.look, shared=True, stop=_mail.stop),
     Task("expiry", expiry.delete_expired),
     Task("sittings", drafts.end_sittings),
 )

@@ -10,7 +10,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, event
 
 from campaign import create_app
+from campaign.mail import outbox
 from campaign.models.campaign import Campaign, CampaignState
+from campaign.models.message import Queue
 from campaign.settings import Settings
 from campaign.storage import single_flight
 from campaign.storage.database import db
@@ -95,6 +97,21 @@ def test_readyz_notes_that_no_worker_runs(client: FlaskClient, campaign: Campaig
     assert client.get("/readyz").text == f"ready\nworker: none has run since {since}; run `flask work`\n"
     renew_lease(datetime.now(UTC) - timedelta(minutes=4))
     assert client.get("/readyz").text == "ready\n"
+
+
+def test_readyz_notes_that_mail_is_late(client: FlaskClient, campaign: Campaign) -> None:
+    renew_lease(datetime.now(UTC))
+    with write_transaction() as session:
+        outbox.add(session, Queue.CHECK, "ada@example.org", "en", datetime.now(UTC) - timedelta(minutes=4))
+    assert client.get("/readyz").text == "ready\n"
+    since = (datetime.now(UTC) - timedelta(minutes=6)).replace(microsecond=0)
+    with write_transaction() as session:
+        outbox.add(session, Queue.CHECK, "eve@example.org", "en", since)
+    answer = client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.text == (
+        f"ready\nmail: 2 messages wait, the first since {since.isoformat()}; run `flask mail check`\n"
+    )
 
 
 def test_readyz_reports_a_missing_table(client: FlaskClient, campaign: Campaign) -> None:

@@ -111,13 +111,24 @@ def test_share_links_send_no_referrer(client: FlaskClient, campaign: Campaign) -
         assert 'rel="noopener noreferrer"' in link
 
 
-CLIENTS = {"aiohttp", "ftplib", "http.client", "httpx", "requests", "smtplib", "urllib.request", "urllib3"}
+CLIENTS = {
+    "aiohttp",
+    "dns.resolver",
+    "ftplib",
+    "http.client",
+    "httpx",
+    "requests",
+    "smtplib",
+    "urllib.request",
+    "urllib3",
+}
 
 
 @pytest.mark.slow
-def test_no_module_can_send_requests_to_other_hosts() -> None:
+def test_only_mail_can_send_requests_to_other_hosts() -> None:
     imported: dict[str, str] = {}
-    for file in (ROOT / "campaign").rglob("*.py"):
+    files = [file for file in (ROOT / "campaign").rglob("*.py") if file.parent.name != "mail"]
+    for file in files:
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Import):
                 imported |= {alias.name: file.name for alias in node.names}

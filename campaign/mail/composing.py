@@ -1,0 +1,109 @@
+"""Makes the text of messages: text and HTML, in the language of the recipient.
+
+The templates are in templates/mail. Each message has a `.txt` template, whose first line is the subject, and an `.html`
+template. Nothing in a message is loaded from elsewhere, and nothing tells anyone that it was read.
+"""
+
+import hmac
+from dataclasses import dataclass
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP, SMTPUTF8
+from email.utils import format_datetime
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import css_inline
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from campaign.languages import speaking
+from campaign.mail.outbox import Leased
+from campaign.models.message import Queue
+from campaign.settings import ROOT, Settings
+from campaign.text.addresses import parsed
+
+TEMPLATES = {Queue.CHECK: "check"}
+"""The template of each kind of message."""
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Who messages are from, from the settings."""
+
+    name: str
+    address: str
+    reply_to: str
+    """Where answers go; empty for `address`."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Sender":
+        """Return the sender of valid settings. Without a name, it is the site's."""
+        name, address = parsed(settings.mail_from)
+        return cls(name or settings.site_name, address, settings.mail_reply_to)
+
+
+def compose(message: Leased, settings: Settings) -> EmailMessage:
+    """Return a message, ready to be sent.
+
+    Its Message-ID is derived from its row, so that a message that was sent twice can be recognized.
+    """
+    with speaking.use(message.language) as language:
+        values = {**message.details, "site": settings.site_name, "site_url": settings.site_url, "language": language}
+        subject, text, html = _rendered(TEMPLATES[message.queue], values)
+    sender = Sender.of(settings)
+    # Only addresses with letters outside ASCII need a server that knows SMTPUTF8.
+    ascii_only = message.recipient.isascii() and sender.address.isascii()
+    composed = EmailMessage(policy=SMTP if ascii_only else SMTPUTF8)
+    composed["From"] = _header(sender.name, sender.address)
+    composed["To"] = _header("", message.recipient)
+    if sender.reply_to:
+        composed["Reply-To"] = _header(*parsed(sender.reply_to))
+    composed["Subject"] = subject
+    composed["Date"] = format_datetime(message.created_at)
+    composed["Message-ID"] = message_id(message.id, settings)
+    # Autoresponders don't answer (RFC 3834).
+    composed["Auto-Submitted"] = "auto-generated"
+    composed.set_content(text)
+    composed.add_alternative(html, subtype="html")
+    # Adding the parts removes headers that begin with Content.
+    composed["Content-Language"] = language.tag
+    return composed
+
+
+def message_id(number: int, settings: Settings) -> str:
+    """Return the Message-ID of the message with this id. It doesn't reveal how many there are."""
+    digest = hmac.digest(settings.secret_key.encode(), f"message {number}".encode(), "sha256").hex()[:32]
+    return f"<{digest}@{urlsplit(settings.site_url).hostname}>"
+
+
+def _header(name: str, address: str) -> Address | str:
+    # Python's class refuses addresses with letters outside ASCII, which SMTPUTF8 allows.
+    return Address(" ".join(name.split()), addr_spec=address) if address.isascii() else address
+
+
+def _rendered(template: str, values: dict[str, Any]) -> tuple[str, str, str]:
+    """Return the subject, the text, and the HTML of a message."""
+    subject, _, text = _templates().get_template(f"{template}.txt").render(values).strip().partition("\n")
+    html = _templates().get_template(f"{template}.html").render(values | {"subject": subject})
+    return " ".join(subject.split()), text.strip() + "\n", _inliner().inline(html)
+
+
+@cache
+def _templates() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(ROOT / "templates" / "mail"),
+        autoescape=select_autoescape(["html"]),
+        extensions=["jinja2.ext.i18n"],
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    functions = speaking.translated, speaking.translated_plural
+    environment.install_gettext_callables(*functions, newstyle=True)  # type: ignore[attr-defined]  # The extension adds it.
+    return environment
+
+
+@cache
+def _inliner() -> css_inline.CSSInliner:
+    # The style element stays for what can't be inline: the dark color scheme.
+    return css_inline.CSSInliner(load_remote_stylesheets=False, keep_style_tags=True)

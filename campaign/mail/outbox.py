@@ -1,0 +1,173 @@
+"""The outbox: workers lease messages, and store what became of them.
+
+A message is lost only with the database. It is sent twice only if a worker dies after the mail server has accepted it,
+and before that is stored: each outcome is stored at once, so that is one message for each death.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine, case, delete, func, select, update
+from sqlalchemy.orm import Session
+
+from campaign.models.message import IS_WAITING, Message, MessageState, Queue
+from campaign.storage.transactions import turn_to_write, write_connection
+
+LEASE = timedelta(minutes=5)
+"""How long a worker has for the messages that it has leased. If it dies, others wait this long."""
+LEASED = 20
+"""The most messages that a worker leases at once."""
+LIFETIMES = {Queue.CHECK: timedelta(hours=4)}
+"""How long sending a message is tried."""
+FIRST_RETRY, LAST_RETRY = timedelta(minutes=1), timedelta(hours=1)
+"""How long a message waits after its first try. Each further one doubles it, up to LAST_RETRY. Mail servers that make
+strangers wait (greylisting, RFC 6647) accept a message after some minutes."""
+
+
+KEPT = timedelta(days=7)
+"""How long a message is kept after it was sent, for people who ask where it is. Then its address is deleted."""
+MOST_DELETED = 1000
+"""The most messages that are deleted at once."""
+
+
+@dataclass(frozen=True)
+class Leased:
+    """A message that this worker may send until its lease ends."""
+
+    id: int
+    queue: Queue
+    campaign_id: int | None
+    recipient: str
+    language: str
+    details: dict[str, Any]
+    created_at: datetime
+    tries: int
+    holder: str
+    until: datetime
+
+
+def add(
+    session: Session,
+    queue: Queue,
+    recipient: str,
+    language: str,
+    now: datetime,
+    *,
+    campaign_id: int | None = None,
+    **details: object,
+) -> Message:
+    """Add a message to the caller's write transaction."""
+    message = Message(
+        queue=queue, recipient=recipient, language=language, campaign_id=campaign_id, details=details, created_at=now
+    )
+    message.due_at = now
+    session.add(message)
+    return message
+
+
+def lease(engine: Engine, holder: str, now: datetime) -> list[Leased]:
+    """Lease the messages of the first queue that has any: at most LEASED, those that have waited longest first.
+
+    Raises:
+        STORAGE_ERRORS: The database failed; nothing is leased.
+    """
+    with Session(engine) as reading:
+        if not _first_due(reading, now):
+            # Almost always, nothing waits. Signers needn't wait for this worker's turn to write.
+            return []
+    with turn_to_write(engine), write_connection(engine) as connection, Session(connection) as session:
+        queue = _first_due(session, now)
+        if queue is None:
+            return []
+        due = select(Message).where(IS_WAITING, Message.queue == queue, Message.due_at <= now)
+        # On PostgreSQL, of two workers at the same moment, the second skips what the first leases.
+        due = due.order_by(Message.due_at, Message.id).limit(LEASED).with_for_update(skip_locked=True)
+        leased = []
+        for message in session.scalars(due):
+            message.holder, message.due_at = holder, now + LEASE
+            leased.append(_leased(message))
+        session.flush()
+        return leased
+
+
+def _first_due(session: Session, now: datetime) -> Queue | None:
+    order = case({queue.value: number for number, queue in enumerate(Queue)}, value=Message.queue)
+    due = select(Message.queue).where(IS_WAITING, Message.due_at <= now)
+    return session.scalar(due.order_by(order, Message.due_at).limit(1))
+
+
+def _leased(message: Message) -> Leased:
+    return Leased(
+        id=message.id,
+        queue=message.queue,
+        campaign_id=message.campaign_id,
+        recipient=message.recipient,
+        language=message.language,
+        details=message.details,
+        created_at=message.created_at,
+        tries=message.tries,
+        holder=message.holder,
+        until=message.due_at,
+    )
+
+
+def is_sent(engine: Engine, leased: Leased, now: datetime) -> None:
+    """Store that the mail server has accepted a message."""
+    _store(engine, leased, state=MessageState.SENT, ended_at=now, answer="")
+
+
+def is_refused(engine: Engine, leased: Leased, answer: str, now: datetime) -> None:
+    """Store that the mail server has refused a message for good, and what it said."""
+    _store(engine, leased, state=MessageState.REFUSED, ended_at=now, answer=answer)
+
+
+def try_later(engine: Engine, leased: Leased, answer: str, now: datetime) -> None:
+    """Store that a message could not be sent now. It is tried again, or has expired."""
+    wait = min(FIRST_RETRY * 2 ** min(leased.tries, 10), LAST_RETRY)
+    if now + wait > leased.created_at + LIFETIMES[leased.queue]:
+        _store(engine, leased, state=MessageState.EXPIRED, ended_at=now, answer=answer, tries=leased.tries + 1)
+    else:
+        _store(engine, leased, due_at=now + wait, answer=answer, tries=leased.tries + 1)
+
+
+def postpone(engine: Engine, leased: Leased, until: datetime) -> None:
+    """Store that a message is sent later, because a limit of ours has been reached."""
+    _store(engine, leased, due_at=until)
+
+
+def give_back(engine: Engine, leased: Sequence[Leased], now: datetime) -> None:
+    """End the leases of messages that this worker has not tried to send."""
+    for each in leased:
+        _store(engine, each, due_at=now)
+
+
+def _store(engine: Engine, leased: Leased, **values: object) -> None:
+    """Store an outcome, unless another worker has leased the message since."""
+    own = Message.id == leased.id, Message.holder == leased.holder, Message.due_at == leased.until, IS_WAITING
+    with turn_to_write(engine), write_connection(engine) as connection:
+        connection.execute(update(Message).where(*own).values(**values))
+
+
+def delete_ended(session: Session, now: datetime) -> bool:
+    """Delete messages that ended more than KEPT ago, in the caller's write transaction. Return if there are more."""
+    old = select(Message.id).where(Message.ended_at < now - KEPT).order_by(Message.ended_at).limit(MOST_DELETED)
+    deleted = session.execute(delete(Message).where(Message.id.in_(old.scalar_subquery())))
+    return bool(deleted.rowcount == MOST_DELETED)  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The messages that wait, for metrics and health checks."""
+
+    count: int
+    since: datetime | None
+    """When the oldest of them was stored."""
+
+
+def waiting(session: Session) -> Waiting:
+    """Return how many messages wait, and since when. Both grow only while mail is down."""
+    found = select(func.count(), func.min(Message.created_at)).where(IS_WAITING)
+    count, since = session.execute(found).one()
+    return Waiting(count, since)

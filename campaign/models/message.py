@@ -1,0 +1,77 @@
+"""The outbox: the table of messages that wait to be mailed, or were.
+
+A message is stored in the transaction of what makes it necessary, so both are stored or neither is. The background
+worker sends it (`campaign/mail/`).
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from campaign.models.columns import BIG_ID, LANGUAGE_LENGTH, UtcDateTime, words
+from campaign.storage.database import Base
+from campaign.text.email_address import EMAIL_LENGTH
+
+
+class Queue(StrEnum):
+    """What a message is about. Each kind has a queue of its own, so that many of one don't delay the others."""
+
+    CHECK = "check"
+    """A test message of `flask mail check`."""
+
+
+class MessageState(StrEnum):
+    """How far a message is."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    """The mail server has accepted it."""
+    REFUSED = "refused"
+    """The mail server has refused it for good. It isn't sent again."""
+    EXPIRED = "expired"
+    """It could not be sent in time."""
+
+
+IS_WAITING = text("(state = 'waiting') IS TRUE")
+"""The condition of an index, which a query must repeat literally."""
+
+
+class Message(Base):
+    """A message to one recipient. Its text is made when it is sent."""
+
+    __tablename__ = "message"
+    __table_args__ = (
+        Index(
+            "ix_message_waiting",
+            "queue",
+            "due_at",
+            "id",
+            sqlite_where=IS_WAITING,
+            postgresql_where=IS_WAITING,
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
+    queue: Mapped[Queue] = mapped_column(words(Queue, "queue"))
+    campaign_id: Mapped[int | None] = mapped_column(ForeignKey("campaign.id"))
+    recipient: Mapped[str] = mapped_column(String(EMAIL_LENGTH))
+    """The email address to send it to."""
+    language: Mapped[str] = mapped_column(String(LANGUAGE_LENGTH))
+    """BCP 47 tag."""
+    details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    """What its text needs besides the campaign."""
+    state: Mapped[MessageState] = mapped_column(words(MessageState, "state"), default=MessageState.WAITING)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """When to send it, or to try again; while a worker has leased it, when another one may take it."""
+    holder: Mapped[str] = mapped_column(String(32), default="")
+    """The random name of the worker that has leased it last."""
+    tries: Mapped[int] = mapped_column(default=0)
+    """How often a mail server could not be reached, or asked to try again later."""
+    answer: Mapped[str] = mapped_column(Text, default="")
+    """What the mail server said last, if it didn't accept the message."""
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    """When it was sent, refused, or expired."""
