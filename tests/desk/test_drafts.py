@@ -21,6 +21,8 @@ from tests.desk.conftest import AtDeskAs
 from tests.desk.editor import EDIT, save, stored, typed
 from tests.desk.people import AtDesk
 
+pytestmark = pytest.mark.slow
+
 
 def take_step(client: AtDesk, step: str, path: str = PATH) -> int:
     """Take a step as its page offers it, and return the status."""
@@ -33,7 +35,6 @@ def take_step(client: AtDesk, step: str, path: str = PATH) -> int:
 
 
 @pytest.mark.parametrize("role", [Role.MODERATOR, Role.OBSERVER])
-@pytest.mark.slow
 def test_moderators_and_observers_see_a_campaign_only_once_it_is_public(
     at_desk: AtDeskAs, publish: Publish, role: Role
 ) -> None:
@@ -48,7 +49,6 @@ def test_moderators_and_observers_see_a_campaign_only_once_it_is_public(
     assert client.get(f"/desk{PATH}/figures").status_code == 200
 
 
-@pytest.mark.slow
 def test_draft_is_visible_to_its_organizers_and_admins_only(at_desk: AtDeskAs, draft: Campaign) -> None:
     owner, admin, other = at_desk(Role.ORGANIZER, own=[draft]), at_desk(Role.ADMIN), at_desk(Role.ORGANIZER)
     for path in ("edit", "signatures", "record", "figures", "deliveries", "publish", "delete", "campaign.md"):
@@ -57,7 +57,6 @@ def test_draft_is_visible_to_its_organizers_and_admins_only(at_desk: AtDeskAs, d
     assert ["Save the Park" in client.get("/desk/").text for client in (owner, admin, other)] == [True, True, False]
 
 
-@pytest.mark.slow
 def test_draft_is_deleted_after_one_question(at_desk: AtDeskAs, draft: Campaign, client: FlaskClient) -> None:
     change(draft, slug="other-name")
     change(draft, slug="save-the-park")
@@ -207,7 +206,6 @@ def test_unsigned_campaign_can_return_to_draft(
     assert client.get(PATH).status_code == 200
 
 
-@pytest.mark.slow
 def test_signed_campaign_cannot_return_to_draft(at_desk: AtDeskAs, campaign: Campaign, sign: Sign) -> None:
     admin = at_desk(Role.ADMIN)
     sign()
@@ -219,7 +217,6 @@ def test_signed_campaign_cannot_return_to_draft(at_desk: AtDeskAs, campaign: Cam
     assert "people have signed save-the-park" in admin.get(EDIT).text
 
 
-@pytest.mark.slow
 def test_promise_to_anonymous_signers_outlasts_a_return_to_draft(at_desk: AtDeskAs, publish: Publish) -> None:
     publish()
     admin = at_desk(Role.ADMIN)

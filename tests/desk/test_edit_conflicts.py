@@ -21,6 +21,8 @@ from tests.desk.conftest import AtDeskAs
 from tests.desk.editor import EDIT, save, shown, stored, typed
 from tests.desk.people import AtDesk
 
+pytestmark = pytest.mark.slow
+
 LETTER = "Dear Mayor,\n\nPlease keep the park.\n\nIt has old trees.\n\nIt has a pond.\n\nChildren play there.\n\nYours"
 
 
@@ -35,7 +37,6 @@ def versions(page: str) -> list[str]:
     return [unescape(re.sub(r"<span[^>]*>[^<]*</span>", "", each)) for each in found]
 
 
-@pytest.mark.slow
 def test_edit_conflict_keeps_the_changes_of_both_editors(
     at_desk: AtDeskAs, organizer: AtDesk, campaign: Campaign
 ) -> None:
@@ -57,7 +58,6 @@ def test_edit_conflict_keeps_the_changes_of_both_editors(
     assert (saved.title, saved.summary, saved.goal, saved.thanks) == ("My title", "Mine", 500, "Theirs")
 
 
-@pytest.mark.slow
 def test_edit_conflict_after_a_slug_change_keeps_input(at_desk: AtDeskAs, organizer: AtDesk) -> None:
     admin, mine = at_desk(Role.ADMIN), typed(organizer.get(EDIT).text) | {"title": "My title"}
     assert save(admin, typed(admin.get(EDIT).text) | {"slug": "keep-the-park"}).status_code == 303
@@ -115,7 +115,6 @@ def test_changes_to_different_paragraphs_of_a_draft_are_merged_without_asking(
     assert re.search(r"Saved, together with changes by admin-\w+@example.org: Goal, Letter\.", page), page
 
 
-@pytest.mark.slow
 def test_merged_change_of_a_public_campaign_is_saved_only_after_review(
     at_desk: AtDeskAs, publish: Publish, client: FlaskClient
 ) -> None:
@@ -172,7 +171,6 @@ def test_second_editor_chooses_the_lines_to_keep(draft_of_both: tuple[AtDesk, At
 
 
 @pytest.mark.parametrize(("choice", "title"), [("mine", "Mine"), ("theirs", "Theirs")])
-@pytest.mark.slow
 def test_choice_in_a_conflict_counts_even_if_somebody_saves_in_between(
     draft_of_both: tuple[AtDesk, AtDesk], choice: str, title: str
 ) -> None:

@@ -14,6 +14,8 @@ from tests.desk.conftest import AtDeskAs
 from tests.desk.editor import EDIT, TYPED, edits, save, stored, typed
 from tests.desk.people import AtDesk
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def author(at_desk: AtDeskAs, draft: Campaign) -> AtDesk:
@@ -30,7 +32,6 @@ def test_draft_saved_twice_is_saved_once(author: AtDesk, do: str, leads_to: str)
     assert "someone else" not in author.get(EDIT).text
 
 
-@pytest.mark.slow
 def test_second_save_of_a_draft_names_nobody_else(author: AtDesk) -> None:
     fields = typed(author.get(EDIT).text) | {"title": "Ours"}
     author.post(EDIT, data=fields)
@@ -55,7 +56,6 @@ def test_public_campaign_saved_twice_after_review_is_saved_once(organizer: AtDes
     assert stored().letter == "Other words"
 
 
-@pytest.mark.slow
 def test_second_save_tells_what_others_changed_in_between(organizer: AtDesk, at_desk: AtDeskAs) -> None:
     fields = typed(organizer.get(EDIT).text) | {"goal": "500"}
     assert save(organizer, fields).status_code == 303
@@ -119,7 +119,6 @@ def test_save_after_an_automatic_save_whose_answer_was_lost_is_one_draft(at_desk
     assert slugs_of_all() == ["keep-the-cafe-open"]
 
 
-@pytest.mark.slow
 def test_same_text_of_another_person_is_a_draft_of_its_own(at_desk: AtDeskAs) -> None:
     for name in ("keep-the-cafe-open", "keep-the-cafe-open-2"):
         assert save(at_desk(Role.ORGANIZER), TYPED, NEW).location == f"/desk/campaigns/{name}/edit"

@@ -20,7 +20,7 @@ from tests.desk.conftest import AtDeskAs
 from tests.desk.editor import EDIT, edits, save, shown, typed
 from tests.desk.people import AtDesk
 
-pytestmark = only_sqlite
+pytestmark = [only_sqlite, pytest.mark.slow]
 
 EDIT_SPANISH = f"{EDIT}/es"
 SPANISH = {"title": "Salvemos el parque", "letter": "Estimado alcalde:\n\nconserve el parque."}

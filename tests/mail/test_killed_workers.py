@@ -17,7 +17,7 @@ from tests.conftest import StartWork
 from tests.mail.conftest import SENDER, Post, stored_messages
 from tests.mail.mailbox import Mailbox, Server
 
-MESSAGES, KILLS = 1_000, 6
+MESSAGES, KILLS = 400, 4
 
 
 @pytest.fixture

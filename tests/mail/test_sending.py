@@ -21,6 +21,8 @@ from tests.mail.conftest import Post, stored_messages
 from tests.mail.mailbox import HANG_UP, OK, Mailbox, Server
 from tests.services import Service
 
+pytestmark = pytest.mark.slow
+
 MINUTE = timedelta(minutes=1)
 
 

@@ -42,6 +42,7 @@ DAMAGE: dict[str, Callable[[Campaign], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_check_finds_wrong_statistics_and_repairs_them(
     campaign: Campaign, runner: FlaskCliRunner, damage: Callable[[Campaign], object]
