@@ -370,7 +370,7 @@ def test_word_for_signatures_follows_the_campaigns_language(
 @pytest.mark.parametrize(
     ("language", "purpose", "to", "unnamed", "heading"),
     [
-        ("da", "Til overdragelse", "Til:", "Ikke nævnt ved navn i denne bog: 1", "Underskrivere"),
+        ("da", "Til aflevering", "Til:", "Ikke nævnt ved navn i denne bog: 1", "Underskrivere"),
         ("el", "Προς παράδοση", "Προς:", "Χωρίς ονομαστική αναφορά σε αυτό το βιβλίο: 1", "Υπογραφές"),
         ("hu", "Átadásra", "Címzettek:", "Név szerint nem szerepel ebben a könyvben: 1", "Aláírók"),
         ("pt-PT", "Para entrega", "Para:", "Pessoas não nomeadas neste livro: 1", "Quem assinou"),
