@@ -31,12 +31,12 @@ def check(address: str | None, dkim_selector: str | None, worker: bool) -> None:
     if worker and not address:
         raise click.ClickException("--worker needs an address.")
     try:
-        if address:
-            parsed(address)
-        for line in checking.check_server(settings, None if worker else address):
-            click.echo(line)
+        address = parsed(address)[1] if address else None
     except ValueError as error:
         raise click.ClickException(f"the address {error}") from None
+    try:
+        for line in checking.check_server(settings, None if worker else address):
+            click.echo(line)
     except checking.CheckError as error:
         raise click.ClickException(str(error)) from None
     if worker and address:
@@ -57,8 +57,9 @@ def _send_by_worker(address: str) -> None:
         if stored.state is MessageState.SENT:
             click.echo(f"The background worker sent a test message to {address}.")
             return
-        if stored.state is MessageState.REFUSED:
+        if stored.state is not MessageState.WAITING:
             raise click.ClickException(f"the server refused the message: {stored.answer}")
         time.sleep(0.2)
-    said = f" The server said: {stored.answer}." if stored.answer else " Does it run? Start it with `flask work`."
-    raise click.ClickException(f"the background worker hasn’t sent the message yet.{said} It will go on trying.")
+    advice = "Does it run? Start it with `flask work`, and again after MAIL_URL has changed."
+    said = f"The server said: {stored.answer}." if stored.answer else advice
+    raise click.ClickException(f"the background worker hasn’t sent the message yet. {said} It will go on trying.")

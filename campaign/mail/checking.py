@@ -33,15 +33,15 @@ def check_server(settings: Settings, recipient: str | None) -> Iterator[str]:
         CheckError: One of these isn't possible.
     """
     address = Address.of(settings.mail_url)
-    connection = Connection(address)
+    sender = composing.Sender.of(settings).address
+    connection = Connection(address, sender)
     try:
         connection.open()
         user = f" as {address.user}" if address.user else ""
         yield f"Connected to {address.host}:{address.port}{user}."
         if recipient:
             message = test_message(recipient)
-            sender = composing.Sender.of(settings).address
-            connection.send(composing.compose(message, settings), sender, recipient)
+            connection.send(composing.compose(message, settings), recipient)
             yield f"Sent a test message to {recipient}. If it doesn’t arrive, look into the spam folder."
     except AwayError as error:
         raise CheckError(_explained(error, address)) from error
@@ -73,6 +73,8 @@ def test_message(recipient: str) -> Leased:
 def _explained(error: AwayError, address: Address) -> str:
     """Return in plain words why the server can't be used."""
     cause, where = error.__cause__, f"{address.host}:{address.port}"
+    if isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_AGAIN:
+        return f"the address of {address.host} can’t be looked up now. Check the network."
     if isinstance(cause, socket.gaierror):
         return f"there is no host {address.host}. Check the host in MAIL_URL."
     if isinstance(cause, ConnectionRefusedError):
@@ -83,6 +85,10 @@ def _explained(error: AwayError, address: Address) -> str:
         )
     if isinstance(cause, ssl.SSLError):
         return f"{where} doesn’t speak TLS. Use smtps: for port 465, and smtp: for ports 587 and 25."
+    if address.port == 465 and not address.encrypted:
+        return f"{where} speaks TLS from the start. Use smtps: for port 465."
+    if isinstance(cause, UnicodeEncodeError):
+        return "the user or the password in MAIL_URL has letters outside ASCII, which mail servers can’t read."
     if isinstance(cause, TimeoutError) or (cause and isinstance(cause.__context__, TimeoutError)):
         return f"{where} doesn’t answer. Check host and port in MAIL_URL, and whether a firewall blocks the port."
     if isinstance(cause, smtplib.SMTPAuthenticationError):
@@ -90,7 +96,7 @@ def _explained(error: AwayError, address: Address) -> str:
             f"the server refuses the user or the password: {error}. Write special characters as %40 for @, and so on."
         )
     if isinstance(cause, smtplib.SMTPNotSupportedError):
-        return f"{where} doesn’t let anyone sign in without encryption. Use port 587 or 465."
+        return f"{where} doesn’t offer to sign in. Use port 587 or 465, or remove user and password from MAIL_URL."
     return f"{where} can’t be used: {error}."
 
 
@@ -102,7 +108,7 @@ def check_domain(settings: Settings, selector: str | None) -> Iterator[str]:
         dmarc = _dmarc(domain)
         dkim = _texts(f"{selector}._domainkey.{domain}") if selector else []
     except dns.exception.DNSException:
-        yield f"The DNS can’t be asked now, so SPF, DKIM, and DMARC of {domain} weren’t checked."
+        yield f"DNS didn’t respond, so SPF, DKIM, and DMARC of {domain} weren’t checked."
         return
     if len(spf) == 1:
         yield f"SPF: {spf[0]}"

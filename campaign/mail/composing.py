@@ -23,6 +23,8 @@ from campaign.models.message import Queue
 from campaign.settings import ROOT, Settings
 from campaign.text.addresses import parsed
 
+_ASCII = SMTP.clone(cte_type="7bit")
+"""Servers that convert 8-bit text would break a signature (DKIM)."""
 TEMPLATES = {Queue.CHECK: "check"}
 """The template of each kind of message."""
 
@@ -51,17 +53,17 @@ def compose(message: Leased, settings: Settings) -> EmailMessage:
     with speaking.use(message.language) as language:
         values = {**message.details, "site": settings.site_name, "site_url": settings.site_url, "language": language}
         subject, text, html = _rendered(TEMPLATES[message.queue], values)
-    sender = Sender.of(settings)
+    sender, (_, recipient) = Sender.of(settings), parsed(message.recipient)
     # Only addresses with letters outside ASCII need a server that knows SMTPUTF8.
-    ascii_only = message.recipient.isascii() and sender.address.isascii()
-    composed = EmailMessage(policy=SMTP if ascii_only else SMTPUTF8)
+    addresses = [recipient, sender.address, *([parsed(sender.reply_to)[1]] if sender.reply_to else [])]
+    composed = EmailMessage(policy=_ASCII if all(map(str.isascii, addresses)) else SMTPUTF8)
     composed["From"] = _header(sender.name, sender.address)
-    composed["To"] = _header("", message.recipient)
+    composed["To"] = _header("", recipient)
     if sender.reply_to:
         composed["Reply-To"] = _header(*parsed(sender.reply_to))
     composed["Subject"] = subject
     composed["Date"] = format_datetime(message.created_at)
-    composed["Message-ID"] = message_id(message.id, settings)
+    composed["Message-ID"] = message_id(message, settings)
     # Autoresponders don't answer (RFC 3834).
     composed["Auto-Submitted"] = "auto-generated"
     composed.set_content(text)
@@ -71,9 +73,11 @@ def compose(message: Leased, settings: Settings) -> EmailMessage:
     return composed
 
 
-def message_id(number: int, settings: Settings) -> str:
-    """Return the Message-ID of the message with this id. It doesn't reveal how many there are."""
-    digest = hmac.digest(settings.secret_key.encode(), f"message {number}".encode(), "sha256").hex()[:32]
+def message_id(message: Leased, settings: Settings) -> str:
+    """Return the Message-ID of a message, which stays the same. It doesn't reveal how many messages there are."""
+    # With its time, because SQLite uses the id of a deleted row again.
+    row = f"message {message.id} {message.created_at.isoformat()}"
+    digest = hmac.digest(settings.secret_key.encode(), row.encode(), "sha256").hex()[:32]
     return f"<{digest}@{urlsplit(settings.site_url).hostname}>"
 
 

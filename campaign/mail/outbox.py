@@ -1,7 +1,7 @@
 """The outbox: workers lease messages, and store what became of them.
 
 A message is lost only with the database. It is sent twice only if a worker dies after the mail server has accepted it,
-and before that is stored: each outcome is stored at once, so that is one message for each death.
+and before that is stored. Each outcome is stored at once, so that is at most one message for each death.
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, case, delete, func, select, update
+from sqlalchemy import Engine, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from campaign.models.message import IS_WAITING, Message, MessageState, Queue
 from campaign.storage.transactions import turn_to_write, write_connection
 
-LEASE = timedelta(minutes=5)
-"""How long a worker has for the messages that it has leased. If it dies, others wait this long."""
+LEASE = timedelta(minutes=20)
+"""How long a worker has for the messages that it has leased: more than `server.LONGEST`. If it dies, they wait this
+long."""
 LEASED = 20
 """The most messages that a worker leases at once."""
 LIFETIMES = {Queue.CHECK: timedelta(hours=4)}
@@ -26,6 +27,8 @@ FIRST_RETRY, LAST_RETRY = timedelta(minutes=1), timedelta(hours=1)
 strangers wait (greylisting, RFC 6647) accept a message after some minutes."""
 
 
+FURTHEST = timedelta(days=2)
+"""No message waits longer than this, even if a limit delays many."""
 KEPT = timedelta(days=7)
 """How long a message is kept after it was sent, for people who ask where it is. Then its address is deleted."""
 MOST_DELETED = 1000
@@ -67,23 +70,32 @@ def add(
     return message
 
 
-def lease(engine: Engine, holder: str, now: datetime) -> list[Leased]:
-    """Lease the messages of the first queue that has any: at most LEASED, those that have waited longest first.
+def lease(
+    engine: Engine, holder: str, now: datetime, *, after: Queue | None = None, most: int = LEASED
+) -> list[Leased]:
+    """Lease messages of one queue, those that have waited longest first.
+
+    Args:
+        engine: The database.
+        holder: The random name of the worker.
+        now: The current time.
+        after: The queue that was served last. The queues take turns, so that none waits for a long one.
+        most: The most messages.
 
     Raises:
         STORAGE_ERRORS: The database failed; nothing is leased.
     """
     with Session(engine) as reading:
-        if not _first_due(reading, now):
+        if not _next_due(reading, now, after):
             # Almost always, nothing waits. Signers needn't wait for this worker's turn to write.
             return []
     with turn_to_write(engine), write_connection(engine) as connection, Session(connection) as session:
-        queue = _first_due(session, now)
+        queue = _next_due(session, now, after)
         if queue is None:
             return []
         due = select(Message).where(IS_WAITING, Message.queue == queue, Message.due_at <= now)
         # On PostgreSQL, of two workers at the same moment, the second skips what the first leases.
-        due = due.order_by(Message.due_at, Message.id).limit(LEASED).with_for_update(skip_locked=True)
+        due = due.order_by(Message.due_at, Message.id).limit(most).with_for_update(skip_locked=True)
         leased = []
         for message in session.scalars(due):
             message.holder, message.due_at = holder, now + LEASE
@@ -92,10 +104,16 @@ def lease(engine: Engine, holder: str, now: datetime) -> list[Leased]:
         return leased
 
 
-def _first_due(session: Session, now: datetime) -> Queue | None:
-    order = case({queue.value: number for number, queue in enumerate(Queue)}, value=Message.queue)
-    due = select(Message.queue).where(IS_WAITING, Message.due_at <= now)
-    return session.scalar(due.order_by(order, Message.due_at).limit(1))
+def _next_due(session: Session, now: datetime, after: Queue | None) -> Queue | None:
+    """Return the next queue that has a message to send, in the order of `Queue`, starting after one."""
+    queues = list(Queue)
+    start = queues.index(after) + 1 if after else 0
+    for queue in queues[start:] + queues[:start]:
+        # A query for each queue, because the index finds its first message at once.
+        due = select(Message.id).where(IS_WAITING, Message.queue == queue, Message.due_at <= now)
+        if session.scalar(due.limit(1)):
+            return queue
+    return None
 
 
 def _leased(message: Message) -> Leased:
@@ -113,23 +131,36 @@ def _leased(message: Message) -> Leased:
     )
 
 
-def is_sent(engine: Engine, leased: Leased, now: datetime) -> None:
-    """Store that the mail server has accepted a message."""
-    _store(engine, leased, state=MessageState.SENT, ended_at=now, answer="")
+def mark_sent(engine: Engine, leased: Leased, now: datetime) -> None:
+    """Store that the mail server has accepted a message, even if another worker has leased it since."""
+    accepted = update(Message).where(Message.id == leased.id, IS_WAITING)
+    with turn_to_write(engine), write_connection(engine) as connection:
+        connection.execute(accepted.values(state=MessageState.SENT, ended_at=now, answer=""))
 
 
-def is_refused(engine: Engine, leased: Leased, answer: str, now: datetime) -> None:
+def mark_refused(engine: Engine, leased: Leased, answer: str, now: datetime) -> None:
     """Store that the mail server has refused a message for good, and what it said."""
     _store(engine, leased, state=MessageState.REFUSED, ended_at=now, answer=answer)
 
 
 def try_later(engine: Engine, leased: Leased, answer: str, now: datetime) -> None:
     """Store that a message could not be sent now. It is tried again, or has expired."""
-    wait = min(FIRST_RETRY * 2 ** min(leased.tries, 10), LAST_RETRY)
-    if now + wait > leased.created_at + LIFETIMES[leased.queue]:
-        _store(engine, leased, state=MessageState.EXPIRED, ended_at=now, answer=answer, tries=leased.tries + 1)
+    wait, end = min(FIRST_RETRY * 2 ** min(leased.tries, 10), LAST_RETRY), leased.created_at + LIFETIMES[leased.queue]
+    last_try = end - FIRST_RETRY
+    if now >= last_try:
+        mark_expired(engine, leased, answer, now)
     else:
-        _store(engine, leased, due_at=now + wait, answer=answer, tries=leased.tries + 1)
+        _store(engine, leased, due_at=min(now + wait, last_try), answer=answer, tries=leased.tries + 1)
+
+
+def is_expired(leased: Leased, now: datetime) -> bool:
+    """Return whether it is too late to send a message, for example because mail was down for a day."""
+    return now >= leased.created_at + LIFETIMES[leased.queue]
+
+
+def mark_expired(engine: Engine, leased: Leased, answer: str, now: datetime) -> None:
+    """Store that a message could not be sent in time, and why."""
+    _store(engine, leased, state=MessageState.EXPIRED, ended_at=now, answer=answer)
 
 
 def postpone(engine: Engine, leased: Leased, until: datetime) -> None:
@@ -148,6 +179,12 @@ def _store(engine: Engine, leased: Leased, **values: object) -> None:
     own = Message.id == leased.id, Message.holder == leased.holder, Message.due_at == leased.until, IS_WAITING
     with turn_to_write(engine), write_connection(engine) as connection:
         connection.execute(update(Message).where(*own).values(**values))
+
+
+def correct_times(session: Session, now: datetime) -> None:
+    """Let messages be sent whose time is far ahead, because a clock was wrong, in the caller's write transaction."""
+    ahead = update(Message).where(IS_WAITING, Message.due_at > now + FURTHEST)
+    session.execute(ahead.values(due_at=now).execution_options(synchronize_session=False))
 
 
 def delete_ended(session: Session, now: datetime) -> bool:

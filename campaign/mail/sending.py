@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import chain, repeat
 
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
@@ -18,14 +20,19 @@ from sqlalchemy import Engine
 
 from campaign.mail import composing, outbox
 from campaign.mail.outbox import Leased
-from campaign.mail.server import TIMEOUT, Address, AwayError, BrokenError, Connection, RefusedError, TemporaryError
+from campaign.mail.server import LONGEST, Address, AwayError, BrokenError, Connection, RefusedError, TemporaryError
+from campaign.models.message import Queue
 from campaign.settings import Settings
 from campaign.storage.database import STORAGE_ERRORS
+from campaign.text.addresses import parsed
 
 LOOK_AGAIN = 0.5
 """Seconds until the sender looks for messages again if none waits."""
 FIRST_PAUSE, LAST_PAUSE = 1.0, 60.0
 """Seconds until it tries again while the mail server or the database is away. They double, up to LAST_PAUSE."""
+MOST_IN_VAIN = 10
+"""How many messages in a row the server may refuse before the sender takes a pause: it may refuse all of them, and a
+refused message is not sent again."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,17 +43,30 @@ class Sender:
     def __init__(self, engine: Engine, settings: Settings) -> None:
         """Create a sender with the mail server and the limits of the settings."""
         self._engine, self._settings = engine, settings
-        self._connection = Connection(Address.of(settings.mail_url), settings.mail_per_connection)
+        sender = composing.Sender.of(settings).address
+        self._connection = Connection(Address.of(settings.mail_url), sender, settings.mail_per_connection)
         self._holder = secrets.token_hex(16)
         self._stopping = threading.Event()
+        self._rest: list[Leased] = []
+        """What is leased, and not begun."""
+        self._last: Queue | None = None
+        """The queue that was served last."""
         self._pauses = 0
+        self._in_vain = 0
+        """How many messages in a row the server has refused, or ended the connection at."""
         self._next = 0.0
         """When the next message may be sent, on the clock of time.monotonic()."""
         self._domains = MovingWindowRateLimiter(MemoryStorage())
+        self._slots: dict[str, float] = {}
+        """When the next message that a limit delays may be sent to a domain, as a Unix time."""
 
     def stop(self) -> None:
         """End `run` after the current message."""
         self._stopping.set()
+
+    def give_back(self) -> None:
+        """Let other workers send what is leased and not begun, after `stop`, if `run` doesn't end."""
+        outbox.give_back(self._engine, self._rest, datetime.now(UTC))
 
     def run(self) -> None:
         """Send messages until `stop` is called."""
@@ -57,33 +77,50 @@ class Sender:
     def send_some(self) -> float:
         """Send the messages of one lease, and return how many seconds to wait before the next call."""
         try:
-            leased = outbox.lease(self._engine, self._holder, datetime.now(UTC))
-            if not leased:
-                return LOOK_AGAIN
-            while leased:
-                message = leased[0]
-                if self._stopping.is_set() or not self._is_in_time(message):
-                    outbox.give_back(self._engine, leased, datetime.now(UTC))
-                    return 0
-                try:
-                    self._send(message)
-                except AwayError as error:
-                    # Not the message's fault. The others would fail, too.
-                    outbox.give_back(self._engine, leased, datetime.now(UTC))
-                    return self._pause("the mail server is away: %s", error)
-                leased = leased[1:]
-                self._pauses = 0
-            return 0
-        except STORAGE_ERRORS as error:
+            return self._send_lease()
+        except STORAGE_ERRORS:
             # What was leased is free again once the lease ends.
-            return self._pause("the outbox can't be used: %s", error)
+            return self._pause("the outbox can't be used")
 
-    def _is_in_time(self, message: Leased) -> bool:
-        """Return whether sending a message ends before its lease does, even if the server is slow."""
-        return datetime.now(UTC) + timedelta(seconds=2 * TIMEOUT) < message.until
+    def _send_lease(self) -> float:
+        # By two clocks: one may be set back, and the other stands still while the machine is suspended.
+        deadline = time.monotonic() + outbox.LEASE.total_seconds() - LONGEST
+        rate = self._settings.mail_per_second
+        most = min(outbox.LEASED, max(2 * rate, 1)) if rate else outbox.LEASED
+        now = datetime.now(UTC)
+        self._rest = outbox.lease(self._engine, self._holder, now, after=self._last, most=most)
+        if not self._rest:
+            return LOOK_AGAIN
+        self._last = self._rest[0].queue
+        while self._rest:
+            message, now = self._rest[0], datetime.now(UTC)
+            is_in_time = time.monotonic() < deadline and now + timedelta(seconds=LONGEST) < message.until
+            if self._stopping.is_set() or not is_in_time:
+                return self._end_lease(0)
+            try:
+                self._connection.open()
+            except AwayError:
+                # Not the message's fault. The others would fail, too.
+                return self._end_lease(self._pause("the mail server is away"))
+            self._rest = self._rest[1:]
+            try:
+                self._send(message)
+            except AwayError:
+                outbox.give_back(self._engine, [message], datetime.now(UTC))
+                return self._end_lease(self._pause("the mail server refuses this site"))
+            if self._in_vain >= MOST_IN_VAIN:
+                return self._end_lease(self._pause("the mail server accepts nothing"))
+        return 0
 
-    def _pause(self, what: str, error: Exception) -> float:
-        _log.warning(what, error)
+    def _end_lease(self, pause: float) -> float:
+        """Give back what is left, and return how long to wait."""
+        rest, self._rest = self._rest, []
+        outbox.give_back(self._engine, rest, datetime.now(UTC))
+        return pause
+
+    def _pause(self, what: str) -> float:
+        """Return how long to wait after a failure, and log it, without the server's words, which may have addresses."""
+        _log.warning(what)
         self._pauses += 1
         return min(FIRST_PAUSE * 2.0 ** min(self._pauses - 1, 10), LAST_PAUSE)
 
@@ -91,38 +128,50 @@ class Sender:
         """Send a message and store the outcome.
 
         Raises:
-            AwayError: The mail server can't be reached.
-            STORAGE_ERRORS: The outcome could not be stored. The message may be sent again.
+            AwayError: The mail server takes no messages of this site.
+            STORAGE_ERRORS: The sender was stopped while the outcome could not be stored.
         """
-        if wait := self._domain_wait(message):
-            outbox.postpone(self._engine, message, datetime.now(UTC) + wait)
-            return
-        self._connection.open()
-        self._keep_rate()
-        composed = composing.compose(message, self._settings)
-        sender = composing.Sender.of(self._settings).address
-        store: Callable[[datetime], None]
-        try:
-            self._connection.send(composed, sender, message.recipient)
-        except RefusedError as error:
-            words = str(error)
-            store = lambda now: outbox.is_refused(self._engine, message, words, now)  # noqa: E731
-        except (BrokenError, TemporaryError) as error:
-            if isinstance(error, AwayError):
-                raise
-            words = str(error)
-            store = lambda now: outbox.try_later(self._engine, message, words, now)  # noqa: E731
+        now = datetime.now(UTC)
+        if outbox.is_expired(message, now):
+            self._store(lambda now: outbox.mark_expired(self._engine, message, "mail was down", now))
+        elif slot := self._slot(message):
+            self._store(lambda _: outbox.postpone(self._engine, message, slot))
         else:
-            store = lambda now: outbox.is_sent(self._engine, message, now)  # noqa: E731
-        self._store(store)
+            self._keep_rate()
+            self._store(self._outcome(message))
+
+    def _outcome(self, message: Leased) -> Callable[[datetime], None]:
+        """Send a message, and return what stores the outcome, given the current time.
+
+        Raises:
+            AwayError: The mail server takes no messages of this site.
+        """
+        self._in_vain += 1
+        try:
+            self._connection.send(composing.compose(message, self._settings), parsed(message.recipient)[1])
+        except AwayError:
+            raise
+        except RefusedError as error:
+            return partial(outbox.mark_refused, self._engine, message, str(error))
+        except TemporaryError as error:
+            if not isinstance(error, BrokenError):
+                self._in_vain = 0
+            return partial(outbox.try_later, self._engine, message, str(error))
+        except Exception as error:
+            # One message that can't be made must not stop the others.
+            _log.exception("a message could not be made", extra={"fields": {"queue": message.queue}})
+            return partial(outbox.try_later, self._engine, message, type(error).__name__)
+        self._in_vain = self._pauses = 0
+        return partial(outbox.mark_sent, self._engine, message)
 
     def _store(self, store: Callable[[datetime], None]) -> None:
-        """Store an outcome. A database that is away for a moment must not make the message be sent again."""
-        for pause in (0.1, 0.5, 1, 2, 5, 10):
+        """Store an outcome. While the database is away, wait: otherwise the message would be sent again."""
+        for pause in chain((0.1, 0.5, 1, 2, 5), repeat(10)):
             try:
                 store(datetime.now(UTC))
             except STORAGE_ERRORS:
-                time.sleep(pause)
+                if self._stopping.wait(pause):
+                    break
             else:
                 return
         store(datetime.now(UTC))
@@ -136,12 +185,16 @@ class Sender:
             time.sleep(self._next - now)
         self._next = max(self._next, now) + 1 / self._settings.mail_per_second
 
-    def _domain_wait(self, message: Leased) -> timedelta | None:
-        """Return how long a message must wait because too many went to its domain in the last minute, or None."""
-        if not self._settings.mail_per_domain:
+    def _slot(self, message: Leased) -> datetime | None:
+        """Return when to send a message because too many went to its domain in the last minute, or None."""
+        most, domain = self._settings.mail_per_domain, message.recipient.rpartition("@")[2].lower()
+        if not most:
             return None
-        limit, domain = RateLimitItemPerMinute(self._settings.mail_per_domain), message.recipient.rpartition("@")[2]
-        if self._domains.hit(limit, domain.lower()):
+        limit = RateLimitItemPerMinute(most)
+        if self._domains.hit(limit, domain):
             return None
-        until = self._domains.get_window_stats(limit, domain.lower()).reset_time
-        return timedelta(seconds=max(until - time.time(), 1))
+        # Each gets a time of its own, so that it isn't put off again and again.
+        free = self._domains.get_window_stats(limit, domain).reset_time
+        slot = max(self._slots.get(domain, 0.0) + 60 / most, free, time.time() + 1)
+        self._slots[domain] = slot
+        return datetime.fromtimestamp(slot, UTC)

@@ -61,7 +61,13 @@ def mail_url(value: str) -> str:
         valid = parts.scheme in ("smtp", "smtps") and parts.hostname and (parts.port or 25)
     except ValueError:
         valid = False
-    if not valid or parts.path.strip("/") or parts.query or bool(parts.username) != bool(parts.password):
+    if (
+        not valid
+        or parts.path.strip("/")
+        or parts.query
+        or parts.fragment
+        or bool(parts.username) != bool(parts.password)
+    ):
         raise ValueError(
             "must be a URL such as smtp://user:password@mail.example.org:587, smtps://user:password@mail.example.org, "
             "or smtp://127.0.0.1:25"

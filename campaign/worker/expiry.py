@@ -20,6 +20,7 @@ def delete_expired() -> timedelta:
     now = datetime.now(UTC)
     with write_transaction() as session:
         has_more = expired_files.delete_piece(session, now).has_more | outbox.delete_ended(session, now)
+        outbox.correct_times(session, now)
         sessions.delete_expired(session, now)
         known_networks.delete_expired(session, now)
     return NOW if has_more else LOOK_AGAIN

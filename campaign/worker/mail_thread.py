@@ -10,8 +10,8 @@ from campaign.storage.database import db
 
 LOOK_AGAIN = timedelta(seconds=5)
 """How often the worker looks whether the thread still runs."""
-GRACE_SECONDS = 8
-"""How long the thread may take to finish the current message."""
+GRACE_SECONDS = 4
+"""How long the worker waits for the thread to finish the current message. The worker has seconds to end."""
 
 
 class MailThread:
@@ -36,3 +36,5 @@ class MailThread:
         if self._sender and self._thread:
             self._sender.stop()
             self._thread.join(GRACE_SECONDS)
+            if self._thread.is_alive():
+                self._sender.give_back()

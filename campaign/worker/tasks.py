@@ -15,8 +15,9 @@ _mail = MailThread()
 TASKS = (
     Task("search index", indexing.index_piece),
     Task("statistics", roll_ups.roll_up),
-    Task("exports", _exports.look, shared=True, stop=_exports.stop),
+    # Before the exports, because stopping those takes seconds.
     Task("mail", _mail.look, shared=True, stop=_mail.stop),
+    Task("exports", _exports.look, shared=True, stop=_exports.stop),
     Task("expiry", expiry.delete_expired),
     Task("sittings", drafts.end_sittings),
 )

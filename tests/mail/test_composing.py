@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 
@@ -59,10 +60,13 @@ def test_message_has_text_and_html_and_all_headers() -> None:
 
 
 def test_message_id_is_that_of_its_row() -> None:
-    first, again = composed(message())["Message-ID"], composed(replace(message(), tries=3))["Message-ID"]
+    row = message()
+    first, again = composed(row)["Message-ID"], composed(replace(row, tries=3))["Message-ID"]
     assert first == again
     assert re.fullmatch(r"<[0-9a-f]{32}@park\.example>", first)
-    assert composed(replace(message(), id=8))["Message-ID"] != first
+    assert composed(replace(row, id=8))["Message-ID"] != first
+    later = row.created_at + timedelta(days=30)
+    assert composed(replace(row, created_at=later))["Message-ID"] != first, "the id of a deleted row is used again"
 
 
 def test_nothing_is_loaded_from_elsewhere_and_styles_are_inline() -> None:
@@ -93,6 +97,16 @@ def test_names_cannot_add_headers_or_markup(name: str) -> None:
 
 def test_recipient_outside_ascii_is_sent_as_utf8() -> None:
     assert composed(message("bücher@example.org"))["To"] == "bücher@example.org"
+
+
+def test_domain_outside_ascii_is_sent_in_ascii() -> None:
+    assert composed(message("ada@bücher.de"))["To"] == "ada@xn--bcher-kva.de"
+
+
+def test_text_is_sent_in_seven_bits_and_unchanged() -> None:
+    raw = composing.compose(message(), replace(SETTINGS, site_name="From the Park — Änderung")).as_bytes()
+    assert raw.isascii()
+    assert b"\n>From" not in raw
 
 
 @pytest.mark.parametrize(
