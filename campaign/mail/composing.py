@@ -10,7 +10,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,8 +41,11 @@ class Sender:
     @classmethod
     def of(cls, settings: Settings) -> "Sender":
         """Return the sender of valid settings. Without a name, it is the site's."""
-        name, address = parsed(settings.mail_from)
+        name, address = _parsed_setting(settings.mail_from)
         return cls(name or settings.site_name, address, settings.mail_reply_to)
+
+
+_parsed_setting = lru_cache(maxsize=8)(parsed)
 
 
 def compose(message: Leased, settings: Settings) -> EmailMessage:
@@ -55,12 +58,12 @@ def compose(message: Leased, settings: Settings) -> EmailMessage:
         subject, text, html = _rendered(TEMPLATES[message.queue], values)
     sender, (_, recipient) = Sender.of(settings), parsed(message.recipient)
     # Only addresses with letters outside ASCII need a server that knows SMTPUTF8.
-    addresses = [recipient, sender.address, *([parsed(sender.reply_to)[1]] if sender.reply_to else [])]
+    addresses = [recipient, sender.address, *([_parsed_setting(sender.reply_to)[1]] if sender.reply_to else [])]
     composed = EmailMessage(policy=_ASCII if all(map(str.isascii, addresses)) else SMTPUTF8)
     composed["From"] = _header(sender.name, sender.address)
     composed["To"] = _header("", recipient)
     if sender.reply_to:
-        composed["Reply-To"] = _header(*parsed(sender.reply_to))
+        composed["Reply-To"] = _header(*_parsed_setting(sender.reply_to))
     composed["Subject"] = subject
     composed["Date"] = format_datetime(message.created_at)
     composed["Message-ID"] = message_id(message, settings)
