@@ -373,7 +373,7 @@ def test_word_for_signatures_follows_the_campaigns_language(
         ("da", "Til aflevering", "Til:", "Ikke nævnt ved navn i denne bog: 1", "Underskrivere"),
         ("el", "Προς παράδοση", "Προς:", "Χωρίς ονομαστική αναφορά σε αυτό το βιβλίο: 1", "Υπογραφές"),
         ("hu", "Átadásra", "Címzettek:", "Név szerint nem szerepel ebben a könyvben: 1", "Aláírók"),
-        ("pt-PT", "Para entrega", "Para:", "Pessoas não nomeadas neste livro: 1", "Quem assinou"),
+        ("pt-PT", "Para entrega", "Para:", "Pessoas não citadas pelo nome neste livro: 1", "Quem assinou"),
         # There is no catalog for Swahili.
         ("sw", "For delivery", "To:", "Not named in this book: 1", "Signatories"),
     ],
