@@ -8,7 +8,8 @@ from flask.typing import ResponseReturnValue
 from campaign.campaigns import stages, translations
 from campaign.signatures import feed
 from campaign.site import pages
-from campaign.site.views import cacheable, find_or_404, site
+from campaign.site.responses import cacheable, find_or_404
+from campaign.site.views import site
 from campaign.web import health
 
 

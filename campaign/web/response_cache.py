@@ -1,7 +1,7 @@
 """A response cache: popular pages are rendered once a second, no matter how many people request them.
 
 This WSGI middleware caches whole compressed responses. It stores only responses that are the same for everyone, which
-views.cacheable marks with `Cache-Control: public`.
+responses.cacheable marks with `Cache-Control: public`.
 """
 
 import hashlib

@@ -17,7 +17,8 @@ from campaign.campaigns import fields
 from campaign.campaigns.field_checks import MOST_ADDRESSEES
 from campaign.campaigns.fields import InvalidCampaignError
 from campaign.campaigns.files import reading, writing
-from campaign.campaigns.files.reading import MOST_BYTES, MOST_PICTURE_BYTES, CampaignFileError
+from campaign.campaigns.files.reading import MOST_BYTES, CampaignFileError
+from campaign.campaigns.files.regular_files import MOST_PICTURE_BYTES
 from campaign.campaigns.pictures import preparing
 from campaign.models.account import Role
 from campaign.settings import ROOT

@@ -36,6 +36,14 @@ def addresses(number: int) -> list[str]:
     return [f"nr{each}@example.org" for each in range(number)]
 
 
+def refuse_ada(mailbox: Mailbox, command: str, answer: str) -> None:
+    """Let the server answer Ada's address, or the message to her, with a refusal."""
+    if command == "recipient":
+        mailbox.answer_recipient = lambda address: answer if address.startswith("ada") else OK
+    else:
+        mailbox.answer_data = lambda message: answer if "ada" in message["To"] else OK
+
+
 def test_waiting_messages_are_sent_once_in_order(sender: Sender, post: Post, mailbox: Mailbox) -> None:
     post(*addresses(30))
     while sender.send_some() == 0:
@@ -46,7 +54,7 @@ def test_waiting_messages_are_sent_once_in_order(sender: Sender, post: Post, mai
     assert sender.send_some() == LOOK_AGAIN
 
 
-def test_one_connection_stays_open(sender: Sender, post: Post, mailbox: Mailbox) -> None:
+def test_messages_share_one_open_connection(sender: Sender, post: Post, mailbox: Mailbox) -> None:
     for address in addresses(3):
         post(address)
         sender.send_some()
@@ -92,10 +100,7 @@ def test_message_is_sent_later_if_the_server_says_so(
     sender: Sender, post: Post, mailbox: Mailbox, answer: str, command: str
 ) -> None:
     post("ada@example.org", "eve@example.org")
-    if command == "recipient":
-        mailbox.answer_recipient = lambda address: answer if address.startswith("ada") else OK
-    else:
-        mailbox.answer_data = lambda message: answer if "ada" in message["To"] else OK
+    refuse_ada(mailbox, command, answer)
     sender.send_some()
     assert mailbox.recipients == ["eve@example.org"], "the others don't wait"
     ada, _ = stored_messages()
@@ -114,10 +119,7 @@ def test_refused_message_is_not_sent_again(
     sender: Sender, post: Post, mailbox: Mailbox, answer: str, command: str
 ) -> None:
     post("ada@example.org", "eve@example.org")
-    if command == "recipient":
-        mailbox.answer_recipient = lambda address: answer if address.startswith("ada") else OK
-    else:
-        mailbox.answer_data = lambda message: answer if "ada" in message["To"] else OK
+    refuse_ada(mailbox, command, answer)
     sender.send_some()
     make_due()
     sender.send_some()

@@ -4,31 +4,25 @@ front_matter.py parses the YAML, fields.py validates the keys, and editing.py st
 the keys. The translation of my-campaign.md into Spanish is my-campaign.es.md, with only the translated keys.
 """
 
-import base64
-import binascii
-import errno
 import glob
-import os
 import re
-import stat
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from campaign.campaigns import field_checks, fields
+from campaign.campaigns import fields
 from campaign.campaigns.fields import CampaignFile
 from campaign.campaigns.files import front_matter
 from campaign.campaigns.files.front_matter import Scalar, Value
+from campaign.campaigns.files.regular_files import picture_of, read_regular
 from campaign.campaigns.translations import Texts, checked_tag
 from campaign.languages import catalogs
 from campaign.text.bounded_text import quoted, shortened
 
 MOST_BYTES = 2**20
 """The most bytes of a campaign file: twice the largest file that the desk writes, with a picture of 200 KB."""
-MOST_PICTURE_BYTES = 25 * 2**20
-"""The most bytes of a picture next to the campaign file. Photos from good cameras can be this large."""
 MOST_UNKNOWN = 5
 """The most unknown keys that are reported for one file."""
 
@@ -136,7 +130,7 @@ def _is_translation(path: Path) -> bool:
     if catalogs.usual_tag(path.stem.rpartition(".")[2]):
         return True
     with suppress(OSError, ValueError):
-        keys, _ = front_matter.split(_read_regular(path, MOST_BYTES, follow=True).decode())
+        keys, _ = front_matter.split(read_regular(path, MOST_BYTES, follow=True).decode())
         return "slug" not in keys
     return True
 
@@ -162,7 +156,7 @@ def _examined(path: Path, campaign: ReadFile | None = None) -> ReadFile:
     """Return a campaign's file, or that of a translation of `campaign`."""
     file = ReadFile(path)
     try:
-        text = _read_regular(path, MOST_BYTES, follow=True).decode()
+        text = read_regular(path, MOST_BYTES, follow=True).decode()
         if campaign:
             typed = path.stem.rpartition(".")[2]
             file.tag = checked_tag(typed, campaign.values.get("language", ""))
@@ -206,7 +200,7 @@ def _examine(file: ReadFile, text: str, campaign: ReadFile | None) -> None:
         try:
             _check_reading(file, key, value)
             if key == "picture":
-                raw[key] = _picture(raw[key], file.path.parent)
+                raw[key] = picture_of(raw[key], file.path.parent)
         except ValueError as error:
             file.errors[key] = str(error)
     if campaign:
@@ -260,54 +254,3 @@ def _note_reading(file: ReadFile, key: str, value: Value) -> None:
         file.notices[key] = f"Line {value.line} says {value.text}, which was read as no value"
     elif key in ("goal", "goal_step", "donate_url") and value.text and value.text != str(understood):
         file.notices[key] = f"Line {value.line} says {quoted(value.text)}, which was read as {understood}"
-
-
-def _read_regular(path: Path, most: int, *, follow: bool) -> bytes:
-    """Return the content of a regular file; `follow` says whether the path may be a symbolic link.
-
-    Raises:
-        OSError: The file can't be read.
-        ValueError: It is not a regular file (a device can be endless), or it has more than `most` bytes.
-    """
-    # Use O_NONBLOCK, because opening a named pipe would otherwise wait until another process writes to it.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError("Use a regular file, not a folder, pipe, or device")
-        with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(most + 1)
-    finally:
-        os.close(descriptor)
-    if len(data) > most:
-        raise ValueError(f"Use a file of {most // 2**20} MB or less")
-    return data
-
-
-_name = field_checks.text("name of the picture", 255)
-
-
-def _picture(value: object, folder: Path) -> bytes | None:
-    """Return the picture that the key `picture` refers to: a file in the same folder, or a data: URL (RFC 2397).
-
-    Raises:
-        ValueError: There is no such file, it may not be read, or the URL is damaged.
-    """
-    if isinstance(value, str) and value.startswith("data:"):
-        kind, _, data = value.partition(",")
-        if not kind.endswith(";base64"):
-            raise ValueError("Encode the picture in base64, as in data:image/jpeg;base64,…")
-        try:
-            return base64.b64decode(data, validate=True)
-        except binascii.Error:
-            raise ValueError("Copy the picture’s data: URL again, because its base64 text is damaged") from None
-    name = _name(value)
-    if not name:
-        return None
-    if "/" in name or name in (".", ".."):
-        raise ValueError("Enter the name of a file in the same folder, without a path")
-    try:
-        return _read_regular(folder / name, MOST_PICTURE_BYTES, follow=False)
-    except OSError as error:
-        is_link = error.errno == errno.ELOOP
-        reason = "It is a symbolic link. Replace it with the picture" if is_link else error.strerror or str(error)
-        raise ValueError(f"The picture can’t be read: {reason}") from None
