@@ -89,7 +89,11 @@ def test_names_in_other_writing_directions_do_not_reorder_the_list(open_page: Op
 def test_switcher_leads_to_the_same_petition_in_another_language(open_page: OpenPage, publish: Publish) -> None:
     publish(translations={"es": LETTERS["es"], "ar": LETTERS["ar"]})
     page = open_page("?ref=mail", width=360)
-    page.get_by_role("navigation", name="Languages").get_by_role("link", name="العربية").click()
+    switcher = page.get_by_role("navigation", name="Languages")
+    page.emulate_media(media="print")
+    expect(switcher).to_be_hidden()
+    page.emulate_media(media="screen")
+    switcher.get_by_role("link", name="العربية").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(LETTERS["ar"]["title"])
     assert page.url.endswith(f"{PATH}/ar?ref=mail"), "the source goes along"
     assert page.locator("html").get_attribute("dir") == "rtl"
