@@ -100,5 +100,7 @@ def _standing(row: Row[Any]) -> Standing:
 
 
 def _entry(row: Row[Any], marks: _Marks) -> Entry:
-    values = {key: row._mapping[key] for key in row._mapping if key not in ("state", "listed_at", "email_key")}
+    values = row._asdict()
+    for key in ("state", "listed_at", "email_key"):
+        del values[key]
     return Entry(**{"email": None} | values | marks.of(row), standing=_standing(row))
