@@ -5,8 +5,10 @@ they were indexed. indexing.py adds them.
 """
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from campaign.moderation import indexing
@@ -36,7 +38,13 @@ def look(session: Session, campaign_id: int, wanted: Sequence[Sequence[Option]],
         before: Consider only ids below this one.
     """
     rows = session.execute(_NEWEST, {"before": before, "most": LOOK})
-    return [row.id for row in rows if row.campaign_id == campaign_id and _matches(wanted, set(indexing.words(row)))]
+    return [row.id for row in rows if row.campaign_id == campaign_id and _matches(wanted, _words(row))]
+
+
+# Cached, because each further search looks at mostly the same signatures. Making their words takes most of its time.
+@lru_cache(maxsize=2 * LOOK)
+def _words(row: Row[Any]) -> frozenset[str]:
+    return frozenset(indexing.words(row))
 
 
 def _matches(wanted: Sequence[Sequence[Option]], words: Collection[str]) -> bool:
