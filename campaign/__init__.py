@@ -25,6 +25,9 @@ from campaign.web.limits.header_limits import HeaderLimits
 from campaign.web.response_cache import ResponseCache, edition
 from campaign.worker import command as worker_command
 
+CODE_ATTEMPTS = "30 per minute, 200 per hour"
+"""How often one IPv4 address or IPv6 /64 network may send a code that confirms a signature."""
+
 
 def create_app(settings: Settings | None = None) -> Flask:
     """Create the site's Flask app with these settings, or with settings from the environment.
@@ -52,6 +55,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.session_interface = request_checks.NoSessions()
     app.extensions["shared"] = shared
     app.extensions["sign_limit"] = rate_limits.RateLimit(settings, shared, settings.ratelimit_sign)
+    app.extensions["code_limit"] = rate_limits.RateLimit(settings, shared, CODE_ATTEMPTS)
     desk_mount.init_app(app, _load_desk)
     _add_middleware(app, settings, shared)
     db.init_app(app)

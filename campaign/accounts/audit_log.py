@@ -38,6 +38,8 @@ DONE = {
     "signature.restore": "restored signatures",
     "signature.undo": "undid a change to signatures",
     "signature.addresses": "viewed email addresses",
+    "signature.correct": "corrected their own signature",
+    "signature.withdraw": "withdrew their own signature",
     "export.ask": "requested a file",
     "export.download": "downloaded a file",
 }
@@ -50,11 +52,13 @@ class Actor:
 
     account_id: int | None
     name: str
-    """The account's email address, `command`, or `unknown account`."""
+    """The account's email address, `command`, `signer`, or `unknown account`."""
 
 
 COMMAND = Actor(None, "command")
 """The operator, at the command line."""
+SIGNER = Actor(None, "signer")
+"""The signer of a signature. The entry says of which, not who."""
 
 
 def actor(account: Account) -> Actor:

@@ -175,7 +175,7 @@ def take_step(
     if step == "publish" and (missing := fields.missing_texts(file_of(session, campaign))):
         raise InvalidCampaignError(missing)
     sittings.close(session, campaign)
-    change(session, by, step, campaign, now, stages.changes_of(step, now))
+    change(session, by, step, campaign, now, stages.changes_of(step, campaign, now))
     return True
 
 
@@ -206,10 +206,12 @@ def publish(
     *,
     reasons: Mapping[str, str] = NONE,
     compared: Mapping[str, Compared] = NONE,
+    confirm: bool = False,
 ) -> Published:
     """Create the file's campaign, or update the campaign that has its slug.
 
     A draft is opened. A campaign that is closed or won stays so. Translations that the file lacks stay as they are.
+    `confirm` says whether signers of a new campaign must confirm if the file doesn't say.
 
     Raises:
         InvalidCampaignError: For the same reasons as in `edit`.
@@ -217,7 +219,8 @@ def publish(
     campaign = find(session, file.slug)
     new = campaign is None
     if campaign is None:
-        campaign = create(session, by, file, now)
+        default = {"confirm": confirm} if file.confirm is None else {}
+        campaign = create(session, by, file.with_values(default), now)
     else:
         # Lock the campaign first, so that nobody changes a translation that the file lacks.
         file = translations.with_stored(file, load_locked(session, campaign.id))

@@ -214,8 +214,13 @@ _ANSWERS = dict.fromkeys(("yes", "true", "on"), True) | dict.fromkeys(("no", "fa
 
 def yes_or_no(value: object) -> bool:
     """Check a boolean, or text that says yes or no. The default is no."""
+    return bool(yes_no_or_neither(value))
+
+
+def yes_no_or_neither(value: object) -> bool | None:
+    """Check a boolean, or text that says yes or no; None if there is no value."""
     answer = _ANSWERS.get(value.strip().lower()) if isinstance(value, str) and len(value) < 20 else value
     if not isinstance(answer, bool | None) or (answer is None and value is not None):
         shown = quoted(value) if isinstance(value, str) else _kind(value)
         raise ValueError(f"Answer yes or no, not {shown}")
-    return bool(answer)
+    return answer

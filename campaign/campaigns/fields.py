@@ -49,6 +49,9 @@ class CampaignFile:
     picture: Prepared | None = None
     picture_text: str = ""
     deliver_anonymous: bool = False
+    confirm: bool | None = None
+    """None leaves it as it is. A new campaign then has the site's default."""
+    remind: bool = False
     translations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """The translated texts by language tag, and in each language by the names in TEXTS. None is blank."""
 
@@ -56,6 +59,8 @@ class CampaignFile:
         """Return the fields as columns of `models.campaign.Campaign`, which stores the digest of the picture."""
         values = {**vars(self), "picture": self.picture.digest if self.picture else ""}
         del values["translations"]
+        if self.confirm is None:
+            del values["confirm"]
         return values
 
     def with_values(self, values: Mapping[str, Any]) -> "CampaignFile":
@@ -133,6 +138,8 @@ def _check_together(values: Mapping[str, Any], errors: Mapping[str, str]) -> dic
         together["closes_at"] = "Enter a closing time that is later than the opening time"
     if (values.get("picture") or "picture" in errors) and values.get("picture_text") == "":
         together["picture_text"] = "Describe the picture, for people who can’t see it"
+    if values.get("remind") and values.get("confirm") is False:
+        together["remind"] = "Turn this off, or let signers confirm. Without that, there is nothing to remind them of"
     return together
 
 
@@ -183,6 +190,8 @@ CHECKS: dict[str, Callable[[object], Any]] = {
     "picture": field_checks.picture,
     "picture_text": text("picture description", 300),
     "deliver_anonymous": field_checks.yes_or_no,
+    "confirm": field_checks.yes_no_or_neither,
+    "remind": field_checks.yes_or_no,
     "letter": field_checks.letter,
 }
 """The check of each field, in the order in which a campaign file lists them.

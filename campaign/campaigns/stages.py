@@ -1,7 +1,7 @@
 """A campaign's stage (from its state and the current time), the steps between states, and progress toward the goal."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -68,11 +68,12 @@ def is_taken(campaign: Campaign, step: str) -> bool:
     return (campaign.archived_at is not None) == (step == "archive")
 
 
-def changes_of(step: str, now: datetime) -> dict[str, Any]:
-    """Return the columns that a step sets."""
+def changes_of(step: str, campaign: Campaign, now: datetime) -> dict[str, Any]:
+    """Return the columns that a step of a campaign sets."""
     if step in STEPS:
         back = {"archived_at": None} if step == "unpublish" else {}
-        return {"state": STEPS[step][1], **back}
+        closed_at = campaign.closed_at or now if step in ("close", "win") else None
+        return {"state": STEPS[step][1], "closed_at": closed_at, **back}
     return {"archived_at": now if step == "archive" else None}
 
 
@@ -85,6 +86,16 @@ def stage(campaign: Campaign, now: datetime) -> Stage:
     if campaign.closes_at and now >= campaign.closes_at:
         return Stage.CLOSED
     return Stage.OPEN
+
+
+CONFIRMING = timedelta(hours=72)
+"""How long after the campaign's end signers may still confirm."""
+
+
+def confirms_until(campaign: Campaign, now: datetime) -> datetime | None:
+    """Return when signers can no longer confirm, because the campaign has ended; None while it is open."""
+    ends = [end for end in (campaign.closes_at, campaign.closed_at) if end and end <= now]
+    return min(ends) + CONFIRMING if ends and stage(campaign, now) in (Stage.CLOSED, Stage.WON) else None
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,15 @@ def _publish(
     for file in files:
         compared_now = compared.get(file.path, {})
         try:
-            published = editing.publish(session, COMMAND, file.campaign, now, reasons=reasons, compared=compared_now)
+            published = editing.publish(
+                session,
+                COMMAND,
+                file.campaign,
+                now,
+                reasons=reasons,
+                compared=compared_now,
+                confirm=bool(current_app.config["SETTINGS"].mail_url),
+            )
         except InvalidCampaignError as error:
             # Another editor has changed the campaign since the files were checked.
             file.errors = error.errors

@@ -1,20 +1,25 @@
-"""The command `flask mail check`."""
+"""The commands `flask mail`: check the mail server, show messages, and list those that could not be delivered."""
 
 import time
 from datetime import UTC, datetime
 
 import click
 from flask import current_app
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from campaign.campaigns import lookup, translations
 from campaign.cli.groups import Commands
-from campaign.mail import checking, outbox
+from campaign.languages import speaking
+from campaign.mail import about_signatures, checking, composing, outbox
 from campaign.models.message import Message, MessageState, Queue
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 from campaign.text.addresses import parsed
 
-mail_group = Commands("mail", help="Check whether the site can send mail.")
+mail_group = Commands("mail", help="Check whether the site can send mail, and show its messages.")
+MOST_LISTED = 50
+"""The most messages that `flask mail failed` lists."""
 WORKER_SECONDS = 60
 """How long `--worker` waits until the background worker has sent the message."""
 
@@ -43,6 +48,43 @@ def check(address: str | None, dkim_selector: str | None, worker: bool) -> None:
         _send_by_worker(address)
     for line in checking.check_domain(settings, dkim_selector):
         click.echo(line)
+
+
+@mail_group.command()
+@click.argument("name", type=click.Choice(about_signatures.NAMES))
+@click.argument("language")
+@click.option("--campaign", "slug", help="The campaign; by default, the newest one.")
+@click.option("--html", is_flag=True, help="Show the HTML instead of the text.")
+def preview(name: str, language: str, slug: str | None, html: bool) -> None:
+    """Show the message NAME to signers of a campaign in LANGUAGE, such as "en"."""
+    settings = current_app.config["SETTINGS"]
+    with Session(db.engine) as session:
+        campaign = lookup.find(session, slug) if slug else next(iter(lookup.all_campaigns(session)), None)
+        if campaign is None:
+            raise click.ClickException("there is no such campaign. `flask campaigns list` shows them.")
+        edition = translations.edition(campaign, language)
+        if edition is None:
+            known = ", ".join(shown for _, shown in translations.editions(campaign))
+            raise click.ClickException(f"{campaign.slug} is not in this language. It is in: {known}.")
+        with speaking.use(edition.language) as spoken:
+            contents = about_signatures.sample(name, edition, settings)
+            subject, text, formatted = composing.render(contents, spoken, settings)
+    click.echo(formatted if html else f"Subject: {subject}\n\n{text}")
+
+
+@mail_group.command()
+def failed() -> None:
+    """List the last messages that the mail server has refused, or that could not be sent in time."""
+    ended = Message.state.in_((MessageState.REFUSED, MessageState.EXPIRED))
+    last = select(Message).where(ended).order_by(Message.ended_at.desc()).limit(MOST_LISTED)
+    with Session(db.engine) as session:
+        found = session.scalars(last).all()
+    for message in found:
+        said = " ".join(message.answer.split())
+        ended_at = f"{message.ended_at:%Y-%m-%d %H:%M} UTC"
+        click.echo(f"{ended_at}  {message.state}  {message.queue}  {message.recipient or 'address deleted'}  {said}")
+    if not found:
+        click.echo("All messages of the last week were delivered to the mail server, or wait for it.")
 
 
 def _send_by_worker(address: str) -> None:

@@ -58,7 +58,7 @@ _ERASED = lazy_gettext("a signature whose data was erased")
 _CHUNK = 100
 """How many entries of the CSV file are named with one query."""
 
-_OF_SIGNATURES = {"shown", *Standing}
+_OF_SIGNATURES = {"shown", "corrected", *Standing}
 """Keys whose values are the ids of signatures."""
 _COLUMNS = ("at", "actor", "action", "campaign_id", "reason", "done", "signatures", "before", "after")
 
@@ -80,7 +80,11 @@ class Line:
 
 @records.app_context_processor
 def _words() -> dict[str, object]:
-    return {"record_done": audit_log.DONE, "record_command": audit_log.COMMAND.name}
+    return {
+        "record_done": audit_log.DONE,
+        "record_command": audit_log.COMMAND.name,
+        "record_signer": audit_log.SIGNER.name,
+    }
 
 
 def _lines(campaign: Campaign, entries: Sequence[Record]) -> list[Line]:
@@ -107,7 +111,8 @@ def _sentence(entry: Record) -> str:
             shown,
             number=number(shown),
         )
-    effects = Effects.of(entry) if entry.action.startswith("signature.") else None
+    is_moderation = entry.action.startswith("signature.") and entry.actor != audit_log.SIGNER.name
+    effects = Effects.of(entry) if is_moderation else None
     if not effects:
         return audit_log.DONE.get(entry.action, entry.action)
     done = effects.reports()
@@ -118,6 +123,8 @@ def _groups(entry: Record) -> dict[str, Sequence[int]]:
     """Return the ids of the signatures that an entry is about, by what happened to them."""
     if entry.action == "signature.addresses":
         return {gettext("Signatures"): entry.after.get("shown", [])}
+    if entry.action == "signature.correct":
+        return {gettext("Signatures"): entry.after.get("corrected", [])}
     if not entry.action.startswith("signature."):
         return {}
     return {

@@ -18,6 +18,7 @@ from campaign.desk.access import allow, by, notice
 from campaign.languages.speaking import gettext, lazy_gettext, ngettext
 from campaign.models.campaign import Campaign
 from campaign.models.lease import is_worker_running
+from campaign.self_service import withdrawals
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 from campaign.web.form_checks import OneErrorPerField
@@ -117,6 +118,7 @@ def _words() -> dict[str, object]:
         "file_name": exports.file_name,
         "is_interrupted": queue.is_interrupted,
         "ahead": lambda export: exports.ahead(db.session(), export),
+        "withdrawn_since": lambda campaign, at: withdrawals.since(db.session(), campaign.id, at),
     }
 
 
@@ -135,6 +137,7 @@ def _page(campaign: Campaign, forms: Iterable[DeliveryForm]) -> str:
         campaign=campaign,
         forms=list(forms),
         exports=made,
+        downloads=withdrawals.downloads(db.session(), campaign.id),
         now=now,
         worker_runs=is_worker_running(db.session(), now),
     )

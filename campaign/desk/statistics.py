@@ -18,6 +18,7 @@ from campaign.deliveries import contents
 from campaign.desk.access import allow
 from campaign.languages.speaking import current, gettext
 from campaign.models.campaign import Campaign
+from campaign.self_service import pending
 from campaign.signatures import places
 from campaign.signatures.countries import countries
 from campaign.statistics import charts, maps
@@ -102,6 +103,7 @@ def _shown(campaign: Campaign, unit: Unit | None) -> dict[str, Any]:
     return {
         "campaign": campaign,
         "figures": read,
+        "waiting": pending.waiting(db.session(), campaign.id),
         "units": Unit,
         "chart": _chart(read.series),
         "times": [(_name(span.since, read.series.unit), span.signatures) for span in reversed(read.series.spans)],

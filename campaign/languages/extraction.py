@@ -26,6 +26,7 @@ METHODS = [
     ("templates/macros/figures.html", "ignore"),
     ("templates/**.html", "jinja2"),
     ("templates/**.xml", "jinja2"),
+    ("templates/mail/**.txt", "jinja2"),
 ]
 """Where messages are, and how Babel finds them."""
 KEYWORDS = {**DEFAULT_KEYWORDS, "lazy_gettext": None}
@@ -48,7 +49,7 @@ def extracted() -> Catalog:
     messages = Catalog(header_comment="# Messages of the petition site.", fuzzy=False, **PROJECT)
     messages.creation_date = datetime(2026, 11, 29, tzinfo=UTC)
     options = {"templates/**.html": {"newstyle_gettext": "true", "silent": "false"}}
-    options["templates/**.xml"] = options["templates/**.html"]
+    options["templates/**.xml"] = options["templates/mail/**.txt"] = options["templates/**.html"]
     found = extract_from_dir(ROOT, METHODS, options, KEYWORDS, (COMMENT,), strip_comment_tags=True)
     for file, line, message, comments, context in sorted(found, key=lambda each: each[:2]):
         messages.add(message, None, [(file, line)], auto_comments=comments, context=context)

@@ -5,6 +5,8 @@ template. Nothing in a message is loaded from elsewhere, and nothing tells anyon
 """
 
 import hmac
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -18,15 +20,27 @@ import css_inline
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from campaign.languages import speaking
+from campaign.languages.speaking import Language
 from campaign.mail.outbox import Leased
-from campaign.models.message import Queue
 from campaign.settings import ROOT, Settings
 from campaign.text.addresses import parsed
 
 _ASCII = SMTP.clone(cte_type="7bit")
 """Servers that convert 8-bit text would break a signature (DKIM)."""
-TEMPLATES = {Queue.CHECK: "check"}
-"""The template of each kind of message."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a message says."""
+
+    template: str
+    """The name of its templates."""
+    values: Mapping[str, Any]
+    """What they need."""
+
+
+TEST = Contents("check", {})
+"""A test message."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +62,13 @@ class Sender:
 _parsed_setting = lru_cache(maxsize=8)(parsed)
 
 
-def compose(message: Leased, settings: Settings) -> EmailMessage:
+def compose(message: Leased, contents: Contents, settings: Settings) -> EmailMessage:
     """Return a message, ready to be sent.
 
     Its Message-ID is derived from its row, so that a message that was sent twice can be recognized.
     """
     with speaking.use(message.language) as language:
-        values = {**message.details, "site": settings.site_name, "site_url": settings.site_url, "language": language}
-        subject, text, html = _rendered(TEMPLATES[message.queue], values)
+        subject, text, html = render(contents, language, settings)
     sender, (_, recipient) = Sender.of(settings), parsed(message.recipient)
     # Only addresses with letters outside ASCII need a server that knows SMTPUTF8.
     addresses = [recipient, sender.address, *([_parsed_setting(sender.reply_to)[1]] if sender.reply_to else [])]
@@ -89,11 +102,15 @@ def _header(name: str, address: str) -> Address | str:
     return Address(" ".join(name.split()), addr_spec=address) if address.isascii() else address
 
 
-def _rendered(template: str, values: dict[str, Any]) -> tuple[str, str, str]:
-    """Return the subject, the text, and the HTML of a message."""
-    subject, _, text = _templates().get_template(f"{template}.txt").render(values).strip().partition("\n")
-    html = _templates().get_template(f"{template}.html").render(values | {"subject": subject})
-    return " ".join(subject.split()), text.strip() + "\n", _inliner().inline(html)
+def render(contents: Contents, language: Language, settings: Settings) -> tuple[str, str, str]:
+    """Return the subject, the text, and the HTML of a message, in the language that is in use."""
+    values = {**contents.values, "site": settings.site_name, "site_url": settings.site_url, "language": language}
+    written = _templates().get_template(f"{contents.template}.txt").render(values)
+    subject, _, text = written.strip().partition("\n")
+    subject = " ".join(subject.split())
+    html = _templates().get_template(f"{contents.template}.html").render(values | {"subject": subject})
+    # Parts that a template leaves out leave their empty lines.
+    return subject, re.sub(r"\n{3,}", "\n\n", text.strip()) + "\n", _inliner().inline(html)
 
 
 @cache

@@ -7,9 +7,8 @@ and before that is stored. Each outcome is stored at once, so that is at most on
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Engine, delete, func, select, update
+from sqlalchemy import Engine, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from campaign.models.message import IS_WAITING, Message, MessageState, Queue
@@ -20,7 +19,8 @@ LEASE = timedelta(minutes=20)
 long."""
 LEASED = 20
 """The most messages that a worker leases at once."""
-LIFETIMES = {Queue.CHECK: timedelta(hours=4)}
+_SOON, _LATER = timedelta(hours=4), timedelta(hours=48)
+LIFETIMES = {Queue.CHECK: _SOON, Queue.CONFIRM: _SOON, Queue.THANKS: _LATER, Queue.LINK: _LATER, Queue.REMINDER: _LATER}
 """How long sending a message is tried."""
 FIRST_RETRY, LAST_RETRY = timedelta(minutes=1), timedelta(hours=1)
 """How long a message waits after its first try. Each further one doubles it, up to LAST_RETRY. Mail servers that make
@@ -29,6 +29,9 @@ strangers wait (greylisting, RFC 6647) accept a message after some minutes."""
 
 FURTHEST = timedelta(days=2)
 """No message waits longer than this, even if a limit delays many."""
+DAY = timedelta(days=1)
+MOST_A_DAY = 5
+"""The most messages about a campaign that a mailbox gets in DAY, so that nobody can use the site to flood it."""
 KEPT = timedelta(days=7)
 """How long a message is kept after it was sent, for people who ask where it is. Then its address is deleted."""
 MOST_DELETED = 1000
@@ -44,7 +47,7 @@ class Leased:
     campaign_id: int | None
     recipient: str
     language: str
-    details: dict[str, Any]
+    mailbox: str
     created_at: datetime
     tries: int
     holder: str
@@ -59,13 +62,11 @@ def add(
     now: datetime,
     *,
     campaign_id: int | None = None,
-    **details: object,
+    mailbox: str = "",
 ) -> Message:
     """Add a message to the caller's write transaction."""
-    message = Message(
-        queue=queue, recipient=recipient, language=language, campaign_id=campaign_id, details=details, created_at=now
-    )
-    message.due_at = now
+    message = Message(queue=queue, recipient=recipient, language=language, created_at=now, due_at=now)
+    message.campaign_id, message.mailbox = campaign_id, mailbox
     session.add(message)
     return message
 
@@ -123,7 +124,7 @@ def _leased(message: Message) -> Leased:
         campaign_id=message.campaign_id,
         recipient=message.recipient,
         language=message.language,
-        details=message.details,
+        mailbox=message.mailbox,
         created_at=message.created_at,
         tries=message.tries,
         holder=message.holder,
@@ -136,6 +137,23 @@ def mark_sent(engine: Engine, leased: Leased, now: datetime) -> None:
     accepted = update(Message).where(Message.id == leased.id, IS_WAITING)
     with turn_to_write(engine), write_connection(engine) as connection:
         connection.execute(accepted.values(state=MessageState.SENT, ended_at=now, answer=""))
+
+
+def mark_skipped(engine: Engine, leased: Leased, why: str, now: datetime) -> None:
+    """Store that a message is not sent, and why."""
+    _store(engine, leased, state=MessageState.SKIPPED, ended_at=now, answer=why)
+
+
+def has_had_enough(session: Session, leased: Leased, now: datetime) -> bool:
+    """Return whether a message's mailbox has had MOST_A_DAY messages of the campaign in the last DAY.
+
+    Messages that other workers are sending count as sent if they come before this one, so several workers together
+    don't send more either.
+    """
+    sent = and_(Message.state == MessageState.SENT, Message.ended_at > now - DAY)
+    being_sent = and_(IS_WAITING, Message.holder != "", Message.id < leased.id)
+    others = select(func.count()).where(Message.mailbox == leased.mailbox, or_(sent, being_sent))
+    return (session.scalar(others) or 0) >= MOST_A_DAY
 
 
 def mark_refused(engine: Engine, leased: Leased, answer: str, now: datetime) -> None:

@@ -12,13 +12,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain, repeat
+from typing import TypeVar
 
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from sqlalchemy import Engine
 
-from campaign.mail import composing, outbox
+from campaign.mail import about_signatures, composing, outbox
+from campaign.mail.composing import Contents
 from campaign.mail.outbox import Leased
 from campaign.mail.server import LONGEST, Address, AwayError, BrokenError, Connection, RefusedError, TemporaryError
 from campaign.models.message import Queue
@@ -35,6 +37,7 @@ MOST_IN_VAIN = 10
 refused message is not sent again."""
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class Sender:
@@ -133,14 +136,21 @@ class Sender:
         """
         now = datetime.now(UTC)
         if outbox.is_expired(message, now):
-            self._store(lambda now: outbox.mark_expired(self._engine, message, "mail was down", now))
-        elif slot := self._slot(message):
-            self._store(lambda _: outbox.postpone(self._engine, message, slot))
+            self._patiently(lambda now: outbox.mark_expired(self._engine, message, "mail was down", now))
+            return
+        try:
+            contents = self._patiently(partial(about_signatures.contents, self._engine, message, self._settings))
+        except about_signatures.NothingToSayError as error:
+            why = str(error)
+            self._patiently(lambda now: outbox.mark_skipped(self._engine, message, why, now))
+            return
+        if slot := self._slot(message):
+            self._patiently(lambda _: outbox.postpone(self._engine, message, slot))
         else:
             self._keep_rate()
-            self._store(self._outcome(message))
+            self._patiently(self._outcome(message, contents))
 
-    def _outcome(self, message: Leased) -> Callable[[datetime], None]:
+    def _outcome(self, message: Leased, contents: Contents) -> Callable[[datetime], None]:
         """Send a message, and return what stores the outcome, given the current time.
 
         Raises:
@@ -148,7 +158,8 @@ class Sender:
         """
         self._in_vain += 1
         try:
-            self._connection.send(composing.compose(message, self._settings), parsed(message.recipient)[1])
+            composed = composing.compose(message, contents, self._settings)
+            self._connection.send(composed, parsed(message.recipient)[1])
         except AwayError:
             raise
         except RefusedError as error:
@@ -164,17 +175,18 @@ class Sender:
         self._in_vain = self._pauses = 0
         return partial(outbox.mark_sent, self._engine, message)
 
-    def _store(self, store: Callable[[datetime], None]) -> None:
-        """Store an outcome. While the database is away, wait: otherwise the message would be sent again."""
+    def _patiently(self, use: Callable[[datetime], T]) -> T:
+        """Use the database, given the current time, and return the result.
+
+        While the database is away, wait: if an outcome isn't stored, the message is sent again.
+        """
         for pause in chain((0.1, 0.5, 1, 2, 5), repeat(10)):
             try:
-                store(datetime.now(UTC))
+                return use(datetime.now(UTC))
             except STORAGE_ERRORS:
                 if self._stopping.wait(pause):
                     break
-            else:
-                return
-        store(datetime.now(UTC))
+        return use(datetime.now(UTC))
 
     def _keep_rate(self) -> None:
         """Wait until the next message may be sent."""

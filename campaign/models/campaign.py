@@ -66,6 +66,15 @@ class Campaign(Base):
     """Alternative text of the picture."""
     deliver_anonymous: Mapped[bool] = mapped_column(default=False)
     """Whether the addressees also get the names and cities of anonymous signers. If so, the sign form says so."""
+    confirm: Mapped[bool] = mapped_column(default=False)
+    """Whether signatures are listed and counted only after their signers have confirmed them by mail. Without mail,
+    they are listed at once."""
+    remind: Mapped[bool] = mapped_column(default=False)
+    """Whether signers who haven't confirmed get one reminder."""
+    reminded_to: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Signers up to this time have been reminded."""
+    closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When organizers closed the campaign, or declared victory; None while it is open. See also `closes_at`."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     version: Mapped[int] = mapped_column(default=1)

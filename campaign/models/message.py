@@ -1,4 +1,4 @@
-"""The outbox: the table of messages that wait to be mailed, or were.
+"""The tables of mail: the outbox, with the messages that wait or were sent, and what a mailbox has asked for or tried.
 
 A message is stored in the transaction of what makes it necessary, so both are stored or neither is. The background
 worker sends it (`campaign/mail/`).
@@ -6,12 +6,11 @@ worker sends it (`campaign/mail/`).
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String, Text, text
+from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from campaign.models.columns import BIG_ID, LANGUAGE_LENGTH, UtcDateTime, words
+from campaign.models.columns import BIG_ID, LANGUAGE_LENGTH, PSEUDONYM_LENGTH, UtcDateTime, words
 from campaign.storage.database import Base
 from campaign.text.email_address import EMAIL_LENGTH
 
@@ -21,6 +20,14 @@ class Queue(StrEnum):
 
     CHECK = "check"
     """A test message of `flask mail check`."""
+    CONFIRM = "confirm"
+    """The answer to a signature that must be confirmed."""
+    THANKS = "thanks"
+    """The answer to a signature that was listed at once."""
+    LINK = "link"
+    """The link to a signer's own page, which somebody has requested."""
+    REMINDER = "reminder"
+    """The reminder to confirm a signature."""
 
 
 class MessageState(StrEnum):
@@ -33,6 +40,8 @@ class MessageState(StrEnum):
     """The mail server has refused it for good. It isn't sent again."""
     EXPIRED = "expired"
     """It could not be sent in time."""
+    SKIPPED = "skipped"
+    """There was nothing to say, or the mailbox has had enough messages. It was never sent."""
 
 
 IS_WAITING = text("(state = 'waiting') IS TRUE")
@@ -61,8 +70,8 @@ class Message(Base):
     """The email address to send it to."""
     language: Mapped[str] = mapped_column(String(LANGUAGE_LENGTH))
     """BCP 47 tag."""
-    details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
-    """What its text needs besides the campaign."""
+    mailbox: Mapped[str] = mapped_column(String(PSEUDONYM_LENGTH), default="", index=True)
+    """The pseudonym of the mailbox (`signatures/pseudonyms.py`); empty if the message is not about a campaign."""
     state: Mapped[MessageState] = mapped_column(words(MessageState, "state"), default=MessageState.WAITING)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     due_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -75,3 +84,19 @@ class Message(Base):
     """What the mail server said last, if it didn't accept the message."""
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
     """When it was sent, refused, or expired."""
+
+
+class MailboxRecord(Base):
+    """What a campaign must remember about a mailbox, even if it hasn't signed, without its address."""
+
+    __tablename__ = "mailbox_record"
+
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id"), primary_key=True, autoincrement=False)
+    mailbox: Mapped[str] = mapped_column(String(PSEUDONYM_LENGTH), primary_key=True)
+    """The pseudonym of the mailbox."""
+    code_tries: Mapped[int] = mapped_column(default=0)
+    """How many codes somebody has entered for it."""
+    stopped_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When its owner asked us to send no more mail about the campaign; None if they didn't."""
+    touched_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    """When the row last changed. Unless mail is stopped, it is deleted some time later."""

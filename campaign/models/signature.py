@@ -33,10 +33,10 @@ class SignatureState(StrEnum):
     """A signature's state. Only public signatures are counted."""
 
     PENDING = "pending"
-    """Not confirmed yet."""
+    """Not confirmed yet. After `confirming.LIFETIME`, it is deleted."""
     PUBLIC = "public"
     WITHDRAWN = "withdrawn"
-    """Withdrawn by the signatory."""
+    """Withdrawn by the signatory. Nothing is left of it but the campaign and the time of the withdrawal."""
     REMOVED = "removed"
     """Removed by an organizer."""
 
@@ -59,6 +59,8 @@ class Standing(StrEnum):
 # single condition ("… IS TRUE"), so that the planner doesn't prefer another index for a part of it.
 IS_HIDDEN = text("(state = 'public' AND listed_at IS NULL) IS TRUE")
 IS_REMOVED = text("(state = 'removed') IS TRUE")
+IS_PENDING = text("(state = 'pending') IS TRUE")
+IS_WITHDRAWN = text("(state = 'withdrawn') IS TRUE")
 IS_ANONYMOUS = text("anonymous IS TRUE")
 HAS_SOURCE = text("(source <> '') IS TRUE")
 
@@ -95,6 +97,8 @@ class Signature(Base):
         _partly("anonymous", IS_ANONYMOUS, "campaign_id", "signed_at", "id"),
         _partly("hidden", IS_HIDDEN, "campaign_id", "signed_at", "id"),
         _partly("removed", IS_REMOVED, "campaign_id", "signed_at", "id"),
+        _partly("pending", IS_PENDING, "campaign_id", "signed_at", "id"),
+        _partly("withdrawn", IS_WITHDRAWN, "campaign_id", "signed_at", "id"),
     )
 
     id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
@@ -120,8 +124,9 @@ class Signature(Base):
     campaigns had only one language."""
     state: Mapped[SignatureState] = mapped_column(words(SignatureState, "state"))
     signed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    """For a withdrawn signature, when it was withdrawn."""
     listed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When the signature was added to the public list; None while it is not listed."""
+    """When the signature was added to the public list, by signing or confirming; None while it is not listed."""
 
 
 SEARCH_INDEX = "signature_search"

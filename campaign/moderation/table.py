@@ -17,10 +17,11 @@ from campaign.models.signature import (
     HAS_SOURCE,
     IS_ANONYMOUS,
     IS_HIDDEN,
+    IS_PENDING,
     IS_REMOVED,
+    IS_WITHDRAWN,
     RELEASED,
     Signature,
-    SignatureState,
     Standing,
 )
 from campaign.moderation import entries, search, unindexed
@@ -231,13 +232,21 @@ def _candidates(query: Select[Any], wanted: Filter, index: str = "") -> tuple[ty
     return candidate, [*left, *_other_conditions(candidate, wanted)]
 
 
+_INDEXED = {
+    Standing.HIDDEN: IS_HIDDEN,
+    Standing.REMOVED: IS_REMOVED,
+    Standing.BLOCKED: IS_REMOVED,
+    Standing.PENDING: IS_PENDING,
+    Standing.WITHDRAWN: IS_WITHDRAWN,
+}
+"""The states that have an index."""
+
+
 def _indexed_conditions(of: type[Signature], wanted: Filter) -> dict[str, Condition]:
     """Return the conditions that have an index sorted like the table. `models/signature.py` declares the indexes."""
     conditions: dict[str, Condition] = {}
-    if wanted.standing is Standing.HIDDEN:
-        conditions["standing"] = IS_HIDDEN
-    if wanted.standing in (Standing.REMOVED, Standing.BLOCKED):
-        conditions["standing"] = IS_REMOVED
+    if wanted.standing in _INDEXED:
+        conditions["standing"] = _INDEXED[wanted.standing]
     if wanted.source:
         conditions["source"] = and_(HAS_SOURCE, of.source == wanted.source)
     if wanted.country:
@@ -256,8 +265,6 @@ def _other_conditions(of: type[Signature], wanted: Filter) -> list[Condition]:
         conditions.append(of.listed_at.is_not(None))
     if wanted.standing is Standing.BLOCKED:
         conditions.append(~of.email_key.contains(RELEASED))
-    if wanted.standing in (Standing.PENDING, Standing.WITHDRAWN):
-        conditions.append(of.state == SignatureState(wanted.standing.value))
     if wanted.anonymous is False:
         conditions.append(of.anonymous.is_(False))
     return conditions

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaign.accounts.audit_log import Actor
+from campaign.accounts.audit_log import SIGNER, Actor
 from campaign.models.audit_log import Record, Undone
 from campaign.models.signature import Standing
 from campaign.moderation import changes
@@ -48,7 +48,8 @@ def undone_by(session: Session, entry_ids: Collection[int]) -> dict[int, UndoneB
 
 def can_undo(entry: Record, *, may_remove: bool) -> bool:
     """Return whether an audit log entry is a change to signatures that the caller may undo, if nobody has yet."""
-    changed = entry.action.startswith("signature.") and bool(entry.before)
+    # What signers did themselves stays.
+    changed = entry.action.startswith("signature.") and entry.actor != SIGNER.name and bool(entry.before)
     return changed and (may_remove or NOT_COUNTED.isdisjoint({*entry.before, *entry.after}))
 
 

@@ -1,7 +1,8 @@
 """Signing: checks whether a campaign accepts signatures, stores them, and counts each mailbox only once.
 
 The site's view calls `sign` with the cleaned input of the sign form. Apart from `flask signatures fake`, nothing else
-adds signatures.
+adds signatures. If the site can send mail, each signature gets an answer by mail, which is stored with it. The worker
+decides later what it says (`mail/about_signatures.py`).
 """
 
 from collections.abc import Sequence
@@ -12,13 +13,15 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Engine, Insert
+from sqlalchemy import Engine, Insert, insert
 
 from campaign.campaigns.stages import Stage, stage
 from campaign.models.campaign import Campaign
+from campaign.models.message import Message, MessageState, Queue
 from campaign.models.signature import Signature, SignatureState
 from campaign.monitoring import metrics
-from campaign.signatures import equal_work, tally
+from campaign.settings import Settings
+from campaign.signatures import equal_work, pseudonyms, tally
 from campaign.storage.database import insert_into
 from campaign.storage.group_commit import GroupCommit
 from campaign.storage.transactions import turn_to_write, write_connection
@@ -70,10 +73,17 @@ def check_open(campaign: Campaign, now: datetime) -> None:
         raise NotOpenError(campaign, current)
 
 
-def sign(engine: Engine, campaign: Campaign, details: Details, now: datetime) -> None:
+def must_confirm(campaign: Campaign, settings: Settings) -> bool:
+    """Return whether signers of the campaign must confirm. Without mail, nobody could, so nobody must."""
+    return campaign.confirm and bool(settings.mail_url)
+
+
+def sign(engine: Engine, campaign: Campaign, details: Details, now: datetime, settings: Settings) -> None:
     """Store a signature and count it. Each mailbox can sign a campaign once; its first signature stays as it is.
 
-    The signature's language is that of `campaign`: `translations.edition` returns a campaign in another language.
+    The signature's language is that of `campaign`: `translations.edition` returns a campaign in another language. If
+    signers must confirm, the signature is pending, and counts later (`self_service/confirming.py`). If the site can
+    send mail, a message to the signer is stored, too.
 
     On return, the signature is on disk and in the tally. For a duplicate, the mailbox's first signature is. If an
     organizer has blocked the mailbox, nothing is counted. In all cases, the same statements and the same commit run, so
@@ -85,17 +95,28 @@ def sign(engine: Engine, campaign: Campaign, details: Details, now: datetime) ->
             responding in the middle, and the outcome is unknown.
     """
     check_open(campaign, now)
+    is_pending, key = must_confirm(campaign, settings), email_key(details.email)
     row = {
         **vars(details),
         "campaign_id": campaign.id,
-        "email_key": email_key(details.email),
+        "email_key": key,
         "language": campaign.language,
-        "state": SignatureState.PUBLIC,
+        "state": SignatureState.PENDING if is_pending else SignatureState.PUBLIC,
         "signed_at": now,
-        "listed_at": now,
+        "listed_at": None if is_pending else now,
+    }
+    message = {
+        "queue": Queue.CONFIRM if is_pending else Queue.THANKS,
+        "recipient": details.email,
+        "language": campaign.language,
+        "campaign_id": campaign.id,
+        "mailbox": pseudonyms.of(settings.secret_key, campaign.id, key),
+        "state": MessageState.WAITING,
+        "created_at": now,
+        "due_at": now,
     }
     with metrics.storing():
-        _batches(engine).add(row)
+        _batches(engine).add(_Item(row, message if settings.mail_url else None))
 
 
 def try_storing(engine: Engine) -> None:
@@ -107,21 +128,38 @@ def try_storing(engine: Engine) -> None:
     _batches(engine).add(None)
 
 
+@dataclass(frozen=True)
+class _Item:
+    """What is stored for a signature, as rows of the tables."""
+
+    signature: dict[str, Any]
+    message: dict[str, Any] | None
+    """The message to its signer."""
+
+
 @lru_cache(maxsize=1)
-def _batches(engine: Engine) -> GroupCommit[dict[str, Any] | None]:
-    return GroupCommit(lambda: turn_to_write(engine), lambda rows: _store(engine, rows))
+def _batches(engine: Engine) -> GroupCommit[_Item | None]:
+    return GroupCommit(lambda: turn_to_write(engine), lambda items: _store(engine, items))
 
 
-def _store(engine: Engine, rows: Sequence[dict[str, Any] | None]) -> None:
+_GROUP = itemgetter("campaign_id", "state")
+
+
+def _store(engine: Engine, items: Sequence[_Item | None]) -> None:
     # Every node locks rows in the same order, so that two batches can't deadlock.
-    ordered = sorted((row for row in rows if row), key=itemgetter("campaign_id", "email_key"))
-    by_campaign = [(campaign_id, list(rows)) for campaign_id, rows in groupby(ordered, itemgetter("campaign_id"))]
+    ordered = sorted((item.signature for item in items if item), key=itemgetter("campaign_id", "state", "email_key"))
+    groups = [(group, list(rows)) for group, rows in groupby(ordered, _GROUP)]
+    messages = [item.message for item in items if item and item.message]
     mailboxes = [equal_work.slot_of(row["campaign_id"], row["email_key"]) for row in ordered]
     with write_connection(engine) as connection:
-        insert = insert_unless_signed(connection.dialect.name)
-        new = {campaign_id: connection.execute(insert, rows).rowcount for campaign_id, rows in by_campaign}
-        if new:
-            tally.add_batch(connection, new, len(ordered) - sum(new.values()), mailboxes)
+        insert_new = insert_unless_signed(connection.dialect.name)
+        stored = {group: connection.execute(insert_new, rows).rowcount for group, rows in groups}
+        if messages:
+            connection.execute(insert(Message), messages)
+        if ordered:
+            new = dict.fromkeys((campaign_id for campaign_id, _ in stored), 0)
+            new |= {id_: number for (id_, state), number in stored.items() if state is SignatureState.PUBLIC}
+            tally.add_batch(connection, new, len(ordered) - sum(stored.values()), mailboxes)
         else:
             tally.touch(connection)
 

@@ -8,8 +8,8 @@ from flask.typing import ResponseReturnValue
 from campaign.campaigns import stages, translations
 from campaign.signatures import feed
 from campaign.site import pages
+from campaign.site.blueprint import site
 from campaign.site.responses import cacheable, find_or_404
-from campaign.site.views import site
 from campaign.web import health
 
 
@@ -49,14 +49,13 @@ def campaign_atom(slug: str, tag: str | None = None) -> ResponseReturnValue:
 
 @site.get("/robots.txt")
 def robots() -> Response:
-    """Return robots.txt, which lets search engines index campaigns, but not lists of signatories or thank-you pages.
+    """Return robots.txt, which lets search engines index campaigns, but not lists of signatories or signers' pages.
 
     Signatories agreed only to be listed on this site.
     """
-    return Response(
-        "User-agent: *\nDisallow: /campaigns/*/signatures\nDisallow: /campaigns/*/thanks\n",
-        mimetype="text/plain",
-    )
+    hidden = ("signatures", "thanks", "confirm", "my-signature")
+    lines = ["User-agent: *", *(f"Disallow: /campaigns/*/{view}" for view in hidden)]
+    return Response("".join(f"{line}\n" for line in lines), mimetype="text/plain")
 
 
 @site.get("/healthz")

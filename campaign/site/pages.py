@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from flask import Flask, current_app, render_template, url_for
+from flask import Flask, Response, current_app, make_response, render_template, url_for
 from sqlalchemy import Engine
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -18,12 +18,15 @@ from campaign.languages import catalogs, speaking
 from campaign.languages.speaking import gettext
 from campaign.models.campaign import Campaign, CampaignState
 from campaign.signatures import feed
+from campaign.signatures.feed import Signatory
 from campaign.site.sign_form import SignForm
 from campaign.storage.database import db
 from campaign.storage.single_flight import SingleFlightCache
 
 _counts: SingleFlightCache[tuple[Engine, str, str, int], str] = SingleFlightCache(most=256)
 """Count and progress by campaign, language, and count, for the pages of signers. In a crowd, many show the same."""
+_panels: SingleFlightCache[tuple[Engine, str, str], str] = SingleFlightCache(most=256)
+"""Thank-you panels by campaign and language. Every signer of a campaign in a language gets the same panel."""
 
 
 def render(template: str, campaign: Campaign, *, fresh: bool = False, **context: Any) -> str:
@@ -42,6 +45,31 @@ def render(template: str, campaign: Campaign, *, fresh: bool = False, **context:
             now=now,
             **context,
         )
+
+
+def thanked(
+    campaign: Campaign, own: Signatory | None, shown: int | None, now: datetime, corrected_email: str = ""
+) -> Response:
+    """Return the thank-you panel for htmx, with the signer's own entry for the list, and count and progress.
+
+    Args:
+        campaign: The campaign.
+        own: The entry; None if the signature was counted before, so that the page already shows it.
+        shown: The count that the signer's page showed.
+        now: The current time.
+        corrected_email: The email address, if we changed its spelling.
+    """
+    if corrected_email:
+        panel = render_template("site/_thanks.html", campaign=campaign, corrected_email=corrected_email)
+    else:
+        key = db.engine, campaign.slug, campaign.tag
+        panel = _panels.get(key, lambda: render_template("site/_thanks.html", campaign=campaign))
+    if own is None:
+        return make_response(panel)
+    entry = render_template("site/_own_entry.html", campaign=campaign, signatory=own, now=now)
+    answer = make_response(panel + entry + counts_after_signing(campaign, shown))
+    answer.headers["HX-Trigger"] = "signed"
+    return answer
 
 
 def counts_after_signing(campaign: Campaign, shown: int | None) -> str:

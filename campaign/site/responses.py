@@ -1,6 +1,7 @@
 """What the views of campaigns share: finding the campaign of a request, and marking responses as cacheable."""
 
 from flask import Response, abort, make_response, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
 
 from campaign.campaigns import lookup
 from campaign.languages import speaking
@@ -35,6 +36,20 @@ def find_or_404(slug: str, tag: str | None, *, to_sign: bool = False, or_main: b
 def is_htmx() -> bool:
     """Return whether htmx sent the request and expects a partial."""
     return request.headers.get("HX-Request") == "true"
+
+
+def private(body: str | BaseResponse, status: int | None = None) -> Response:
+    """Return a response for one signer: it isn't stored anywhere, and the page's URL, a secret, isn't passed on.
+
+    Its own links and forms still tell our site that they come from it. With "no-referrer", browsers would send
+    "Origin: null" with our own form.
+    """
+    answer = make_response(body)
+    answer.status_code = status or answer.status_code
+    answer.cache_control.no_store = True
+    answer.headers["Referrer-Policy"] = "strict-origin"
+    answer.headers["X-Robots-Tag"] = "noindex"
+    return answer
 
 
 def cacheable(body: str | Response) -> Response:

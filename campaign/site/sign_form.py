@@ -1,9 +1,10 @@
 """The sign form: fields, validators, and error messages. signatures/cleaning.py cleans the input."""
 
+import unicodedata
 from contextlib import suppress
 
 from email_validator import EmailNotValidError
-from flask import current_app
+from flask import current_app, request
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, Field, Form, HiddenField, SelectField, StringField
 from wtforms.validators import ValidationError
@@ -12,6 +13,8 @@ from campaign.deliveries.contents import FORMULA_SIGNS
 from campaign.languages.catalogs import SOURCE, offered
 from campaign.languages.speaking import gettext, lazy_gettext
 from campaign.models.columns import LANGUAGE_LENGTH, NAME_LENGTH, PLACE_LENGTH, POSTAL_CODE_LENGTH
+from campaign.models.signature import Signature
+from campaign.self_service.tokens import CODE_DIGITS
 from campaign.signatures import places, sources
 from campaign.signatures.cleaning import clean, is_blank
 from campaign.signatures.countries import countries
@@ -115,6 +118,8 @@ class SignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF publishes no types
     # Whether deliveries name anonymous signers. With this field, an error page shows the right privacy text without
     # reading the database.
     delivered = BooleanField()
+    # Whether signers must confirm, for the same purpose.
+    confirmed = BooleanField()
 
     # The language of the page, for responses that don't read the database.
     language = HiddenField(filters=[_offered_language])
@@ -166,20 +171,74 @@ class SignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF publishes no types
             return None
         return gettext("We removed or replaced characters that can’t be part of an email address. Please check it.")
 
+    def place(self) -> dict[str, str]:
+        """Return the place of a valid form, as columns of a signature."""
+        self.fill_in_place()
+        return {
+            "country": self.country.data,
+            "postal_code": places.postal_code(self.postal_code.data, self.country.data),
+            "city": self.city.data,
+            "region": self._region(),
+        }
+
     def _region(self) -> str:
         return places.region_name(self.country.data, self.region.data)
 
     def details(self) -> Details:
         """Return the data of a valid form for `signing.sign`."""
-        self.fill_in_place()
         return Details(
             name=self.name.data,
             email=self.email.data,
-            country=self.country.data,
-            postal_code=places.postal_code(self.postal_code.data, self.country.data),
-            city=self.city.data,
-            region=self._region(),
+            **self.place(),
             anonymous=self.anonymous.data,
             wants_updates=self.updates.data,
             source=self.source.data,
         )
+
+
+class OwnSignatureForm(SignForm):
+    """The form in which signers correct their signature: the sign form without the email address."""
+
+    def __init__(self, language: str, signature: Signature | None = None) -> None:
+        """Create the form; `signature` fills it in."""
+        columns = ("name", "country", "postal_code", "city", "region", "anonymous")
+        stored = {column: getattr(signature, column) for column in columns} if signature else {}
+        if signature:
+            stored["updates"] = signature.wants_updates
+        super().__init__(language, formdata=None if signature else request.form, data=stored)
+        if signature:
+            self.country.data = signature.country
+        for name in ("email", "source", "website", "shown", "delivered", "confirmed"):
+            delattr(self, name)
+
+    def values(self) -> dict[str, object]:
+        """Return the data of a valid form for `own_signature.correct`."""
+        hidden, updates = self.anonymous.data, self.updates.data
+        return {"name": self.name.data, **self.place(), "anonymous": hidden, "wants_updates": updates}
+
+
+class EmailForm(FlaskForm):  # type: ignore[misc]
+    """A form with an email address, to request the link to one's signature."""
+
+    class Meta(OneErrorPerField):
+        """Settings for WTForms."""
+
+        csrf = False
+
+    email = StringField(lazy_gettext("Email"), [text(EMAIL_LENGTH), _email], filters=[clean, deliverable])
+
+
+def _code(_form: Form, field: Field) -> None:
+    # People type the code with a space in its middle, and in the digits of their script.
+    digits = "".join(str(unicodedata.digit(c)) for c in field.data or "" if unicodedata.digit(c, None) is not None)
+    if len(digits) != CODE_DIGITS:
+        raise ValidationError(gettext("Enter the six digits of the code in the message"))
+    field.data = digits
+
+
+class CodeForm(EmailForm):
+    """The form with the code that confirms a signature."""
+
+    code = StringField(lazy_gettext("Code"), [text(30), _code], filters=[clean])
+    # The count that the signer's page showed, as in SignForm.
+    shown = HiddenField(filters=[_count])

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask import (
-    Blueprint,
     Response,
     abort,
     current_app,
@@ -17,7 +16,6 @@ from flask import (
     url_for,
 )
 from flask.typing import ResponseReturnValue
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from campaign.campaigns import lookup, preview_links, sharing, stages, translations
@@ -29,22 +27,18 @@ from campaign.languages import speaking
 from campaign.models.campaign import Campaign, CampaignState
 from campaign.signatures import feed, signing
 from campaign.signatures.cleaning import clean
-from campaign.site import pages
+from campaign.site import confirming, pages
+from campaign.site.blueprint import site
 from campaign.site.pages import public_url
 from campaign.site.responses import cacheable, find_or_404, is_htmx
 from campaign.site.sign_form import SignForm
 from campaign.storage.database import STORAGE_ERRORS, db
-from campaign.storage.single_flight import SingleFlightCache
 from campaign.web import addresses, page_language, request_checks
 from campaign.web.limits import rate_limits
 from campaign.web.static_files import YEAR
 
-site = Blueprint("site", __name__)
-
 SPREAD_SECONDS = 5
 """Seconds over which retries of rate-limited signers are spread at random."""
-_panels: SingleFlightCache[tuple[Engine, str, str], str] = SingleFlightCache(most=256)
-"""Thank-you panels by campaign and language. Every signer of a campaign in a language gets the same panel."""
 
 
 @site.get("/")
@@ -97,8 +91,12 @@ def refuse_broken_body() -> None:
 @site.post("/campaigns/<slug>/signatures")
 @site.post("/campaigns/<slug>/<language:tag>/signatures")
 def sign(slug: str, tag: str | None = None) -> ResponseReturnValue:
-    """Store a signature. Return partials to htmx, and redirect browsers without JavaScript to the thank-you page."""
+    """Store a signature. Return partials to htmx, and redirect browsers without JavaScript to the thank-you page.
+
+    If signers must confirm, the panel or page asks for that instead.
+    """
     current_app.extensions["sign_limit"].count(request.remote_addr)
+    settings = current_app.config["SETTINGS"]
     try:
         campaign, now = find_or_404(slug, tag, to_sign=True), datetime.now(UTC)
         # Check this before validation, so that signers of a closed campaign don't correct fields for nothing.
@@ -109,30 +107,22 @@ def sign(slug: str, tag: str | None = None) -> ResponseReturnValue:
             template = "site/_sign_form.html" if is_htmx() else "site/campaign.html"
             return pages.render(template, campaign, form=form), 422
         details = form.details()
-        signing.sign(db.engine, campaign, details, now)
+        signing.sign(db.engine, campaign, details, now, settings)
     except STORAGE_ERRORS:
         current_app.logger.exception("a signature could not be stored")
         db.session.rollback()
         return render_refusal(slug, tag, not_stored=True), 503
     # Use only what the signer's page sent, so that a mailbox that has signed before gets exactly the same response.
     is_corrected = form.email_hint() is not None
+    if signing.must_confirm(campaign, settings):
+        return confirming.check_inbox(campaign, details.email, is_corrected=is_corrected)
     if not is_htmx():
         # The URL can't contain the address, because URLs are logged.
         corrected = "email" if is_corrected else None
         path = url_for("site.thanks", slug=campaign.slug, tag=campaign.tag or None, corrected=corrected)
         return redirect(path, 303)
     own = feed.own_entry(details.name, details.city, details.region, details.country, details.anonymous, now)
-    panel = (
-        render_template("site/_thanks.html", campaign=campaign, corrected_email=details.email)
-        if is_corrected
-        else _panels.get(
-            (db.engine, campaign.slug, campaign.tag), lambda: render_template("site/_thanks.html", campaign=campaign)
-        )
-    )
-    entry = render_template("site/_own_entry.html", campaign=campaign, signatory=own, now=now)
-    answer = make_response(panel + entry + pages.counts_after_signing(campaign, form.shown.data))
-    answer.headers["HX-Trigger"] = "signed"
-    return answer
+    return pages.thanked(campaign, own, form.shown.data, now, corrected_email=details.email if is_corrected else "")
 
 
 @site.errorhandler(rate_limits.RateLimitError)
@@ -282,4 +272,5 @@ def _helpers() -> dict[str, Any]:
         "editions": translations.editions,
         "own_name": translations.own_name,
         "offer_in": pages.offer_in,
+        "must_confirm": lambda campaign: signing.must_confirm(campaign, current_app.config["SETTINGS"]),
     }

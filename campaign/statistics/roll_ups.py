@@ -83,6 +83,8 @@ def add_piece(now: datetime) -> bool:
         return False
     with write_transaction() as writing:
         start = lock(writing)
+        # The newest ones may have been deleted since. On SQLite, others may then get their ids.
+        newest = min(newest, writing.scalar(select(func.max(Signature.id))) or 0)
         waiting = select(Signature.id, Signature.signed_at).where(Signature.id > start, Signature.id <= newest)
         last = writing.execute(waiting.order_by(Signature.id).offset(PIECE - 1).limit(1)).first()
         end, as_of = (newest, now) if last is None else last
@@ -118,6 +120,17 @@ def correct(
         names = GroupCount.name.in_(select(Signature.source).where(Signature.id.in_(uncounted)))
         of_campaign = GroupCount.campaign_id == campaign_id, GroupCount.kind == Kind.SOURCE
         session.execute(delete(GroupCount).where(*of_campaign, names, GroupCount.count == 0))
+
+
+def move_back(session: Session) -> None:
+    """Move the position back to the last signature after some were deleted, in the caller's write transaction.
+
+    Deleted signatures must not have counted. SQLite uses the highest ids again once their signatures are deleted. Those
+    of new ones must be above the position.
+    """
+    last = session.scalar(select(func.max(Signature.id))) or 0
+    if lock(session) > last:
+        session.execute(update(RollUp).values(position=last))
 
 
 def position(session: Session) -> int:

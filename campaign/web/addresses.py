@@ -41,7 +41,9 @@ _UNDER_CAMPAIGNS = re.compile(rf"/*+campaigns?/++[^a-z0-9/]*+{_SLUG}", re.IGNORE
 _AT_ROOT = re.compile(rf"/++[^a-z0-9/.]*+{_SLUG}", re.IGNORECASE | re.DOTALL)
 # Scanners look for weaknesses at many addresses with file names or folders. Looking these up would only cost time.
 _FILE_OR_FOLDER = re.compile(r"\.(?!html?\b)[a-z0-9]|/+[a-z0-9.]", re.IGNORECASE)
-_VIEW = re.compile(rf"(?:/+(?P<tag>{catalogs.TAG})\b)?(?P<view>\.(?:json|atom)|(?:/+[a-z]+)*)", re.IGNORECASE)
+_VIEW = re.compile(
+    rf"(?:/+(?P<tag>{catalogs.TAG})(?![\w-]))?(?P<view>\.(?:json|atom)|(?:/+[a-z]+(?:-[a-z]+)*)*)", re.IGNORECASE
+)
 _SITE_PAGE = re.compile(r"/+(?:index\.html?|(?P<page>privacy)(?:\.html?)?)?\W*", re.IGNORECASE)
 """The home page, or the page about privacy."""
 

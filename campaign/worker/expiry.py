@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from campaign.accounts import known_networks, sessions
 from campaign.deliveries import expired_files
 from campaign.mail import outbox
+from campaign.self_service import mailbox_records, pending
+from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 from campaign.worker.task import NOW
 
@@ -13,13 +15,18 @@ LOOK_AGAIN = timedelta(minutes=1)
 
 
 def delete_expired() -> timedelta:
-    """Delete a piece of what has expired: files, pictures that were never saved, sessions, sent mail, and more.
+    """Delete a piece of what has expired: files, unconfirmed signatures, sessions, sent mail, and more.
 
     Nothing depends on this: what has expired is refused everywhere, whether or not it has been deleted.
     """
     now = datetime.now(UTC)
+    # Outside the transaction, for which signers may wait.
+    unconfirmed = pending.expired(db.session(), now)
     with write_transaction() as session:
         has_more = expired_files.delete_piece(session, now).has_more | outbox.delete_ended(session, now)
+        if unconfirmed:
+            pending.delete_unconfirmed(session, unconfirmed)
+        has_more |= mailbox_records.delete_old(session, now) or len(unconfirmed) == pending.MOST_DELETED
         outbox.correct_times(session, now)
         sessions.delete_expired(session, now)
         known_networks.delete_expired(session, now)

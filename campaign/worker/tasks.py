@@ -5,7 +5,7 @@ To add a task, write its function as `task.py` explains, in the package of its s
 
 from campaign.moderation import indexing
 from campaign.statistics import roll_ups
-from campaign.worker import drafts, expiry
+from campaign.worker import drafts, expiry, reminders
 from campaign.worker.export_process import ExportProcess
 from campaign.worker.mail_thread import MailThread
 from campaign.worker.task import Task
@@ -20,4 +20,5 @@ TASKS = (
     Task("exports", _exports.look, shared=True, stop=_exports.stop),
     Task("expiry", expiry.delete_expired),
     Task("sittings", drafts.end_sittings),
+    Task("reminders", reminders.remind),
 )

@@ -227,7 +227,7 @@ def _raw(value: Value) -> object:
     return {key: _raw(item) for key, item in value.items()}
 
 
-_NEVER_A_HASH = {"slug", "goal", "goal_step", "language", "opens_at", "closes_at", "time_zone", "deliver_anonymous"}
+_NEVER_A_HASH = fields.CHECKS.keys() - {*fields.TEXTS, "picture"}
 """The keys whose values have no #. After them, a comment is surely meant as one."""
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from flask import current_app
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
 from wtforms import BooleanField, Field, HiddenField, SelectField, StringField
@@ -23,6 +24,7 @@ from campaign.web.form_checks import OneErrorPerField
 
 _NUMBERS = ("goal", "goal_step")
 _TIMES = ("opens_at", "closes_at")
+_BOXES = ("deliver_anonymous", "confirm", "remind")
 _CHOICE = re.compile(r"keep-(?P<key>[a-z_]{1,40})(?:-(?P<start>\d{1,6})-(?P<end>\d{1,6}))?", re.ASCII)
 
 
@@ -54,6 +56,8 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
     language = StringField(lazy_gettext("Language"))
     slug = StringField(lazy_gettext("Page URL"))
     deliver_anonymous = BooleanField(lazy_gettext("Give addressees the names and cities of anonymous signers"))
+    confirm = BooleanField(lazy_gettext("Count and list signatures only once signers have confirmed them by email"))
+    remind = BooleanField(lazy_gettext("Remind signers once, after two days"))
     kept_picture = HiddenField()
     """The digest of the current picture, or of one uploaded with an earlier request."""
     version = HiddenField()
@@ -77,7 +81,8 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
             started_from: The campaign in that version, if `file` has other values.
         """
         if file is None:
-            return cls(formdata=None, data={"language": "en", "time_zone": "UTC", "goal": "1000"})
+            confirm = bool(current_app.config["SETTINGS"].mail_url)
+            return cls(formdata=None, data={"language": "en", "time_zone": "UTC", "goal": "1000", "confirm": confirm})
         typed: dict[str, Any] = {key: getattr(file, key) for key in fields.CHECKS if key != "picture"}
         typed |= {key: str(typed[key]) if typed[key] else "" for key in _NUMBERS}
         typed |= {key: time_zones.local(typed[key], file.time_zone) if typed[key] else "" for key in _TIMES}
@@ -119,7 +124,7 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
                 self._move_times(_text(theirs[key]))
             elif key in _TIMES:
                 self[key].data = _local(theirs[key], self._zone)
-            elif key == "deliver_anonymous":
+            elif key in _BOXES:
                 self[key].data = bool(theirs[key])
             elif is_whole:
                 self[key].data = _text(theirs[key])
@@ -153,7 +158,7 @@ class CampaignForm(FlaskForm):  # type: ignore[misc]
         else:
             values["slug"] = slugs.of_typed(str(values["slug"]))
         values["addressees"] = [line for line in str(values["addressees"]).split("\n") if line.strip()]
-        values["deliver_anonymous"] = bool(self.deliver_anonymous.data)
+        values |= {key: bool(self[key].data) for key in _BOXES}
         zone = self._zone
         for key in _TIMES:
             typed, values[key] = str(values[key]).strip(), None

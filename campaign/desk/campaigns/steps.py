@@ -118,7 +118,7 @@ def _confirm(campaign: Campaign, step: str, status: int = 200, **more: Any) -> R
     file = editing.file_of(db.session(), campaign)
     if step == "publish" and (missing := fields.missing_texts(file)):
         return _incomplete(campaign, missing)
-    changes = {} if step == "delete" else stages.changes_of(step, datetime.now(UTC))
+    changes = {} if step == "delete" else stages.changes_of(step, campaign, datetime.now(UTC))
     preview = pages.preview_of(current_app.extensions["site"], campaign, **changes)
     return render_template("desk/campaigns/confirm.html", campaign=campaign, step=step, preview=preview, **more), status
 

@@ -30,7 +30,7 @@ _STANDINGS = {
     Standing.HIDDEN: lazy_gettext("Hidden"),
     Standing.REMOVED: lazy_gettext("Removed"),
     Standing.BLOCKED: lazy_gettext("Blocked"),
-    Standing.PENDING: lazy_gettext("Pending"),
+    Standing.PENDING: lazy_gettext("Waiting for confirmation"),
     Standing.WITHDRAWN: lazy_gettext("Withdrawn"),
 }
 

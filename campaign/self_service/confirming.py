@@ -1,0 +1,90 @@
+"""Confirming: a pending signature counts, and is listed, once its signer has shown that the mailbox is theirs.
+
+They do so by the link in the message, which leads to a page with a button, or by the code in it. Opening the link
+changes nothing, because mail scanners open every link.
+"""
+
+import hmac
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from campaign.campaigns import stages
+from campaign.models.campaign import Campaign
+from campaign.models.signature import Signature, SignatureState
+from campaign.self_service import mailbox_records, tokens
+from campaign.signatures import pseudonyms, tally
+from campaign.statistics import roll_ups
+
+LIFETIME = timedelta(days=14)
+"""How long a signature waits to be confirmed. Then it is deleted (`pending.py`)."""
+
+
+class Outcome(StrEnum):
+    """What came of an attempt to confirm."""
+
+    CONFIRMED = "confirmed"
+    ALREADY = "already"
+    """It had been confirmed before, or needed no confirmation."""
+    GONE = "gone"
+    """There is no such signature anymore: it has expired, or was withdrawn or removed."""
+    TOO_LATE = "too late"
+    """The campaign has ended, and so has the time to confirm."""
+    WRONG_CODE = "wrong code"
+    """The code is wrong, or the mailbox has nothing to confirm: nobody is told which."""
+    TOO_MANY_TRIES = "too many tries"
+
+
+def standing(campaign: Campaign, signature: Signature | None, now: datetime) -> Outcome | None:
+    """Return why a signature can't be confirmed now; None if it can be."""
+    if signature is None or signature.state in (SignatureState.REMOVED, SignatureState.WITHDRAWN):
+        return Outcome.GONE
+    if signature.state is SignatureState.PUBLIC:
+        return Outcome.ALREADY
+    if now >= signature.signed_at + LIFETIME:
+        return Outcome.GONE
+    end = stages.confirms_until(campaign, now)
+    return Outcome.TOO_LATE if end and now >= end else None
+
+
+def confirm(session: Session, campaign: Campaign, signature_id: int, now: datetime) -> Outcome:
+    """List and count a pending signature, in the caller's write transaction."""
+    # All transactions lock signatures first, then the statistics, then the tally, so that they can't deadlock.
+    own = select(Signature).where(Signature.id == signature_id, Signature.campaign_id == campaign.id)
+    signature = session.scalar(own.with_for_update())
+    if (why_not := standing(campaign, signature, now)) is not None:
+        return why_not
+    listed = update(Signature).where(Signature.id == signature_id)
+    session.execute(listed.values(state=SignatureState.PUBLIC, listed_at=now))
+    roll_ups.correct(session, campaign.id, [signature_id], [], now)
+    tally.add(session.connection(), campaign.id, 1)
+    return Outcome.CONFIRMED
+
+
+def confirm_by_code(
+    session: Session, campaign: Campaign, email_key: str, typed: str, now: datetime, secret: str
+) -> Outcome:
+    """Confirm the pending signature of a mailbox by the code in its message, in the caller's write transaction.
+
+    For mailboxes that have never signed, the same statements run, and the outcome is that of a wrong code.
+
+    Args:
+        session: With the caller's write transaction.
+        campaign: The campaign.
+        email_key: The mailbox, from `signing.email_key`.
+        typed: The code that somebody has entered.
+        now: The current time.
+        secret: The site's secret key.
+    """
+    mailbox = pseudonyms.of(secret, campaign.id, email_key)
+    is_allowed = mailbox_records.count_try(session, campaign.id, mailbox, now)
+    of_mailbox = Signature.campaign_id == campaign.id, Signature.email_key == email_key
+    signature_id = session.scalar(select(Signature.id).where(*of_mailbox)) or 0
+    if not is_allowed:
+        return Outcome.TOO_MANY_TRIES
+    is_right = hmac.compare_digest(tokens.code(secret, campaign.id, signature_id, mailbox).encode(), typed.encode())
+    if not is_right or not signature_id:
+        return Outcome.WRONG_CODE
+    return confirm(session, campaign, signature_id, now)

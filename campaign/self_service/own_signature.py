@@ -1,0 +1,141 @@
+"""A signer's own signature: find it by a token, correct it, and withdraw it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from campaign.accounts import audit_log
+from campaign.models.message import IS_WAITING, Message
+from campaign.models.signature import RELEASED, Signature, SignatureState, Standing, mailbox, standing
+from campaign.self_service import mailbox_records
+from campaign.self_service.tokens import MAILBOX_LENGTH, Claim
+from campaign.signatures import pseudonyms, tally
+from campaign.statistics import roll_ups
+
+CORRECTABLE = ("name", "country", "postal_code", "city", "region", "anonymous", "wants_updates")
+"""What signers can change. They can't change their email address: they sign again with another one."""
+
+
+def find(session: Session, campaign_id: int, claim: Claim, secret: str) -> Signature | None:
+    """Return the signature that a token is for, or None if it was deleted. It may be withdrawn."""
+    own = select(Signature).where(Signature.id == claim.signature_id, Signature.campaign_id == campaign_id)
+    signature = session.scalar(own)
+    if signature is None or signature.state is SignatureState.WITHDRAWN:
+        return signature
+    # SQLite uses the id of a deleted signature again.
+    is_theirs = pseudonym(signature, secret)[:MAILBOX_LENGTH] == claim.mailbox
+    return signature if is_theirs else None
+
+
+def pseudonym(signature: Signature, secret: str) -> str:
+    """Return the pseudonym of a signature's mailbox."""
+    return pseudonyms.of(secret, signature.campaign_id, mailbox(signature.email_key))
+
+
+def standing_of(signature: Signature) -> Standing:
+    """Return a signature's state as organizers see it."""
+    return standing(signature.state, signature.listed_at, signature.email_key)
+
+
+def correct(session: Session, signature_id: int, values: Mapping[str, Any], now: datetime) -> bool:
+    """Change what a signer may change, in the caller's write transaction. Return whether anything changed.
+
+    The audit log gets the names of the columns, not the values.
+
+    Args:
+        session: With the caller's write transaction.
+        signature_id: A signature that is pending or counts. Others stay as they are.
+        values: New values of columns in CORRECTABLE, valid and clean.
+        now: The current time.
+    """
+    signature = _locked(session, signature_id)
+    if signature is None or signature.state not in (SignatureState.PENDING, SignatureState.PUBLIC):
+        return False
+    changed = [column for column in CORRECTABLE if column in values and values[column] != getattr(signature, column)]
+    if not changed:
+        return False
+    counted = [signature_id] if signature.state is SignatureState.PUBLIC else []
+    # The statistics group by place: take the signature out, and count it again where it is now.
+    roll_ups.correct(session, signature.campaign_id, [], counted, now)
+    for column in changed:
+        setattr(signature, column, values[column])
+    session.flush()
+    roll_ups.correct(session, signature.campaign_id, counted, [], now)
+    what = {"corrected": [signature_id], "fields": changed}
+    audit_log.write(session, audit_log.SIGNER, "signature.correct", now, campaign_id=signature.campaign_id, after=what)
+    return True
+
+
+def can_withdraw(signature: Signature) -> bool:
+    """Return whether a signer can withdraw a signature.
+
+    One whose mailbox is blocked stays: otherwise, whoever is blocked could sign again.
+    """
+    return standing_of(signature) not in (Standing.WITHDRAWN, Standing.BLOCKED)
+
+
+def withdraw(session: Session, signature_id: int, now: datetime, secret: str, *, stop_mail: bool = False) -> bool:
+    """Withdraw a signature, in the caller's write transaction. Return whether that was possible.
+
+    A signature that was never confirmed is deleted. Of others, a row remains that says only that a signature of the
+    campaign was withdrawn, and when. The mailbox can sign again.
+
+    Args:
+        session: With the caller's write transaction.
+        signature_id: The signature.
+        now: The current time.
+        secret: The site's secret key.
+        stop_mail: Whether to send no more mail about the campaign to the mailbox, because its owner never signed.
+    """
+    signature = session.get(Signature, signature_id)
+    if signature is None or signature.state is SignatureState.WITHDRAWN:
+        return False
+    own_mailbox, campaign_id = pseudonym(signature, secret), signature.campaign_id
+    if stop_mail:
+        # Before the signature is locked, as in `confirming.confirm_by_code`, so that both can't deadlock.
+        mailbox_records.stop_mail(session, campaign_id, own_mailbox, now)
+    signature = _locked(session, signature_id)
+    if signature is None or not can_withdraw(signature):
+        return False
+    _forget_messages(session, own_mailbox)
+    if signature.state is SignatureState.PENDING:
+        session.execute(delete(Signature).where(Signature.id == signature_id))
+        roll_ups.move_back(session)
+        return True
+    before = {standing_of(signature).value: [signature_id]}
+    if signature.state is SignatureState.PUBLIC:
+        roll_ups.correct(session, campaign_id, [], [signature_id], now)
+        tally.add(session.connection(), campaign_id, -1)
+    erased = dict.fromkeys(("name", "email", "country", "region", "city", "postal_code", "source", "language"), "")
+    values = erased | {"anonymous": False, "wants_updates": False, "email_key": f"{RELEASED}{signature_id}"}
+    values |= {"state": SignatureState.WITHDRAWN, "signed_at": now, "listed_at": None}
+    session.execute(update(Signature).where(Signature.id == signature_id).values(values))
+    after = {Standing.WITHDRAWN.value: [signature_id]}
+    audit_log.write(
+        session,
+        audit_log.SIGNER,
+        "signature.withdraw",
+        now,
+        campaign_id=campaign_id,
+        before=before,
+        after=after,
+    )
+    return True
+
+
+def _locked(session: Session, signature_id: int) -> Signature | None:
+    own = select(Signature).where(Signature.id == signature_id).with_for_update()
+    return session.scalar(own.execution_options(populate_existing=True))
+
+
+def _forget_messages(session: Session, own_mailbox: str) -> None:
+    """Delete the messages to a mailbox that weren't sent, and the address of those that were.
+
+    Those stay, because they limit how many more it gets.
+    """
+    of_mailbox = Message.mailbox == own_mailbox
+    session.execute(delete(Message).where(of_mailbox, IS_WAITING))
+    session.execute(update(Message).where(of_mailbox).values(recipient="", answer=""))
