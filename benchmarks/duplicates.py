@@ -40,7 +40,7 @@ def compare(settings: Settings) -> tuple[float, float]:
         def store(email: str) -> float:
             details = Details(name="Ada Lovelace", email=email, country="US", postal_code="90012", city="Los Angeles")
             began = time.perf_counter()
-            signing.sign(engine, campaign, details, datetime.now(UTC))
+            signing.sign(engine, campaign, details, datetime.now(UTC), settings)
             return (time.perf_counter() - began) * 1e6
 
         known = [new() for _ in range(KNOWN)]

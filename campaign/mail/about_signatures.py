@@ -114,7 +114,7 @@ def about(name: str, campaign: Campaign, signature: Signature, mailbox: str, set
 
 
 def sample(name: str, campaign: Campaign, settings: Settings) -> Contents:
-    """Return a message as a signer of a campaign would get it. Its links and its code are for a signature without data."""
+    """Return a message as a signer of a campaign would get it. Its links and its code belong to no signature."""
     signature = Signature(id=0, name="Ada Lovelace", city="London", region="", country="GB", anonymous=False)
     signature.state, signature.signed_at = SignatureState.PENDING, datetime.now(UTC)
     return about(name, campaign, signature, "", settings)

@@ -53,7 +53,8 @@ def confirm(session: Session, campaign: Campaign, signature_id: int, now: dateti
     """List and count a pending signature, in the caller's write transaction."""
     # All transactions lock signatures first, then the statistics, then the tally, so that they can't deadlock.
     own = select(Signature).where(Signature.id == signature_id, Signature.campaign_id == campaign.id)
-    signature = session.scalar(own.with_for_update())
+    # What the session has read before may be outdated.
+    signature = session.scalar(own.with_for_update().execution_options(populate_existing=True))
     if (why_not := standing(campaign, signature, now)) is not None:
         return why_not
     listed = update(Signature).where(Signature.id == signature_id)

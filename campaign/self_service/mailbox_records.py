@@ -21,7 +21,7 @@ MOST_DELETED = 1000
 
 
 def count_try(session: Session, campaign_id: int, mailbox: str, now: datetime) -> bool:
-    """Count a code that is tried for a mailbox, in the caller's write transaction. Return whether the try is allowed."""
+    """Count a code that is tried for a mailbox, in the caller's write transaction. Return whether it is allowed."""
     _touch(session, campaign_id, mailbox, now, code_tries=1)
     tries = select(MailboxRecord.code_tries).where(_of(campaign_id, mailbox))
     return session.scalars(tries).one() <= MOST_TRIES

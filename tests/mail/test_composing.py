@@ -29,7 +29,7 @@ def message(recipient: str = "ada@example.org", language: str = "en") -> Leased:
 
 def composed(leased: Leased, settings: Settings = SETTINGS) -> EmailMessage:
     """Return a message as a recipient's server reads it."""
-    read = message_from_bytes(composing.compose(leased, settings).as_bytes(), policy=policy.default)
+    read = message_from_bytes(composing.compose(leased, composing.TEST, settings).as_bytes(), policy=policy.default)
     assert isinstance(read, EmailMessage)
     return read
 
@@ -104,7 +104,9 @@ def test_domain_outside_ascii_is_sent_in_ascii() -> None:
 
 
 def test_text_is_sent_in_seven_bits_and_unchanged() -> None:
-    raw = composing.compose(message(), replace(SETTINGS, site_name="From the Park — Änderung")).as_bytes()
+    raw = composing.compose(
+        message(), composing.TEST, replace(SETTINGS, site_name="From the Park — Änderung")
+    ).as_bytes()
     assert raw.isascii()
     assert b"\n>From" not in raw
 

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from campaign.models.campaign import Campaign
+from campaign.settings import Settings
 from campaign.signatures import fake, signing, tally
 from campaign.signatures.signing import Details
 from campaign.storage.database import db
@@ -106,12 +107,12 @@ def test_signature_stores_exactly_what_was_typed(sign: Sign, campaign: Campaign)
     assert signature.listed_at == signature.signed_at
 
 
-def test_signature_stores_the_language_of_the_signed_page(publish: Publish) -> None:
+def test_signature_stores_the_language_of_the_signed_page(publish: Publish, settings: Settings) -> None:
     campaign = publish(language="en")
     for language in ("es", "pt-BR"):
         campaign.language = language
-        signing.sign(db.engine, campaign, Details("Ada", f"ada@{language}.example.org", "US"), datetime.now(UTC))
-        signing.sign(db.engine, campaign, Details("Ada", "ada@example.org", "US"), datetime.now(UTC))
+        for email in (f"ada@{language}.example.org", "ada@example.org"):
+            signing.sign(db.engine, campaign, Details("Ada", email, "US"), datetime.now(UTC), settings)
     assert [signature.language for signature in stored()] == ["es", "es", "pt-BR"]
 
 

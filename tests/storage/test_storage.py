@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from flask import Flask
+from flask import Flask, current_app
 from flask.testing import FlaskClient
 from sqlalchemy import URL, NullPool, create_engine, event, make_url, select, text
 from sqlalchemy.exc import OperationalError
@@ -95,9 +95,11 @@ def _full(_file: Path) -> tuple[Break, Break]:
         event.listen(db.engine, "connect", _limit_pages)
         # Fill the room that the existing pages still have. These signatures are smaller than Ada's.
         campaign, refused = db.session.scalars(select(Campaign)).one(), 0
+        settings = current_app.config["SETTINGS"]
         for number in count():
+            details = Details("B", f"{number}@b.org", "FR")
             try:
-                signing.sign(db.engine, campaign, Details("B", f"{number}@b.org", "FR"), datetime.now(UTC))
+                signing.sign(db.engine, campaign, details, datetime.now(UTC), settings)
                 refused = 0
             except STORAGE_ERRORS:
                 refused += 1
@@ -282,12 +284,12 @@ def test_unexpected_exception_shows_visitors_no_details(client: FlaskClient, cam
 
 
 @pytest.mark.slow
-def test_invalid_signature_in_a_batch_does_not_fail_the_others(campaign: Campaign) -> None:
+def test_invalid_signature_in_a_batch_does_not_fail_the_others(campaign: Campaign, settings: Settings) -> None:
     engine = db.engine
 
     def sign(number: int) -> None:
         details = Details("\ud800" if number == 3 else "Ada", f"{number}@example.org", "FR")
-        signing.sign(engine, campaign, details, datetime.now(UTC))
+        signing.sign(engine, campaign, details, datetime.now(UTC), settings)
 
     with ThreadPoolExecutor(16) as crowd:
         with write_transaction() as session:

@@ -1,0 +1,490 @@
+"""Confirming: a signature counts once its mailbox has confirmed it, and nobody else learns whether it has."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import event, update
+from werkzeug.test import TestResponse
+
+from campaign.models.campaign import Campaign, CampaignState
+from campaign.models.message import MessageState, Queue
+from campaign.models.signature import Signature, SignatureState
+from campaign.self_service import confirming as rules
+from campaign.self_service import mailbox_records, tokens
+from campaign.self_service.tokens import Purpose
+from campaign.settings import Settings
+from campaign.signatures import pseudonyms, tally
+from campaign.statistics import roll_up_checks, roll_ups
+from campaign.storage.database import db
+from campaign.storage.transactions import write_transaction
+from campaign.worker import expiry
+from tests.conftest import ADA, PATH, SECRET_KEY, Publish, stored
+from tests.mail.conftest import stored_messages
+from tests.self_service.conftest import ADDRESS, Inbox, Signer
+
+GRACE = "grace@example.org"
+
+
+def count_all(campaign: Campaign) -> None:
+    """Do the work of the statistics, and compare them and the tally with the signatures."""
+    while roll_ups.add_piece(datetime.now(UTC)):
+        pass
+    assert tally.check(db.session(), campaign.id).is_correct
+    db.session.rollback()
+    assert not roll_up_checks.check(db.engine, campaign.id, datetime.now(UTC)).wrong
+
+
+def age(by: timedelta) -> None:
+    """Let all pending signatures have been signed this much earlier."""
+    with write_transaction() as session:
+        for signature in session.query(Signature).filter_by(state=SignatureState.PENDING):
+            signature.signed_at -= by
+
+
+def test_signature_counts_and_is_listed_once_it_is_confirmed_by_the_link(
+    confirming: Campaign, signer: Signer, inbox: Inbox
+) -> None:
+    assert signer.sign().status_code == 303
+    assert (signer.count(), signer.listed()) == (0, [])
+    assert ADA["name"] not in signer.client.get(f"{PATH}.atom").text
+    page = signer.client.get(inbox.link("confirm"))
+    assert "Confirm my signature" in page.text
+    assert "Ada Lovelace, Los Angeles, California, US" in page.text
+    answer = signer.confirm(inbox.token("confirm"))
+    assert (answer.status_code, answer.location) == (303, f"{PATH}/thanks")
+    assert "Ada Lovelace" in signer.client.get(answer.location).text
+    assert (signer.count(), signer.listed()) == (1, ["Ada Lovelace"])
+    count_all(confirming)
+
+
+def test_confirmed_signature_is_on_top_of_the_list(confirming: Campaign, signer: Signer, inbox: Inbox) -> None:
+    signer.sign()
+    signer.sign(email=GRACE, name="Grace Hopper")
+    signer.confirm(inbox.token("confirm", GRACE))
+    signer.confirm(inbox.token("confirm"))
+    assert signer.listed() == ["Ada Lovelace", "Grace Hopper"]
+
+
+def test_code_confirms_in_the_open_page(confirming: Campaign, signer: Signer, inbox: Inbox) -> None:
+    panel = signer.sign(htmx=True)
+    assert "check your inbox" in panel.text
+    assert "HX-Trigger" not in panel.headers, "nothing has been added to the list yet"
+    answer = signer.enter(inbox.code())
+    assert answer.status_code == 200
+    assert answer.headers["HX-Trigger"] == "signed"
+    assert "Thank You!" in answer.text
+    assert '<bdi class="name">Ada Lovelace</bdi>' in answer.text
+    assert 'value="1"' in answer.text, "the count grows by one"
+    assert signer.count() == 1
+    count_all(confirming)
+
+
+@pytest.mark.parametrize(
+    "typed", ["{} ", "{0[0]}{0[1]}{0[2]} {0[3]}{0[4]}{0[5]}", "{0[0]}{0[1]}{0[2]}-{0[3]}{0[4]}{0[5]}"]
+)
+def test_code_may_be_typed_with_spaces(confirming: Campaign, signer: Signer, inbox: Inbox, typed: str) -> None:
+    signer.sign()
+    assert signer.enter(typed.format(inbox.code())).status_code == 200
+
+
+def test_code_may_be_typed_in_digits_of_another_script(confirming: Campaign, signer: Signer, inbox: Inbox) -> None:
+    signer.sign()
+    arabic = inbox.code().translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩"))
+    assert signer.enter(arabic).status_code == 200
+
+
+@pytest.mark.parametrize("typed", ["", "12345", "1234567", "abcdef", "１２３"])
+def test_code_without_six_digits_gets_an_error_next_to_its_field(
+    confirming: Campaign, signer: Signer, typed: str
+) -> None:
+    answer = signer.enter(typed)
+    assert answer.status_code == 422
+    assert "Enter the six digits of the code in the message" in answer.text
+    assert f'value="{ADDRESS}"' in answer.text, "the address stays"
+
+
+def test_code_works_without_javascript(confirming: Campaign, signer: Signer, inbox: Inbox) -> None:
+    page = signer.client.get(signer.sign().location).text
+    assert 'id="email"' in page, "no URL may contain the address, so it is typed again"
+    wrong = signer.enter("000000" if inbox.code() != "000000" else "000001", htmx=False)
+    assert wrong.status_code == 422
+    assert f'value="{ADDRESS}"' in wrong.text
+    assert signer.enter(inbox.code(), htmx=False).location == f"{PATH}/thanks"
+    assert signer.count() == 1
+
+
+def test_second_click_says_that_it_is_confirmed_and_counts_nothing(
+    confirming: Campaign, signer: Signer, inbox: Inbox
+) -> None:
+    signer.sign()
+    link, token, code = inbox.link("confirm"), inbox.token("confirm"), inbox.code()
+    signer.confirm(token)
+    assert "already confirmed" in signer.client.get(link).text
+    assert signer.confirm(token).status_code == 303
+    again = signer.enter(code)
+    assert again.status_code == 200
+    assert "HX-Trigger" not in again.headers, "the page shows the entry already"
+    assert signer.count() == 1
+    count_all(confirming)
+
+
+def test_confirming_twice_at_the_same_moment_counts_once(
+    app: Flask, confirming: Campaign, signer: Signer, inbox: Inbox
+) -> None:
+    signer.sign()
+    token = inbox.token("confirm")
+    with ThreadPoolExecutor(4) as crowd:
+        list(crowd.map(lambda _: Signer(app.test_client()).confirm(token), range(8)))
+    assert signer.count() == 1
+    count_all(confirming)
+
+
+def test_opening_every_link_changes_nothing(confirming: Campaign, signer: Signer, inbox: Inbox) -> None:
+    signer.sign()
+    links = [inbox.link("confirm"), inbox.link("my-signature"), f"{PATH}/confirm", f"{PATH}/my-signature"]
+    before = [vars(each) for each in stored()]
+    for link in links:
+        for method in ("GET", "HEAD", "OPTIONS"):
+            assert signer.client.open(link, method=method).status_code == 200
+    assert [each.state for each in stored()] == [SignatureState.PENDING]
+    assert len(before) == 1
+    assert signer.count() == 0
+
+
+# What a stranger can see.
+
+
+@contextmanager
+def statements(settings: Settings) -> Iterator[list[str]]:
+    """Collect the statements of all threads."""
+    seen: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        seen.append(" ".join(statement.split()))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+
+
+KINDS = ("new", "pending", "confirmed", "withdrawn", "removed")
+
+
+def prepare(kind: str, address: str, signer: Signer, inbox: Inbox) -> None:
+    """Bring a mailbox into a state."""
+    if kind == "new":
+        return
+    signer.sign(email=address)
+    if kind in ("confirmed", "withdrawn", "removed"):
+        signer.confirm(inbox.token("confirm", address))
+    if kind == "withdrawn":
+        signer.change(inbox.token("my-signature", address), "withdraw", sure="y")
+    if kind == "removed":
+        with write_transaction() as session:
+            removed = update(Signature).where(Signature.email == address)
+            session.execute(removed.values(state=SignatureState.REMOVED, listed_at=None))
+
+
+@pytest.mark.parametrize("htmx", [True, False])
+@pytest.mark.parametrize("what", ["sign", "code", "link"])
+def test_answer_doesnt_tell_whether_a_mailbox_has_signed(
+    confirming: Campaign, signer: Signer, inbox: Inbox, mail_settings: Settings, what: str, htmx: bool
+) -> None:
+    answers, work = {}, {}
+    addresses = {kind: f"{kind:x<9}@example.org" for kind in KINDS}
+    for kind, address in addresses.items():
+        prepare(kind, address, signer, inbox)
+    inbox.all()
+    for kind, address in addresses.items():
+        with statements(mail_settings) as seen:
+            if what == "sign":
+                answer = signer.sign(email=address, htmx=htmx)
+            elif what == "code":
+                answer = signer.enter("000000", address, htmx=htmx)
+            else:
+                answer = signer.request_link(address)
+        headers = [(name, value) for name, value in answer.headers if name != "X-Request-ID"]
+        answers[kind] = answer.status_code, headers, answer.data.replace(address.encode(), b"ADDRESS")
+        work[kind] = [each for each in seen if not each.startswith(("BEGIN", "COMMIT", "ROLLBACK"))]
+    assert len({str(each) for each in answers.values()}) == 1, answers
+    assert len({str(each) for each in work.values()}) == 1, work
+
+
+def test_only_the_mailbox_learns_that_it_has_signed_before(confirming: Campaign, signer: Signer, inbox: Inbox) -> None:
+    signer.sign()
+    assert inbox.last()["Subject"] == "Please confirm your signature: Save the Park"
+    signer.sign()
+    assert inbox.last()["Subject"] == "Please confirm your signature: Save the Park"
+    signer.confirm(inbox.token("confirm"))
+    signer.sign(name="Somebody Else")
+    assert inbox.last()["Subject"] == "You have already signed: Save the Park"
+    assert "Ada Lovelace, Los Angeles" in inbox.text()
+    assert signer.listed() == ["Ada Lovelace"]
+
+
+def test_mailbox_gets_at_most_five_messages_a_day(confirming: Campaign, signer: Signer, inbox: Inbox) -> None:
+    for _ in range(7):
+        signer.sign()
+    signer.request_link()
+    signer.sign(email=GRACE)
+    assert len(inbox.all()) == 5
+    assert len(inbox.all(GRACE)) == 1, "others still get theirs"
+    with write_transaction() as session:
+        for message in stored_messages():
+            session.merge(message).ended_at = datetime.now(UTC) - timedelta(days=1, minutes=1)
+    signer.sign()
+    assert len(inbox.all()) == 6, "the next day, it gets another"
+
+
+def test_spellings_of_a_mailbox_share_the_limit(confirming: Campaign, signer: Signer, inbox: Inbox) -> None:
+    for number in range(7):
+        signer.sign(email=f"ada+{number}@example.org")
+    inbox.all()
+    assert [each.state for each in stored_messages()].count(MessageState.SENT) == 5
+
+
+def test_wrong_codes_are_limited_for_every_mailbox(confirming: Campaign, signer: Signer, inbox: Inbox) -> None:
+    signer.sign()
+    right = inbox.code()
+    wrong = f"{(int(right) + 1) % 10**6:06}"
+    for address in (ADDRESS, "nobody@example.org"):
+        for _ in range(mailbox_records.MOST_TRIES):
+            assert signer.enter(wrong, address).status_code == 422
+        refused = signer.enter(right, address)
+        assert refused.status_code == 429
+        assert "Use the link in the message" in refused.text
+    assert signer.count() == 0
+    assert signer.confirm(inbox.token("confirm")).status_code == 303, "the link still works"
+
+
+def test_code_of_another_mailbox_or_campaign_is_wrong(
+    confirming: Campaign, publish: Publish, signer: Signer, inbox: Inbox
+) -> None:
+    other = publish(slug="other", title="Other", confirm=True)
+    signer.sign()
+    code = inbox.code()
+    signer.sign(email=GRACE)
+    signer.client.post(f"/campaigns/{other.slug}/signatures", data=ADA)
+    assert signer.enter(code, GRACE).status_code == 422
+    data = {"email": ADDRESS, "code": code}
+    assert signer.client.post(f"/campaigns/{other.slug}/confirm", data=data).status_code == 422
+
+
+# Tokens.
+
+
+def token(campaign_id: int, signature_id: int = 1, purpose: Purpose = Purpose.CONFIRM, secret: str = SECRET_KEY) -> str:
+    mailbox = pseudonyms.of(secret, campaign_id, ADDRESS)
+    return tokens.make(secret, purpose, campaign_id, signature_id, mailbox)
+
+
+@pytest.mark.parametrize("page", ["confirm", "my-signature"])
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_forged_foreign_and_expired_tokens_get_a_page_that_says_what_to_do(
+    confirming: Campaign,
+    publish: Publish,
+    signer: Signer,
+    monkeypatch: pytest.MonkeyPatch,
+    page: str,
+    method: str,
+) -> None:
+    signer.sign()
+    own = Purpose(page)
+    other_purpose = next(each for each in Purpose if each is not own)
+    good = token(confirming.id, purpose=own)
+    bad = {
+        "forged": good[:-1] + ("A" if good[-1] != "A" else "B"),
+        "of another key": token(confirming.id, purpose=own, secret="x" * 64),
+        "of another campaign": token(publish(slug="other").id, purpose=own),
+        "for another purpose": token(confirming.id, purpose=other_purpose),
+        "cut": good[:20],
+        "long": good * 100,
+        "no token": "words & <signs>",
+        "null": "\0",
+    }
+    for what, each in bad.items():
+        answer = ask(signer, method, page, each)
+        assert answer.status_code == 404, what
+        assert "This link doesn’t work" in answer.text
+        assert "Request a new link" in answer.text
+        assert answer.cache_control.no_store
+    with monkeypatch.context() as back:
+        then = datetime.now(UTC).timestamp() - 15 * 86_400
+        back.setattr("itsdangerous.timed.time.time", lambda: then)
+        old = token(confirming.id, purpose=own)
+    answer = ask(signer, method, page, old)
+    assert answer.status_code == 410
+    assert "This link has expired" in answer.text
+    assert "Request a new link" in answer.text
+    assert [each.state for each in stored()] == [SignatureState.PENDING]
+
+
+def ask(signer: Signer, method: str, page: str, token: str) -> TestResponse:
+    if method == "get":
+        return signer.client.get(f"{PATH}/{page}", query_string={"token": token})
+    return signer.client.post(f"{PATH}/{page}", data={"token": token, "do": "withdraw", "sure": "y"})
+
+
+def test_link_with_punctuation_after_it_works(confirming: Campaign, signer: Signer, inbox: Inbox) -> None:
+    signer.sign()
+    for end in (".", ")", ">", ",", ").", "”"):
+        assert signer.client.get(f"{inbox.link('confirm')}{end}").status_code == 200
+
+
+def test_token_of_a_deleted_signature_is_not_valid_for_one_that_gets_its_id(
+    confirming: Campaign, signer: Signer, inbox: Inbox
+) -> None:
+    signer.sign()
+    link, own = inbox.link("confirm"), inbox.link("my-signature")
+    signer.change(inbox.token("my-signature"), "withdraw", sure="y")
+    with write_transaction() as session:
+        session.add(Signature(**{**row_of(confirming, GRACE), "id": 1}))
+    assert signer.client.get(link).status_code == 410
+    assert GRACE not in signer.client.get(own).text
+    assert signer.confirm(link.partition("token=")[2]).status_code == 410
+
+
+def row_of(campaign: Campaign, email: str) -> dict[str, object]:
+    texts = dict.fromkeys(("region", "city", "postal_code"), "")
+    now = datetime.now(UTC)
+    return {
+        **texts,
+        "campaign_id": campaign.id,
+        "name": "Grace",
+        "email": email,
+        "email_key": email,
+        "country": "US",
+        "anonymous": False,
+        "wants_updates": False,
+        "state": SignatureState.PENDING,
+        "signed_at": now,
+    }
+
+
+# Time.
+
+
+def close(campaign: Campaign, ago: timedelta, how: str) -> None:
+    at = datetime.now(UTC) - ago
+    values = {"closes_at": at} if how == "by itself" else {"closed_at": at, "state": CampaignState(how)}
+    with write_transaction() as session:
+        session.execute(update(Campaign).where(Campaign.id == campaign.id).values(values))
+
+
+@pytest.mark.parametrize("how", ["by itself", "closed", "won"])
+def test_signers_can_confirm_for_three_days_after_the_petition_closes(
+    confirming: Campaign, signer: Signer, inbox: Inbox, how: str
+) -> None:
+    for address in (ADDRESS, GRACE):
+        signer.sign(email=address)
+    code = inbox.code(GRACE)
+    close(confirming, timedelta(hours=71), how)
+    assert "three days after the petition closes" in signer.client.get(inbox.link("confirm")).text
+    assert signer.confirm(inbox.token("confirm")).status_code == 303
+    assert signer.count() == 1
+    close(confirming, timedelta(hours=73), how)
+    late = signer.client.get(inbox.link("confirm", GRACE))
+    assert late.status_code == 410
+    assert "too late to confirm" in late.text
+    assert signer.confirm(inbox.token("confirm", GRACE)).status_code == 410
+    assert signer.enter(code, GRACE).status_code == 410
+    assert signer.count() == 1
+
+
+def test_unconfirmed_signature_is_deleted_after_fourteen_days_with_everything_that_was_typed(
+    confirming: Campaign, signer: Signer, inbox: Inbox
+) -> None:
+    signer.sign()
+    signer.sign(email=GRACE)
+    signer.confirm(inbox.token("confirm", GRACE))
+    count_all(confirming)
+    age(rules.LIFETIME - timedelta(minutes=1))
+    expiry.delete_expired()
+    assert len(stored()) == 2
+    age(timedelta(minutes=2))
+    assert signer.client.get(inbox.link("confirm")).status_code == 410
+    expiry.delete_expired()
+    assert [each.email for each in stored()] == [GRACE], "a confirmed one stays"
+    count_all(confirming)
+    assert signer.sign().status_code == 303, "the mailbox can sign again"
+
+
+def test_signature_that_gets_the_id_of_a_deleted_one_is_in_the_statistics(
+    confirming: Campaign, signer: Signer, inbox: Inbox
+) -> None:
+    signer.sign()
+    count_all(confirming)
+    age(rules.LIFETIME)
+    expiry.delete_expired()
+    assert stored() == []
+    signer.sign(email=GRACE)
+    signer.confirm(inbox.token("confirm", GRACE))
+    count_all(confirming)
+
+
+# Without mail, and when the setting changes.
+
+
+def test_without_mail_signatures_are_listed_at_once(publish: Publish, signer: Signer) -> None:
+    publish(confirm=True)
+    assert "once you confirm it" not in signer.client.get(PATH).text
+    assert signer.sign().location == f"{PATH}/thanks"
+    assert signer.listed() == ["Ada Lovelace"]
+    assert stored_messages() == []
+    assert signer.client.get(f"{PATH}/my-signature").status_code == 404
+
+
+def test_turning_confirmation_on_or_off_changes_no_signature(
+    publish: Publish, signer: Signer, inbox: Inbox, mail_settings: Settings
+) -> None:
+    publish(confirm=False)
+    signer.sign()
+    publish(confirm=True)
+    signer.sign(email=GRACE)
+    assert signer.listed() == ["Ada Lovelace"]
+    publish(confirm=False)
+    assert [each.state for each in stored()] == [SignatureState.PUBLIC, SignatureState.PENDING]
+    signer.confirm(inbox.token("confirm", GRACE))
+    assert signer.count() == 2
+
+
+def test_form_says_that_signers_must_confirm_even_when_the_database_is_away(
+    confirming: Campaign, signer: Signer
+) -> None:
+    page = signer.client.get(PATH).text
+    assert "We’ll send you a message. Your signature counts, and is listed, once you confirm it." in page
+    assert '<input type="hidden" name="confirmed" value="y">' in page
+
+
+def test_pending_signatures_are_in_the_queue_of_their_kind(
+    publish: Publish, signer: Signer, mail_settings: Settings
+) -> None:
+    publish(confirm=True)
+    signer.sign()
+    publish(confirm=False)
+    signer.sign(email=GRACE)
+    assert [each.queue for each in stored_messages()] == [Queue.CONFIRM, Queue.THANKS]
+
+
+def test_signature_and_message_are_stored_together_or_not_at_all(
+    confirming: Campaign, signer: Signer, mail_settings: Settings
+) -> None:
+    def refuse(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("INSERT INTO message"):
+            raise OSError("the disk is full")
+
+    event.listen(db.engine, "before_cursor_execute", refuse)
+    try:
+        answer = signer.sign(htmx=True)
+    finally:
+        event.remove(db.engine, "before_cursor_execute", refuse)
+    assert answer.status_code in (500, 503)
+    assert (stored(), stored_messages()) == ([], [])
+    assert signer.sign(htmx=True).status_code == 200
+    assert (len(stored()), len(stored_messages())) == (1, 1)
