@@ -5,7 +5,7 @@ import secrets
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from contextvars import Context
 from dataclasses import replace
@@ -31,6 +31,7 @@ from campaign.models.campaign import Campaign, CampaignState
 from campaign.models.lease import is_worker_running
 from campaign.models.signature import Signature
 from campaign.settings import Settings
+from campaign.signatures import signing
 from campaign.storage import single_flight
 from campaign.storage.database import STORAGE_ERRORS, db, init_migrations
 from campaign.storage.transactions import write_transaction
@@ -262,6 +263,11 @@ def stored() -> list[Signature]:
     """Return all signatures in the database, oldest first."""
     db.session.rollback()
     return list(db.session.scalars(select(Signature).order_by(Signature.id)))
+
+
+def store_batch(rows: Iterable[dict[str, Any]]) -> None:
+    """Store rows of signatures as one batch, as signing does."""
+    signing._store(db.engine, [signing._Item(row) for row in rows])
 
 
 class Server(services.Node):

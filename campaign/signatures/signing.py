@@ -133,7 +133,7 @@ class _Item:
     """What is stored for a signature, as rows of the tables."""
 
     signature: dict[str, Any]
-    message: dict[str, Any] | None
+    message: dict[str, Any] | None = None
     """The message to its signer."""
 
 

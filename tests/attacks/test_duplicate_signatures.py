@@ -23,7 +23,7 @@ from campaign.moderation.actions import Action
 from campaign.signatures import signing, tally
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
-from tests.conftest import Publish, Sign, only_sqlite, stored
+from tests.conftest import Publish, Sign, only_sqlite, store_batch, stored
 
 Written = Callable[[], int]
 
@@ -75,7 +75,7 @@ def median_cost(campaign: Campaign, written: Written, numbers: range) -> float:
     costs = []
     for number in numbers:
         before = written()
-        signing._store(db.engine, [row(campaign, number)])
+        store_batch([row(campaign, number)])
         costs.append(written() - before)
     return sorted(costs)[len(costs) // 2]
 
@@ -107,7 +107,7 @@ def test_blocked_or_released_mailbox_writes_as_much_as_a_new_signature(
 def test_batch_of_duplicates_writes_as_much_as_a_batch_of_new_signatures(campaign: Campaign, written: Written) -> None:
     def cost(numbers: range) -> int:
         before = written()
-        signing._store(db.engine, [row(campaign, number) for number in numbers])
+        store_batch([row(campaign, number) for number in numbers])
         return written() - before
 
     cost(range(32))
@@ -139,16 +139,16 @@ def test_every_kind_of_mailbox_runs_the_same_statements(campaign: Campaign, sign
 
 def test_batch_can_hold_more_duplicates_than_scratch_rows(campaign: Campaign) -> None:
     rows = [row(campaign, number) for number in range(70)]
-    signing._store(db.engine, rows)
-    signing._store(db.engine, rows)
+    store_batch(rows)
+    store_batch(rows)
     assert len(stored()) == 70
     assert tally.check(db.session(), campaign.id) == tally.Check(70, 70)
 
 
 def test_batch_with_duplicates_for_two_campaigns_is_counted_once(publish: Publish) -> None:
     one, two = publish(slug="one"), publish(slug="two")
-    signing._store(db.engine, [row(one, 1), row(two, 1), row(one, 1)])
-    signing._store(db.engine, [row(two, 2), row(two, 1), row(one, 1), row(one, 3)])
+    store_batch([row(one, 1), row(two, 1), row(one, 1)])
+    store_batch([row(two, 2), row(two, 1), row(one, 1), row(one, 3)])
     assert tally.check(db.session(), one.id) == tally.Check(2, 2)
     assert tally.check(db.session(), two.id) == tally.Check(2, 2)
 
@@ -186,7 +186,7 @@ def test_readiness_check_writes_to_the_disk(campaign: Campaign, written: Written
 def test_batch_is_stored_in_a_fixed_order(publish: Publish) -> None:
     one, two = publish(slug="one"), publish(slug="two")
     batch = [row(two, 1), row(one, 3), row(two, 0), row(one, 1), row(one, 2)]
-    signing._store(db.engine, batch)
+    store_batch(batch)
     found = [(signature.campaign_id, signature.email_key) for signature in stored()]
     assert found == [
         (one.id, "signer001@example.org"),

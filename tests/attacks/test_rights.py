@@ -57,6 +57,8 @@ ROUTES = [
     ("GET", "campaigns/{slug}/edit", WRITE),
     ("POST", "campaigns/{slug}/edit", WRITE),
     ("POST", "campaigns/{slug}/preview", WRITE),
+    ("GET", "campaigns/{slug}/messages", WRITE),
+    ("GET", "campaigns/{slug}/messages/thanks", WRITE),
     ("POST", "campaigns/{slug}/autosave", WRITE),
     ("GET", "campaigns/{slug}/edit/add", WRITE),
     ("GET", "campaigns/{slug}/edit/es", WRITE),

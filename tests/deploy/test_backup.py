@@ -176,7 +176,7 @@ def test_copy_from_copies_exports_at_most_ten_chunks_at_a_time(
         )
         connection.execute(
             "INSERT INTO campaign SELECT 1, 's', 't', 'c', 's', 'a', 'l', 't', 's', '', '', 1, 'en', 'draft', "
-            f"NULL, NULL, '{now}', '{now}', 0, 'UTC', '', '', 0, 1, NULL, NULL"
+            f"NULL, NULL, '{now}', '{now}', 0, 'UTC', '', '', 0, 1, NULL, NULL, 0, 0, NULL, NULL"
         )
         connection.execute(
             "INSERT INTO export VALUES "

@@ -21,12 +21,12 @@ from campaign.moderation import undo as undoing
 from campaign.moderation.actions import Action
 from campaign.moderation.changes import Done
 from campaign.moderation.table import Filter
-from campaign.signatures import fake, feed, signing, tally
+from campaign.signatures import fake, feed, tally
 from campaign.signatures.equal_work import slot_of
 from campaign.statistics import figures
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
-from tests.conftest import Sign, stored
+from tests.conftest import Sign, store_batch, stored
 from tests.moderation.signatures import found, look
 from tests.statistics.rolling import roll_up
 
@@ -141,7 +141,7 @@ def test_attempts_in_one_batch_are_all_counted(campaign: Campaign, sign: Sign, a
     batch = [fake.signature(campaign.id, str(number), now) for number in range(70)]
     for number, name in enumerate(["ada"] * 3 + ["bea"] * 2 + ["cleo"] * 40):
         batch[number] |= {"email_key": f"{name}@example.org"}
-    signing._store(db.engine, batch)
+    store_batch(batch)
     shown = {entry.name: entry.attempts and entry.attempts.number for entry in look(campaign).entries}
     assert {name: shown[name] for name in ("Ada", "Bea", "Cleo")} == {"Ada": 3, "Bea": 2, "Cleo": None}
     assert counted(campaign) == 1 + 25
@@ -258,7 +258,7 @@ def test_signer_who_signs_during_a_restoration_is_counted_once(campaign: Campaig
     def sign_first(_connection: Connection, _cursor: object, statement: str, *_: object) -> None:
         if statement.startswith("UPDATE signature SET email_key") and not signed:
             signed.append(statement)
-            signing._store(db.engine, [late])
+            store_batch([late])
 
     event.listen(db.engine, "before_cursor_execute", sign_first)
     done = act(RESTORE, *ids)
@@ -331,7 +331,7 @@ def test_copy_from_keeps_released_and_blocked_mailboxes(
     assert removed.signed_again
     for address in (ADDRESS, "a@example.org", "new@example.org"):
         row = fake.signature(campaign.id, address, datetime.now(UTC)) | {"email_key": address}
-        signing._store(db.engine, [row])
+        store_batch([row])
     assert counted(campaign) == 2
     [number] = [entry.attempts.number for entry in look(campaign).entries if entry.attempts]
     assert number == 4

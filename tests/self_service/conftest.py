@@ -1,7 +1,6 @@
 """Fixtures for signers' links: a campaign whose signers get mail, and their inbox."""
 
 import re
-from collections.abc import Iterator
 from email.message import EmailMessage
 from urllib.parse import urlsplit
 
@@ -53,14 +52,14 @@ class Inbox:
 
     def code(self, address: str = ADDRESS) -> str:
         """Return the code in the last message."""
-        return re.findall(r"\b\d{6}\b", self.text(address))[0]
+        return str(re.findall(r"\b\d{6}\b", self.text(address))[0])
 
     def token(self, what: str, address: str = ADDRESS) -> str:
         return self.link(what, address).partition("token=")[2]
 
 
 @pytest.fixture
-def inbox(sender: Sender, mailbox: Mailbox) -> Iterator[Inbox]:
+def inbox(sender: Sender, mailbox: Mailbox) -> Inbox:
     return Inbox(sender, mailbox)
 
 
