@@ -73,8 +73,11 @@ def words(name: str, allowed: tuple[str, ...]) -> sa.Enum:
 
 
 def downgrade() -> None:
-    # The earlier version counts and lists no pending signature, but it can't confirm one either.
+    # The earlier version can't confirm a pending signature, whose owner could not sign again either. SQLite uses the
+    # highest ids again, so the statistics must not be ahead of them.
     op.execute("DELETE FROM signature WHERE (state = 'pending') IS TRUE")
+    last = "(SELECT coalesce(max(id), 0) FROM signature)"
+    op.execute(f"UPDATE roll_up SET position = {last} WHERE position > {last}")  # noqa: S608 (a constant)
     op.drop_table("mailbox_record")
     op.drop_table("message")
     create_outbox(sa.Column("details", sa.JSON(), nullable=False), queues=QUEUES[:1], states=STATES[:-1])

@@ -85,8 +85,9 @@ def test_upgrade_lets_removed_and_withdrawn_signatures_release_their_mailboxes(
         upgrade()
         assert tally.check(db.session(), campaign.id) == tally.Check(3, 3)
         keys = [each.email_key for each in stored()]
-        assert [" " in key for key in keys] == [False, True, True, False, False, False]
-        assert len({*keys}) == 6
+        # The previous version can't confirm a pending signature, so the downgrade deletes it.
+        assert [" " in key for key in keys] == [False, True, True, False, False]
+        assert len({*keys}) == 5
         db.session.rollback()
 
 
