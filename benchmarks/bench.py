@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import beside, delivery, desk, duplicates, mail, measure
+from benchmarks import beside, confirming, delivery, desk, duplicates, mail, measure
 from benchmarks.measure import GUNICORN, PAGE, RUNS, SECONDS, SIGN, Rate, Target
 from benchmarks.site import Site
 from campaign.languages import catalogs
@@ -94,6 +94,7 @@ def measure_all(report: Report, folder: Path, on_postgresql: Settings) -> None:
     sign_on_postgresql(report, on_postgresql, bare)
     beside.report(report.row, "SQLite", few)
     beside.report(report.row, "PostgreSQL", on_postgresql)
+    confirming.report(report.row, "SQLite", few, folder / "confirming")
     mail.report(report.row, "SQLite", few)
     mail.report(report.row, "PostgreSQL", on_postgresql)
     duplicate(report, "SQLite", few)

@@ -10,10 +10,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from campaign import create_app
+from campaign.campaigns import lookup
 from campaign.mail import outbox
 from campaign.mail.sending import Sender
 from campaign.models.message import Queue
+from campaign.models.signature import Signature, SignatureState
 from campaign.settings import Settings
+from campaign.signatures import fake, pseudonyms
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 from tests.services import free_port
@@ -30,7 +33,7 @@ def report(row: Row, what: str, settings: Settings) -> None:
     with _server() as port:
         mail = replace(settings, mail_url=f"smtp://127.0.0.1:{port}", mail_from="info@example.org")
         with create_app(mail).app_context():
-            _fill()
+            _fill(mail.secret_key)
             sender = Sender(db.engine, mail)
             began = time.monotonic()
             while sender.send_some() == 0:
@@ -62,7 +65,14 @@ def _server() -> Iterator[int]:
             process.terminate()
 
 
-def _fill() -> None:
+def _fill(secret: str) -> None:
+    """Store unconfirmed signatures and the messages that ask to confirm them."""
+    now = datetime.now(UTC)
     with write_transaction() as session:
+        campaign_id = lookup.all_campaigns(session)[0].id
         for number in range(MESSAGES):
-            outbox.add(session, Queue.CHECK, f"nr{number}@example.org", "en", datetime.now(UTC))
+            address = f"mail{number}@example.org"
+            row = fake.signature(campaign_id, address, now) | {"email": address, "email_key": address}
+            session.add(Signature(**row | {"state": SignatureState.PENDING, "listed_at": None}))
+            mailbox = pseudonyms.of(secret, campaign_id, address)
+            outbox.add(session, Queue.CONFIRM, address, "en", now, campaign_id=campaign_id, mailbox=mailbox)

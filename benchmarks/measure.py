@@ -155,10 +155,10 @@ def serve(*command: str, **environ: str) -> Iterator[tuple[str, int]]:
         process.wait(timeout=30)
 
 
-def serve_site(settings: Settings) -> AbstractContextManager[tuple[str, int]]:
-    """Serve the site as in production, with a rate limit that is too high to be reached."""
+def serve_site(settings: Settings, **environ: str) -> AbstractContextManager[tuple[str, int]]:
+    """Serve the site as in production, with these settings and a rate limit that is too high to be reached."""
     limits = {"RATELIMIT_TRUSTED": "192.0.2.0/24", "RATELIMIT_SIGN": "1000000 per minute, 10000000 per hour"}
-    return serve(*GUNICORN, "wsgi:app", DATABASE_URL=settings.database_url, **limits)
+    return serve(*GUNICORN, "wsgi:app", DATABASE_URL=settings.database_url, **limits, **environ)
 
 
 def fetch(url: str, data: bytes | None = None, *, language: str = "en") -> tuple[bytes, str]:

@@ -95,7 +95,7 @@
     // Changing the form cancels its automatic retry.
     if (target.form) document.getElementById("resend")?.remove();
     // Typing in city or state cancels a pending ZIP code lookup, which would overwrite the text.
-    if (target.closest("#place")) document.getElementById("place-finder").dispatchEvent(new Event("htmx:abort"));
+    if (target.closest("#place")) document.getElementById("place-finder")?.dispatchEvent(new Event("htmx:abort"));
   });
 
   document.addEventListener("htmx:before:request", ({ detail }) => {

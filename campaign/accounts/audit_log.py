@@ -58,7 +58,7 @@ class Actor:
 COMMAND = Actor(None, "command")
 """The operator, at the command line."""
 SIGNER = Actor(None, "signer")
-"""The signer of a signature. The entry says of which, not who."""
+"""A signer. The entry has the signature's id, not the signer's name."""
 
 
 def actor(account: Account) -> Actor:

@@ -139,7 +139,7 @@ def _check_together(values: Mapping[str, Any], errors: Mapping[str, str]) -> dic
     if (values.get("picture") or "picture" in errors) and values.get("picture_text") == "":
         together["picture_text"] = "Describe the picture, for people who can’t see it"
     if values.get("remind") and values.get("confirm") is False:
-        together["remind"] = "Turn this off, or let signers confirm. Without that, there is nothing to remind them of"
+        together["remind"] = "Turn this off, or turn on confirmation. Only signers who must confirm are reminded"
     return together
 
 

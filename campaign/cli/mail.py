@@ -53,10 +53,10 @@ def check(address: str | None, dkim_selector: str | None, worker: bool) -> None:
 @mail_group.command()
 @click.argument("name", type=click.Choice(about_signatures.NAMES))
 @click.argument("language")
-@click.option("--campaign", "slug", help="The campaign; by default, the newest one.")
+@click.option("--campaign", "slug", help="The campaign's slug; by default, the newest campaign.")
 @click.option("--html", is_flag=True, help="Show the HTML instead of the text.")
 def preview(name: str, language: str, slug: str | None, html: bool) -> None:
-    """Show the message NAME to signers of a campaign in LANGUAGE, such as "en"."""
+    """Print the message NAME as signers of a campaign get it in LANGUAGE, such as "en"."""
     settings = current_app.config["SETTINGS"]
     with Session(db.engine) as session:
         campaign = lookup.find(session, slug) if slug else next(iter(lookup.all_campaigns(session)), None)
@@ -84,7 +84,7 @@ def failed() -> None:
         ended_at = f"{message.ended_at:%Y-%m-%d %H:%M} UTC"
         click.echo(f"{ended_at}  {message.state}  {message.queue}  {message.recipient or 'address deleted'}  {said}")
     if not found:
-        click.echo("All messages of the last week were delivered to the mail server, or wait for it.")
+        click.echo("No message has failed in the last week.")
 
 
 def _send_by_worker(address: str) -> None:

@@ -128,7 +128,7 @@ def _groups(entry: Record) -> dict[str, Sequence[int]]:
     if not entry.action.startswith("signature."):
         return {}
     return {
-        # translators: Each of the two is “listed”, “hidden”, “removed”, “blocked”, “pending”, or “withdrawn”.
+        # translators: Each of the two is “listed”, “hidden”, “removed”, “blocked”, or “withdrawn”.
         gettext("From %(was)s to %(became)s", was=was, became=became): ids
         for (was, became), ids in moves(entry).items()
     }

@@ -118,6 +118,7 @@ def _words() -> dict[str, object]:
         "file_name": exports.file_name,
         "is_interrupted": queue.is_interrupted,
         "ahead": lambda export: exports.ahead(db.session(), export),
+        "most_withdrawn": withdrawals.MOST_COUNTED,
         "withdrawn_since": lambda campaign, at: withdrawals.since(db.session(), campaign.id, at),
     }
 

@@ -1,7 +1,7 @@
-"""What a message to a signer says. It is decided when the message is sent, from what is true then.
+"""Decides what a message to a signer says, when it is sent.
 
-So signing does the same work and stores the same row whether or not the mailbox has signed before. Only the mailbox
-learns the truth.
+So signing does the same work and stores the same row whether or not the mailbox has signed before. Only the owner of
+the mailbox learns whether it had.
 """
 
 from datetime import UTC, datetime
@@ -11,7 +11,6 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from campaign.campaigns import translations
-from campaign.campaigns.stages import Stage, stage
 from campaign.languages import speaking
 from campaign.languages.speaking import gettext
 from campaign.mail import composing, outbox
@@ -19,8 +18,9 @@ from campaign.mail.composing import Contents
 from campaign.mail.outbox import Leased
 from campaign.models.campaign import Campaign
 from campaign.models.message import Queue
-from campaign.models.signature import Signature, SignatureState, display_name, display_place
-from campaign.self_service import confirming, mailbox_records, tokens
+from campaign.models.signature import IS_REMOVED, RELEASED, Signature, SignatureState, display_name, display_place
+from campaign.self_service import confirming, mailbox_records, own_signature, tokens
+from campaign.self_service.confirming import Outcome
 from campaign.self_service.tokens import Purpose
 from campaign.settings import Settings
 from campaign.signatures.signing import email_key
@@ -49,26 +49,37 @@ def contents(engine: Engine, message: Leased, settings: Settings, now: datetime)
         if outbox.has_had_enough(session, message, now):
             raise NothingToSayError("the mailbox has had enough messages today")
         campaign = session.get_one(Campaign, message.campaign_id)
-        of_mailbox = Signature.campaign_id == campaign.id, Signature.email_key == email_key(message.recipient)
-        signature = session.scalar(select(Signature).where(*of_mailbox))
+        signature = _signature(session, campaign, email_key(message.recipient))
         name = _name(message, campaign, signature, now)
         if signature is None or name is None:
             raise NothingToSayError("the mailbox has no such signature")
-        return about(name, _edition(campaign, message.language), signature, message.mailbox, settings)
+        return about(name, _edition(campaign, message.language), signature, settings)
 
 
 def _name(message: Leased, campaign: Campaign, signature: Signature | None, now: datetime) -> str | None:
     """Return the name of the message that fits a mailbox's signature, or None."""
-    standing = confirming.standing(campaign, signature, now)
-    if standing is None:
-        return "reminder" if message.queue is Queue.REMINDER else "confirm"
-    if signature is None or standing is not confirming.Outcome.ALREADY or message.queue is Queue.REMINDER:
+    if signature is None:
         return None
+    why_not = confirming.why_not(campaign, signature, now)
+    if why_not is None:
+        return "reminder" if message.queue is Queue.REMINDER else "confirm"
     if message.queue is Queue.LINK:
+        # Whatever has become of the signature, its owner may see it, and delete it.
         return "link"
+    if why_not is not Outcome.ALREADY or message.queue is Queue.REMINDER:
+        return None
     # The signature and its message have the same time. Otherwise the mailbox has signed before.
     is_new = signature.signed_at == message.created_at
     return "thanks" if is_new and message.queue is Queue.THANKS else "already"
+
+
+def _signature(session: Session, campaign: Campaign, mailbox: str) -> Signature | None:
+    """Return the signature that claims a mailbox, or the last one that organizers have removed, or None."""
+    of_campaign = select(Signature).where(Signature.campaign_id == campaign.id)
+    if claiming := session.scalar(of_campaign.where(Signature.email_key == mailbox)):
+        return claiming
+    released = of_campaign.where(IS_REMOVED, Signature.email_key.startswith(mailbox + RELEASED, autoescape=True))
+    return session.scalar(released.order_by(Signature.signed_at.desc()).limit(1))
 
 
 def _edition(campaign: Campaign, language: str) -> Campaign:
@@ -76,20 +87,18 @@ def _edition(campaign: Campaign, language: str) -> Campaign:
     return translations.edition(campaign, language) or campaign
 
 
-def about(name: str, campaign: Campaign, signature: Signature, mailbox: str, settings: Settings) -> Contents:
+def about(name: str, campaign: Campaign, signature: Signature, settings: Settings) -> Contents:
     """Return a message about a signature.
 
     Args:
         name: One of NAMES.
         campaign: The campaign in the language of the message.
         signature: The signature.
-        mailbox: The pseudonym of its mailbox.
         settings: The site's settings.
     """
 
     def link(purpose: Purpose) -> str:
-        token = tokens.make(settings.secret_key, purpose, campaign.id, signature.id, mailbox)
-        return f"{page}/{purpose}?token={token}"
+        return f"{page}/{purpose}?token={own_signature.token(signature, purpose, settings.secret_key)}"
 
     page = f"{settings.site_url}/campaigns/{campaign.slug}" + (f"/{campaign.tag}" if campaign.tag else "")
     place = display_place(signature.city, signature.region, signature.country, signature.anonymous)
@@ -102,10 +111,10 @@ def about(name: str, campaign: Campaign, signature: Signature, mailbox: str, set
         "own_url": link(Purpose.OWN_SIGNATURE),
         "request_url": f"{page}/{Purpose.OWN_SIGNATURE}",
         "entry": f"{shown_name}, {place}",
-        "is_open": stage(campaign, datetime.now(UTC)) is Stage.OPEN,
     }
     if name in ("confirm", "reminder"):
         values["confirm_url"] = link(Purpose.CONFIRM)
+        mailbox = own_signature.pseudonym(signature, settings.secret_key)
         values["code"] = tokens.code(settings.secret_key, campaign.id, signature.id, mailbox)
     if name == "thanks":
         values["thanks"] = paragraphs(campaign.thanks)
@@ -115,6 +124,7 @@ def about(name: str, campaign: Campaign, signature: Signature, mailbox: str, set
 
 def sample(name: str, campaign: Campaign, settings: Settings) -> Contents:
     """Return a message as a signer of a campaign would get it. Its links and its code belong to no signature."""
-    signature = Signature(id=0, name="Ada Lovelace", city="London", region="", country="GB", anonymous=False)
+    signature = Signature(id=0, campaign_id=campaign.id, name="Ada Lovelace", email_key="", anonymous=False)
+    signature.city, signature.region, signature.country = "London", "", "GB"
     signature.state, signature.signed_at = SignatureState.PENDING, datetime.now(UTC)
-    return about(name, campaign, signature, "", settings)
+    return about(name, campaign, signature, settings)

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from campaign.models.message import IS_WAITING, Message, MessageState, Queue
-from campaign.storage.transactions import turn_to_write, write_connection
+from campaign.storage.transactions import turn_to_write, write_connection, write_statement
 
 LEASE = timedelta(minutes=20)
 """How long a worker has for the messages that it has leased: more than `server.LONGEST`. If it dies, they wait this
@@ -135,8 +135,7 @@ def _leased(message: Message) -> Leased:
 def mark_sent(engine: Engine, leased: Leased, now: datetime) -> None:
     """Store that the mail server has accepted a message, even if another worker has leased it since."""
     accepted = update(Message).where(Message.id == leased.id, IS_WAITING)
-    with turn_to_write(engine), write_connection(engine) as connection:
-        connection.execute(accepted.values(state=MessageState.SENT, ended_at=now, answer=""))
+    write_statement(engine, accepted.values(state=MessageState.SENT, ended_at=now, answer=""))
 
 
 def mark_skipped(engine: Engine, leased: Leased, why: str, now: datetime) -> None:
@@ -195,8 +194,7 @@ def give_back(engine: Engine, leased: Sequence[Leased], now: datetime) -> None:
 def _store(engine: Engine, leased: Leased, **values: object) -> None:
     """Store an outcome, unless another worker has leased the message since."""
     own = Message.id == leased.id, Message.holder == leased.holder, Message.due_at == leased.until, IS_WAITING
-    with turn_to_write(engine), write_connection(engine) as connection:
-        connection.execute(update(Message).where(*own).values(**values))
+    write_statement(engine, update(Message).where(*own).values(**values))
 
 
 def correct_times(session: Session, now: datetime) -> None:

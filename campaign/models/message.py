@@ -31,7 +31,7 @@ class Queue(StrEnum):
 
 
 class MessageState(StrEnum):
-    """How far a message is."""
+    """The state of a message."""
 
     WAITING = "waiting"
     SENT = "sent"
@@ -83,7 +83,7 @@ class Message(Base):
     answer: Mapped[str] = mapped_column(Text, default="")
     """What the mail server said last, if it didn't accept the message."""
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
-    """When it was sent, refused, or expired."""
+    """When it was sent, refused, or skipped, or expired."""
 
 
 class MailboxRecord(Base):
@@ -99,4 +99,4 @@ class MailboxRecord(Base):
     stopped_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When its owner asked us to send no more mail about the campaign; None if they didn't."""
     touched_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
-    """When the row last changed. Unless mail is stopped, it is deleted some time later."""
+    """When the row last changed. Unless mail is stopped, it is deleted after `mailbox_records.KEPT`."""

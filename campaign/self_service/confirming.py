@@ -5,7 +5,7 @@ changes nothing, because mail scanners open every link.
 """
 
 import hmac
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from sqlalchemy import select, update
@@ -18,7 +18,7 @@ from campaign.self_service import mailbox_records, tokens
 from campaign.signatures import pseudonyms, tally
 from campaign.statistics import roll_ups
 
-LIFETIME = timedelta(days=14)
+LIFETIME = tokens.LIFETIME
 """How long a signature waits to be confirmed. Then it is deleted (`pending.py`)."""
 
 
@@ -37,7 +37,7 @@ class Outcome(StrEnum):
     TOO_MANY_TRIES = "too many tries"
 
 
-def standing(campaign: Campaign, signature: Signature | None, now: datetime) -> Outcome | None:
+def why_not(campaign: Campaign, signature: Signature | None, now: datetime) -> Outcome | None:
     """Return why a signature can't be confirmed now; None if it can be."""
     if signature is None or signature.state in (SignatureState.REMOVED, SignatureState.WITHDRAWN):
         return Outcome.GONE
@@ -45,8 +45,13 @@ def standing(campaign: Campaign, signature: Signature | None, now: datetime) -> 
         return Outcome.ALREADY
     if now >= signature.signed_at + LIFETIME:
         return Outcome.GONE
+    return Outcome.TOO_LATE if now >= until(campaign, signature, now) else None
+
+
+def until(campaign: Campaign, signature: Signature, now: datetime) -> datetime:
+    """Return until when a pending signature can be confirmed."""
     end = stages.confirms_until(campaign, now)
-    return Outcome.TOO_LATE if end and now >= end else None
+    return min(end or datetime.max.replace(tzinfo=UTC), signature.signed_at + LIFETIME)
 
 
 def confirm(session: Session, campaign: Campaign, signature_id: int, now: datetime) -> Outcome:
@@ -55,8 +60,8 @@ def confirm(session: Session, campaign: Campaign, signature_id: int, now: dateti
     own = select(Signature).where(Signature.id == signature_id, Signature.campaign_id == campaign.id)
     # What the session has read before may be outdated.
     signature = session.scalar(own.with_for_update().execution_options(populate_existing=True))
-    if (why_not := standing(campaign, signature, now)) is not None:
-        return why_not
+    if reason := why_not(campaign, signature, now):
+        return reason
     listed = update(Signature).where(Signature.id == signature_id)
     session.execute(listed.values(state=SignatureState.PUBLIC, listed_at=now))
     roll_ups.correct(session, campaign.id, [signature_id], [], now)

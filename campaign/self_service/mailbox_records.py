@@ -5,7 +5,7 @@ A record says nothing about whether the mailbox has signed: anybody can try code
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, delete, select
+from sqlalchemy import ColumnElement, and_, delete, select, update
 from sqlalchemy.orm import Session
 
 from campaign.models.message import MailboxRecord
@@ -34,6 +34,12 @@ def stop_mail(session: Session, campaign_id: int, mailbox: str, now: datetime) -
     record.stopped_at = record.stopped_at or now
 
 
+def allow_mail(session: Session, campaign_id: int, mailbox: str, now: datetime) -> None:
+    """Send mail about the campaign to a mailbox again, in the caller's write transaction."""
+    allowed = update(MailboxRecord).where(_of(campaign_id, mailbox)).values(stopped_at=None, touched_at=now)
+    session.execute(allowed)
+
+
 def wants_no_mail(session: Session, campaign_id: int, mailbox: str) -> bool:
     """Return whether the owner of a mailbox asked us to send no more mail about the campaign."""
     stopped = select(MailboxRecord.stopped_at).where(_of(campaign_id, mailbox))
@@ -56,7 +62,7 @@ def _touch(session: Session, campaign_id: int, mailbox: str, now: datetime, *, c
 
 
 def delete_old(session: Session, now: datetime) -> bool:
-    """Delete records that are no longer needed, in the caller's write transaction. Return if there are more."""
+    """Delete records that are no longer needed, in the caller's write transaction. Return whether there are more."""
     old = select(MailboxRecord.campaign_id, MailboxRecord.mailbox).where(
         MailboxRecord.touched_at < now - KEPT, MailboxRecord.stopped_at.is_(None)
     )

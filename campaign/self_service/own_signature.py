@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from campaign.accounts import audit_log
 from campaign.models.message import IS_WAITING, Message
 from campaign.models.signature import RELEASED, Signature, SignatureState, Standing, mailbox, standing
-from campaign.self_service import mailbox_records
-from campaign.self_service.tokens import MAILBOX_LENGTH, Claim
+from campaign.self_service import mailbox_records, tokens
+from campaign.self_service.tokens import Claim, Purpose
 from campaign.signatures import pseudonyms, tally
 from campaign.statistics import roll_ups
 
@@ -26,13 +26,17 @@ def find(session: Session, campaign_id: int, claim: Claim, secret: str) -> Signa
     if signature is None or signature.state is SignatureState.WITHDRAWN:
         return signature
     # SQLite uses the id of a deleted signature again.
-    is_theirs = pseudonym(signature, secret)[:MAILBOX_LENGTH] == claim.mailbox
-    return signature if is_theirs else None
+    return signature if pseudonym(signature, secret) == claim.mailbox else None
 
 
 def pseudonym(signature: Signature, secret: str) -> str:
     """Return the pseudonym of a signature's mailbox."""
     return pseudonyms.of(secret, signature.campaign_id, mailbox(signature.email_key))
+
+
+def token(signature: Signature, purpose: Purpose, secret: str) -> str:
+    """Return a token for a signature that isn't withdrawn."""
+    return tokens.make(secret, purpose, signature.campaign_id, signature.id, pseudonym(signature, secret))
 
 
 def standing_of(signature: Signature) -> Standing:
@@ -72,7 +76,7 @@ def correct(session: Session, signature_id: int, values: Mapping[str, Any], now:
 def can_withdraw(signature: Signature) -> bool:
     """Return whether a signer can withdraw a signature.
 
-    One whose mailbox is blocked stays: otherwise, whoever is blocked could sign again.
+    A blocked signature can't be withdrawn, because its signer could then sign again.
     """
     return standing_of(signature) not in (Standing.WITHDRAWN, Standing.BLOCKED)
 

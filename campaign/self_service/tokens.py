@@ -1,7 +1,7 @@
 """Tokens: what a link in a message carries, so that only the owner of the mailbox can confirm or withdraw a signature.
 
 A token is signed with the site's secret key, for one purpose, one campaign, one signature, and one mailbox. It contains
-no personal data. Who has the token has the mailbox, so it appears in no log.
+no personal data. Anyone who has a token can act for the owner of the mailbox, so no log may contain one.
 """
 
 import hmac
@@ -15,9 +15,6 @@ LIFETIME = timedelta(days=14)
 """How long a token is valid: long enough for a vacation."""
 LONGEST = 200
 """The most characters of a token. Ours have half of that."""
-MAILBOX_LENGTH = 16
-"""How many characters of a mailbox's pseudonym a token has: 64 bits. Nobody can make a mailbox that has the same ones,
-because nobody else can compute them."""
 CODE_DIGITS = 6
 
 
@@ -29,7 +26,7 @@ class Purpose(StrEnum):
 
 
 class InvalidTokenError(ValueError):
-    """The token is not one of ours, or for something else."""
+    """The token is not one of ours, or is for something else."""
 
 
 class ExpiredTokenError(Exception):
@@ -42,12 +39,12 @@ class Claim:
 
     signature_id: int
     mailbox: str
-    """The beginning of the mailbox's pseudonym."""
+    """The mailbox's pseudonym."""
 
 
 def make(secret: str, purpose: Purpose, campaign_id: int, signature_id: int, mailbox: str) -> str:
     """Return a token that is valid for LIFETIME from now. `mailbox` is the pseudonym of the signature's mailbox."""
-    return _serializer(secret, purpose, campaign_id).dumps([signature_id, mailbox[:MAILBOX_LENGTH]])
+    return _serializer(secret, purpose, campaign_id).dumps([signature_id, mailbox])
 
 
 def read(secret: str, purpose: Purpose, campaign_id: int, token: str) -> Claim:

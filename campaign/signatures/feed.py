@@ -115,6 +115,12 @@ def own_entry(name: str, city: str, region: str, country: str, anonymous: bool, 
     return Signatory(None, display_name(name, anonymous), display_place(city, region, country, anonymous), now)
 
 
+def entry_of(signature: Signature, now: datetime) -> Signatory:
+    """Return the entry of a stored signature, as its signer sees it right after confirming."""
+    s = signature
+    return own_entry(s.name, s.city, s.region, s.country, s.anonymous, now)
+
+
 def _listed(campaign_id: int) -> Select[int, str, str, str, str, bool, datetime | None]:
     s = Signature
     return (

@@ -7,11 +7,13 @@ confirms.
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Response, current_app, redirect, render_template, request, url_for
+from flask import Response, abort, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from campaign.campaigns import stages
+from campaign.campaigns.stages import Stage
 from campaign.languages.speaking import gettext
 from campaign.mail.composing import Sender
 from campaign.models.campaign import Campaign
@@ -19,12 +21,13 @@ from campaign.models.signature import Signature
 from campaign.self_service import confirming, own_signature, tokens
 from campaign.self_service.confirming import Outcome
 from campaign.self_service.tokens import Claim, Purpose
+from campaign.settings import Settings
 from campaign.signatures import feed
 from campaign.signatures.signing import email_key
 from campaign.site import pages
 from campaign.site.blueprint import site
 from campaign.site.responses import find_or_404, is_htmx, private
-from campaign.site.sign_form import CodeForm
+from campaign.site.sign_form import CodeForm, SignForm
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 from campaign.web.formatting import in_a_while
@@ -39,46 +42,45 @@ STATUS = {
     Outcome.TOO_MANY_TRIES: 429,
 }
 _PUNCTUATION = ".,;:!?)]}>'\"”’"
-"""Punctuation that mail programs may count to a link. No token ends with it."""
+"""Punctuation that mail programs may include in a link. No token ends with it."""
 
 
-def check_inbox(campaign: Campaign, email: str, *, is_corrected: bool) -> Response:
-    """Return what a signer sees who must confirm. It depends on nothing but what they typed."""
-    if is_htmx():
-        form = CodeForm(formdata=None, data={"email": email})
-        return private(render_template("site/_check_inbox.html", corrected=is_corrected, **_for_panel(campaign, form)))
-    # The URL can't contain the address, because URLs are logged.
-    corrected = "email" if is_corrected else None
-    path = url_for("site.confirm", slug=campaign.slug, tag=campaign.tag or None, corrected=corrected)
-    return private(redirect(path, 303))
+def check_inbox(campaign: Campaign, signed: SignForm, *, is_corrected: bool) -> Response:
+    """Return the response to a signer who must confirm: the panel for htmx, or a redirect to the page.
 
-
-def _for_panel(campaign: Campaign, form: CodeForm) -> dict[str, Any]:
-    sender = Sender.of(current_app.config["SETTINGS"])
-    return {"campaign": campaign, "slug": campaign.slug, "tag": campaign.tag or None, "form": form, "sender": sender}
+    It depends on nothing but what they typed.
+    """
+    if not is_htmx():
+        # The URL can't contain the address, because browsers keep URLs, and proxies may log them.
+        corrected = "email" if is_corrected else None
+        path = url_for("site.confirm", slug=campaign.slug, tag=campaign.tag or None, signed="y", corrected=corrected)
+        return private(redirect(path, 303))
+    form = CodeForm(formdata=None, data={"email": signed.email.data})
+    where = {"campaign": campaign, "slug": campaign.slug, "tag": campaign.tag or None}
+    panel = {"form": form, "again": signed, "corrected": is_corrected, "sender": Sender.of(_settings())}
+    return private(render_template("site/_check_inbox.html", **where, **panel))
 
 
 @site.get("/campaigns/<slug>/confirm")
 @site.get("/campaigns/<slug>/<language:tag>/confirm")
 def confirm(slug: str, tag: str | None = None) -> ResponseReturnValue:
     """Show the button that confirms the signature of a link, or, without one, the form for the code."""
-    campaign, token = find_or_404(slug, tag, or_main=True), asked_token()
+    campaign, token, now = find_or_404(slug, tag, or_main=True), asked_token(), datetime.now(UTC)
     if not token:
-        is_corrected = request.args.get("corrected") == "email"
-        return _inbox_page(campaign, CodeForm(formdata=None), corrected=is_corrected)
+        signed, corrected = "signed" in request.args, request.args.get("corrected") == "email"
+        return _inbox_page(campaign, CodeForm(formdata=None), signed=signed, corrected=corrected)
     try:
         claim = read_token(Purpose.CONFIRM, campaign, token)
     except LookupError as error:
         return trouble(campaign, error)
     with Session(db.engine) as session:
         signature = _signature(session, campaign, claim)
-        why_not = confirming.standing(campaign, signature, datetime.now(UTC))
-        return _page(campaign, why_not, signature, token)
+        return _page(campaign, confirming.why_not(campaign, signature, now), signature, token, now)
 
 
 @site.post("/campaigns/<slug>/confirm")
 @site.post("/campaigns/<slug>/<language:tag>/confirm")
-def send_confirmation(slug: str, tag: str | None = None) -> ResponseReturnValue:
+def confirm_signature(slug: str, tag: str | None = None) -> ResponseReturnValue:
     """Confirm a signature by the token of its link, or by its code."""
     campaign = find_or_404(slug, tag, to_sign=True)
     return _by_token(campaign, token) if (token := request.form.get("token")) else _by_code(campaign)
@@ -95,13 +97,13 @@ def _by_token(campaign: Campaign, token: str) -> ResponseReturnValue:
         outcome = confirming.confirm(session, campaign, signature.id, now) if signature else Outcome.GONE
     if outcome in (Outcome.CONFIRMED, Outcome.ALREADY):
         return _to_thanks(campaign)
-    return _page(campaign, outcome, None, token)
+    return _page(campaign, outcome, None, token, now)
 
 
 def _by_code(campaign: Campaign) -> ResponseReturnValue:
-    form, now, secret = CodeForm(), datetime.now(UTC), current_app.config["SETTINGS"].secret_key
+    form, now = CodeForm(), datetime.now(UTC)
     if not form.validate():
-        return _inbox(campaign, form, 422)
+        return _code_again(campaign, form, 422)
     try:
         current_app.extensions["code_limit"].count(request.remote_addr)
     except RateLimitError as error:
@@ -109,16 +111,22 @@ def _by_code(campaign: Campaign) -> ResponseReturnValue:
         form.code.errors = [
             gettext("Many codes were sent from your network. Please try again %(in_a_while)s", in_a_while=wait)
         ]
-        answer = _inbox(campaign, form, 429)
+        answer = _code_again(campaign, form, 429)
         answer.headers["Retry-After"] = str(error.seconds)
         return answer
     key = email_key(form.email.data)
     with write_transaction() as session:
-        outcome = confirming.confirm_by_code(session, campaign, key, form.code.data, now, secret)
+        outcome = confirming.confirm_by_code(session, campaign, key, form.code.data, now, _settings().secret_key)
         own = _own_entry(session, campaign, key, now) if outcome is Outcome.CONFIRMED else None
     if outcome in (Outcome.CONFIRMED, Outcome.ALREADY):
         return private(pages.thanked(campaign, own, form.shown.data, now)) if is_htmx() else _to_thanks(campaign)
-    words = {
+    form.code.errors = [_words(outcome)]
+    return _code_again(campaign, form, STATUS[outcome])
+
+
+def _words(outcome: Outcome) -> str:
+    """Return what to tell somebody whose code doesn't confirm, without a period."""
+    return {
         Outcome.WRONG_CODE: gettext(
             "This is not the code for this email address. Check both, or use the link in the message"
         ),
@@ -126,59 +134,71 @@ def _by_code(campaign: Campaign) -> ResponseReturnValue:
             "Too many codes were tried for this email address. Use the link in the message"
         ),
         Outcome.TOO_LATE: gettext("This petition has closed, and it’s too late to confirm"),
-        Outcome.GONE: gettext("This signature can’t be confirmed anymore. Please sign again"),
-    }
-    form.code.errors = [words[outcome]]
-    return _inbox(campaign, form, STATUS[outcome])
+        Outcome.GONE: gettext("This signature can’t be confirmed anymore"),
+    }[outcome]
 
 
 def _own_entry(session: Session, campaign: Campaign, key: str, now: datetime) -> feed.Signatory:
-    own = session.scalars(
-        select(Signature).where(Signature.campaign_id == campaign.id, Signature.email_key == key)
-    ).one()
-    return feed.own_entry(own.name, own.city, own.region, own.country, own.anonymous, now)
+    of_mailbox = Signature.campaign_id == campaign.id, Signature.email_key == key
+    return feed.entry_of(session.scalars(select(Signature).where(*of_mailbox)).one(), now)
 
 
 def _to_thanks(campaign: Campaign) -> Response:
     return private(redirect(url_for("site.thanks", slug=campaign.slug, tag=campaign.tag or None), 303))
 
 
-def _inbox(campaign: Campaign, form: CodeForm, status: int) -> Response:
-    if is_htmx():
-        return private(render_template("site/_check_inbox.html", **_for_panel(campaign, form)), status)
-    return _inbox_page(campaign, form, status)
+def _code_again(campaign: Campaign, form: CodeForm, status: int) -> Response:
+    """Return the form for the code with its errors: alone for htmx, otherwise within its page."""
+    if not is_htmx():
+        return _inbox_page(campaign, form, status)
+    where = {"campaign": campaign, "slug": campaign.slug, "tag": campaign.tag or None}
+    whole_page = "whole_page" in request.form
+    answer = private(render_template("site/_code.html", **where, form=form, whole_page=whole_page), status)
+    # The rest of the panel stays, with what the signer has typed.
+    answer.headers["HX-Retarget"] = "#code-part"
+    return answer
 
 
-def _inbox_page(campaign: Campaign, form: CodeForm, status: int = 200, *, corrected: bool = False) -> Response:
-    more = _for_panel(campaign, form)
-    del more["campaign"], more["slug"], more["tag"]
-    return private(
-        pages.render("site/check_inbox.html", campaign, **more, whole_page=True, corrected=corrected), status
-    )
+def _inbox_page(campaign: Campaign, form: CodeForm, status: int = 200, **more: Any) -> Response:
+    if not _settings().mail_url:
+        # Nobody gets a code.
+        abort(404)
+    sender = Sender.of(_settings())
+    html = pages.render("site/check_inbox.html", campaign, form=form, sender=sender, whole_page=True, **more)
+    return private(html, status)
+
+
+def _settings() -> Settings:
+    settings: Settings = current_app.config["SETTINGS"]
+    return settings
 
 
 def _signature(session: Session, campaign: Campaign, claim: Claim) -> Signature | None:
-    return own_signature.find(session, campaign.id, claim, current_app.config["SETTINGS"].secret_key)
+    return own_signature.find(session, campaign.id, claim, _settings().secret_key)
 
 
-def _page(campaign: Campaign, why_not: Outcome | None, signature: Signature | None, token: str) -> Response:
+def _page(
+    campaign: Campaign, why_not: Outcome | None, signature: Signature | None, token: str, now: datetime
+) -> Response:
     """Return the page of a link: with the button, or with the reason why there is none."""
-    entry = signature and feed.own_entry(
-        signature.name, signature.city, signature.region, signature.country, signature.anonymous, datetime.now(UTC)
-    )
     html = render_template(
-        "site/confirm.html", campaign=campaign, why_not=why_not, entry=entry, token=token, link=own_link(signature)
+        "site/confirm.html",
+        campaign=campaign,
+        why_not=why_not,
+        entry=feed.entry_of(signature, now) if signature else None,
+        until=confirming.until(campaign, signature, now) if signature else None,
+        token=token,
+        own_token=_own_token(signature),
+        is_open=stages.stage(campaign, now) is Stage.OPEN,
     )
     return private(html, STATUS[why_not] if why_not else 200)
 
 
-def own_link(signature: Signature | None) -> str | None:
+def _own_token(signature: Signature | None) -> str | None:
     """Return the token of a signer's own page, for a signature that a valid token has led to."""
     if signature is None or not own_signature.can_withdraw(signature):
         return None
-    secret = current_app.config["SETTINGS"].secret_key
-    mailbox = own_signature.pseudonym(signature, secret)
-    return tokens.make(secret, Purpose.OWN_SIGNATURE, signature.campaign_id, signature.id, mailbox)
+    return own_signature.token(signature, Purpose.OWN_SIGNATURE, _settings().secret_key)
 
 
 def asked_token() -> str:
@@ -197,9 +217,8 @@ def read_token(purpose: Purpose, campaign: Campaign, token: str) -> Claim:
         ExpiredLinkError: It has expired.
         LookupError: It isn't one of ours, or is for something else.
     """
-    secret = current_app.config["SETTINGS"].secret_key
     try:
-        return tokens.read(secret, purpose, campaign.id, token.strip())
+        return tokens.read(_settings().secret_key, purpose, campaign.id, token.strip())
     except tokens.ExpiredTokenError:
         raise ExpiredLinkError from None
     except tokens.InvalidTokenError:

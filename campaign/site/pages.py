@@ -13,7 +13,6 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from campaign.campaigns import stages, translations
 from campaign.campaigns.letter import changes as letter_changes
-from campaign.campaigns.stages import Stage
 from campaign.languages import catalogs, speaking
 from campaign.languages.speaking import gettext
 from campaign.models.campaign import Campaign, CampaignState
@@ -91,7 +90,7 @@ def counts_after_signing(campaign: Campaign, shown: int | None) -> str:
             campaign=campaign,
             slug=campaign.slug,
             tag=campaign.tag or None,
-            stage=Stage.OPEN,
+            stage=stages.stage(campaign, datetime.now(UTC)),
             progress=stages.progress(campaign, count),
         ),
     )

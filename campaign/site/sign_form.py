@@ -173,7 +173,6 @@ class SignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF publishes no types
 
     def place(self) -> dict[str, str]:
         """Return the place of a valid form, as columns of a signature."""
-        self.fill_in_place()
         return {
             "country": self.country.data,
             "postal_code": places.postal_code(self.postal_code.data, self.country.data),
@@ -186,6 +185,7 @@ class SignForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF publishes no types
 
     def details(self) -> Details:
         """Return the data of a valid form for `signing.sign`."""
+        self.fill_in_place()
         return Details(
             name=self.name.data,
             email=self.email.data,
@@ -214,6 +214,7 @@ class OwnSignatureForm(SignForm):
     def values(self) -> dict[str, object]:
         """Return the data of a valid form for `own_signature.correct`."""
         hidden, updates = self.anonymous.data, self.updates.data
+        # Without filling in the city, which the signer may have removed.
         return {"name": self.name.data, **self.place(), "anonymous": hidden, "wants_updates": updates}
 
 

@@ -115,7 +115,7 @@ def sign(slug: str, tag: str | None = None) -> ResponseReturnValue:
     # Use only what the signer's page sent, so that a mailbox that has signed before gets exactly the same response.
     is_corrected = form.email_hint() is not None
     if signing.must_confirm(campaign, settings):
-        return confirming.check_inbox(campaign, details.email, is_corrected=is_corrected)
+        return confirming.check_inbox(campaign, form, is_corrected=is_corrected)
     if not is_htmx():
         # The URL can't contain the address, because URLs are logged.
         corrected = "email" if is_corrected else None
@@ -182,7 +182,8 @@ def privacy(slug: str | None = None, tag: str | None = None) -> ResponseReturnVa
     campaign = find_or_404(slug, tag, or_main=True) if slug else None
     if campaign is None:
         page_language.negotiate()
-    minutes = math.ceil(current_app.extensions["sign_limit"].seconds_kept / 60)
+    limits = ("sign_limit", "code_limit") if current_app.config["SETTINGS"].mail_url else ("sign_limit",)
+    minutes = math.ceil(max(current_app.extensions[limit].seconds_kept for limit in limits) / 60)
     return cacheable(render_template("site/privacy.html", campaign=campaign, slug=slug, tag=tag, minutes=minutes))
 
 

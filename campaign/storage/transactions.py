@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 
-from sqlalchemy import Connection, Engine, event, func, select, text
+from sqlalchemy import Connection, Engine, UpdateBase, event, func, select, text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, SessionTransaction
 
@@ -44,6 +44,20 @@ def write_connection(engine: Engine) -> Iterator[Connection]:
     """
     with _writing(engine).begin() as connection:
         yield connection
+
+
+def write_statement(engine: Engine, statement: UpdateBase) -> None:
+    """Execute one statement in a transaction of its own. On PostgreSQL, that is a single round trip to the server.
+
+    Raises:
+        STORAGE_ERRORS: The statement could not be executed or committed; nothing of it is stored.
+    """
+    if engine.dialect.name == "postgresql":
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(statement)
+        return
+    with turn_to_write(engine), write_connection(engine) as connection:
+        connection.execute(statement)
 
 
 # The cache has room for two engines: one for the public site, one for the desk.

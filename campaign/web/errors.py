@@ -123,7 +123,7 @@ class ErrorStyle(NamedTuple):
 
     page: str = "errors/error.html"
     """The template of a full error page."""
-    noticed: frozenset[str] | None = frozenset({"site.sign"})
+    noticed: frozenset[str] | None = frozenset({"site.sign", "site.confirm_signature"})
     """Endpoints whose failed htmx requests show a notice; None for all. Other failures don't change the page."""
     words: Mapping[int, Words] = MappingProxyType({})
     """Texts of this app, which replace those in WORDS."""

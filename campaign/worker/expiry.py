@@ -17,7 +17,8 @@ LOOK_AGAIN = timedelta(minutes=1)
 def delete_expired() -> timedelta:
     """Delete a piece of what has expired: files, unconfirmed signatures, sessions, sent mail, and more.
 
-    Nothing depends on this: what has expired is refused everywhere, whether or not it has been deleted.
+    What has expired is refused everywhere, whether or not it has been deleted. Only the mailbox of an unconfirmed
+    signature can't sign again until then.
     """
     now = datetime.now(UTC)
     # Outside the transaction, for which signers may wait.

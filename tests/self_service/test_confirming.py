@@ -385,7 +385,7 @@ def test_signers_can_confirm_for_three_days_after_the_petition_closes(
         signer.sign(email=address)
     code = inbox.code(GRACE)
     close(confirming, timedelta(hours=71), how)
-    assert "three days after the petition closes" in signer.client.get(inbox.link("confirm")).text
+    assert "You can confirm it until" in signer.client.get(inbox.link("confirm")).text
     assert signer.confirm(inbox.token("confirm")).status_code == 303
     assert signer.count() == 1
     close(confirming, timedelta(hours=73), how)

@@ -14,7 +14,7 @@ from campaign.models.campaign import Campaign
 
 WHEN = {
     "confirm": lazy_gettext("Answer to a signature that must be confirmed"),
-    "reminder": lazy_gettext("Reminder, two days later"),
+    "reminder": lazy_gettext("Reminder to confirm, after two days or more"),
     "thanks": lazy_gettext("Answer to a signature that is listed at once"),
     "already": lazy_gettext("Answer to another signature from the same mailbox"),
     "link": lazy_gettext("Answer to a request for the link to one’s signature"),
