@@ -12,7 +12,7 @@ from campaign.campaigns.letter.changes import has_signatures
 from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign, CampaignState
 from campaign.models.roll_up import GroupCount, Kind, RollUp
-from campaign.models.signature import Signature
+from campaign.models.signature import IS_PENDING, Signature
 
 REASON_LENGTH = 300
 """The most characters of the public reason for a change to the letter."""
@@ -80,8 +80,9 @@ def _may_have_signers(session: Session, campaign: Campaign, tag: str) -> bool:
         GroupCount.count > 0,
     )
     newest = select(func.max(Signature.id)).where(Signature.campaign_id == campaign.id).scalar_subquery()
+    pending = exists().where(Signature.campaign_id == campaign.id, IS_PENDING, Signature.language == tag)
     is_behind = exists(select(RollUp.id).where(RollUp.position < newest)) | (~exists(select(RollUp.id)) & (newest > 0))
-    return bool(session.scalar(select(counted | is_behind)))
+    return bool(session.scalar(select(counted | pending | is_behind)))
 
 
 def _has_been_public(session: Session, campaign: Campaign) -> bool:

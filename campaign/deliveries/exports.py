@@ -164,7 +164,7 @@ def hand_out(session: Session, by: Actor, campaign: Campaign, export_id: int, no
     export = find(session, campaign, export_id, now)
     if export is None or export.state is not ExportState.READY:
         return None
-    what = {"export": export.id, "kind": export.kind} | export.options
+    what = {"export": export.id, "kind": export.kind, "asked_at": export.asked_at.isoformat()} | export.options
     audit_log.write(session, by, "export.download", now, campaign_id=campaign.id, after=what)
     return export
 

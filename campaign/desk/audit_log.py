@@ -43,6 +43,7 @@ _NAMES = {key: field.args[0] for key, field in _FIELDS.items()} | {
     "names_hidden": lazy_gettext("Hidden signatures are named"),
     "sorting": lazy_gettext("Sorted by"),
     "grouped": lazy_gettext("Grouped by country and state"),
+    "asked_at": lazy_gettext("Requested"),
 }
 """The display name of each key of an entry. A campaign's fields have the names that its form gives them."""
 _PURPOSES = {

@@ -4,6 +4,7 @@ So signing does the same work and stores the same row whether or not the mailbox
 the mailbox learns whether it had.
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,12 +19,13 @@ from campaign.mail.composing import Contents
 from campaign.mail.outbox import Leased
 from campaign.models.campaign import Campaign
 from campaign.models.message import Queue
-from campaign.models.signature import IS_REMOVED, RELEASED, Signature, SignatureState, display_name, display_place
-from campaign.self_service import confirming, mailbox_records, own_signature, tokens
+from campaign.models.signature import Signature, SignatureState, display_name, display_place, removed_ones
+from campaign.self_service import confirming, mailbox_records, own_signature
 from campaign.self_service.confirming import Outcome
 from campaign.self_service.tokens import Purpose
 from campaign.settings import Settings
 from campaign.signatures.signing import email_key
+from campaign.storage.transactions import turn_to_write, write_connection
 from campaign.text.paragraphs import paragraphs
 
 NAMES = ("confirm", "reminder", "thanks", "already", "link")
@@ -36,6 +38,8 @@ class NothingToSayError(Exception):
 
 def contents(engine: Engine, message: Leased, settings: Settings, now: datetime) -> Contents:
     """Return what a leased message says.
+
+    If somebody has signed again with a mailbox that hasn't confirmed yet, the signature first gets what they typed.
 
     Raises:
         NothingToSayError: It must not be sent.
@@ -50,10 +54,27 @@ def contents(engine: Engine, message: Leased, settings: Settings, now: datetime)
             raise NothingToSayError("the mailbox has had enough messages today")
         campaign = session.get_one(Campaign, message.campaign_id)
         signature = _signature(session, campaign, email_key(message.recipient))
+        is_pending = signature is not None and confirming.why_not(campaign, signature, now) is None
+        signed_again = signature is not None and signature.signed_at < message.created_at
+        if signature and is_pending and (message.queue is Queue.THANKS or (message.details and signed_again)):
+            _follow(engine, campaign, signature, message, now)
+            # Only the next transaction sees the change.
+            session.rollback()
         name = _name(message, campaign, signature, now)
         if signature is None or name is None:
             raise NothingToSayError("the mailbox has no such signature")
         return about(name, _edition(campaign, message.language), signature, settings)
+
+
+def _follow(engine: Engine, campaign: Campaign, signature: Signature, message: Leased, now: datetime) -> None:
+    """Do with a pending signature what signing would do with a new one."""
+    with turn_to_write(engine), write_connection(engine) as connection, Session(connection) as session:
+        if message.queue is Queue.THANKS:
+            # The campaign asks nobody to confirm anymore, and its page has thanked the signer.
+            confirming.confirm(session, campaign, signature.id, now)
+        else:
+            confirming.renew(session, signature.id, message.details, message.language, message.created_at)
+        session.flush()
 
 
 def _name(message: Leased, campaign: Campaign, signature: Signature | None, now: datetime) -> str | None:
@@ -78,8 +99,8 @@ def _signature(session: Session, campaign: Campaign, mailbox: str) -> Signature 
     of_campaign = select(Signature).where(Signature.campaign_id == campaign.id)
     if claiming := session.scalar(of_campaign.where(Signature.email_key == mailbox)):
         return claiming
-    released = of_campaign.where(IS_REMOVED, Signature.email_key.startswith(mailbox + RELEASED, autoescape=True))
-    return session.scalar(released.order_by(Signature.signed_at.desc()).limit(1))
+    removed = removed_ones(session, campaign.id, mailbox)
+    return session.get(Signature, removed[-1]) if removed else None
 
 
 def _edition(campaign: Campaign, language: str) -> Campaign:
@@ -110,21 +131,28 @@ def about(name: str, campaign: Campaign, signature: Signature, settings: Setting
         "page_url": page,
         "own_url": link(Purpose.OWN_SIGNATURE),
         "request_url": f"{page}/{Purpose.OWN_SIGNATURE}",
-        "entry": f"{shown_name}, {place}",
+        "entry": _unlinked(f"{shown_name}, {place}"),
+        "wants_updates": signature.wants_updates,
     }
     if name in ("confirm", "reminder"):
         values["confirm_url"] = link(Purpose.CONFIRM)
-        mailbox = own_signature.pseudonym(signature, settings.secret_key)
-        values["code"] = tokens.code(settings.secret_key, campaign.id, signature.id, mailbox)
+        values["code"] = own_signature.code(signature, settings.secret_key)
     if name == "thanks":
         values["thanks"] = paragraphs(campaign.thanks)
         values["thanks_language"] = campaign.language_of("thanks")
-    return Contents(name, values)
+    # To the address that has signed, in whichever spelling somebody has typed it now.
+    return Contents(name, values, signature.email)
+
+
+def _unlinked(entry: str) -> str:
+    """Return an entry in which mail programs find no link: anybody can send it to anybody by signing."""
+    return re.sub(r"(?<=\w)([.:/@])(?=\w)", "\\1\u2060", entry)
 
 
 def sample(name: str, campaign: Campaign, settings: Settings) -> Contents:
     """Return a message as a signer of a campaign would get it. Its links and its code belong to no signature."""
-    signature = Signature(id=0, campaign_id=campaign.id, name="Ada Lovelace", email_key="", anonymous=False)
+    signature = Signature(id=0, campaign_id=campaign.id, name="Ada Lovelace", email="", email_key="", anonymous=False)
+    signature.postal_code, signature.wants_updates = "", False
     signature.city, signature.region, signature.country = "London", "", "GB"
     signature.state, signature.signed_at = SignatureState.PENDING, datetime.now(UTC)
     return about(name, campaign, signature, settings)

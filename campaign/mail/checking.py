@@ -63,6 +63,7 @@ def test_message(recipient: str) -> Leased:
         recipient=recipient,
         language="en",
         mailbox="",
+        details={},
         created_at=now,
         tries=0,
         holder="",

@@ -37,6 +37,8 @@ class Contents:
     """The name of its templates."""
     values: Mapping[str, Any]
     """What they need."""
+    recipient: str = ""
+    """Who gets it, if not the message's own recipient."""
 
 
 TEST = Contents("check", {})
@@ -69,7 +71,7 @@ def compose(message: Leased, contents: Contents, settings: Settings) -> EmailMes
     """
     with speaking.use(message.language) as language:
         subject, text, html = render(contents, language, settings)
-    sender, (_, recipient) = Sender.of(settings), parsed(message.recipient)
+    sender, (_, recipient) = Sender.of(settings), parsed(contents.recipient or message.recipient)
     # Only addresses with letters outside ASCII need a server that knows SMTPUTF8.
     addresses = [recipient, sender.address, *([_parsed_setting(sender.reply_to)[1]] if sender.reply_to else [])]
     composed = EmailMessage(policy=_ASCII if all(map(str.isascii, addresses)) else SMTPUTF8)

@@ -4,11 +4,12 @@ A message is lost only with the database. It is sent twice only if a worker dies
 and before that is stored. Each outcome is stored at once, so that is at most one message for each death.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Engine, and_, delete, func, or_, select, update
+from sqlalchemy import Engine, and_, delete, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from campaign.models.message import IS_WAITING, Message, MessageState, Queue
@@ -21,7 +22,8 @@ LEASED = 20
 """The most messages that a worker leases at once."""
 _SOON, _LATER = timedelta(hours=4), timedelta(hours=48)
 LIFETIMES = {Queue.CHECK: _SOON, Queue.CONFIRM: _SOON, Queue.THANKS: _LATER, Queue.LINK: _LATER, Queue.REMINDER: _LATER}
-"""How long sending a message is tried."""
+"""How long sending a message is tried. One that no server has seen waits for _LATER: mail may be down, or a limit of
+ours may delay many, and somebody waits for it."""
 FIRST_RETRY, LAST_RETRY = timedelta(minutes=1), timedelta(hours=1)
 """How long a message waits after its first try. Each further one doubles it, up to LAST_RETRY. Mail servers that make
 strangers wait (greylisting, RFC 6647) accept a message after some minutes."""
@@ -48,6 +50,7 @@ class Leased:
     recipient: str
     language: str
     mailbox: str
+    details: Mapping[str, Any]
     created_at: datetime
     tries: int
     holder: str
@@ -125,6 +128,7 @@ def _leased(message: Message) -> Leased:
         recipient=message.recipient,
         language=message.language,
         mailbox=message.mailbox,
+        details=message.details,
         created_at=message.created_at,
         tries=message.tries,
         holder=message.holder,
@@ -135,29 +139,31 @@ def _leased(message: Message) -> Leased:
 def mark_sent(engine: Engine, leased: Leased, now: datetime) -> None:
     """Store that the mail server has accepted a message, even if another worker has leased it since."""
     accepted = update(Message).where(Message.id == leased.id, IS_WAITING)
-    write_statement(engine, accepted.values(state=MessageState.SENT, ended_at=now, answer=""))
+    write_statement(engine, accepted.values(state=MessageState.SENT, ended_at=now, answer="", details={}))
 
 
 def mark_skipped(engine: Engine, leased: Leased, why: str, now: datetime) -> None:
     """Store that a message is not sent, and why."""
-    _store(engine, leased, state=MessageState.SKIPPED, ended_at=now, answer=why)
+    # The address may be that of somebody who has never been here.
+    _store(engine, leased, state=MessageState.SKIPPED, ended_at=now, answer=why, recipient="", details={})
 
 
 def has_had_enough(session: Session, leased: Leased, now: datetime) -> bool:
     """Return whether a message's mailbox has had MOST_A_DAY messages of the campaign in the last DAY.
 
-    Messages that other workers are sending count as sent if they come before this one, so several workers together
-    don't send more either.
+    Messages that other workers are sending count as sent if they were leased before this one, so several workers
+    together don't send more either.
     """
     sent = and_(Message.state == MessageState.SENT, Message.ended_at > now - DAY)
-    being_sent = and_(IS_WAITING, Message.holder != "", Message.id < leased.id)
-    others = select(func.count()).where(Message.mailbox == leased.mailbox, or_(sent, being_sent))
-    return (session.scalar(others) or 0) >= MOST_A_DAY
+    leased_before = tuple_(Message.due_at, Message.id) < tuple_(leased.until, leased.id)
+    being_sent = and_(Message.state == MessageState.WAITING, Message.holder != "", leased_before)
+    others = select(Message.id).where(Message.mailbox == leased.mailbox, or_(sent, being_sent)).limit(MOST_A_DAY)
+    return len(session.scalars(others).all()) == MOST_A_DAY
 
 
 def mark_refused(engine: Engine, leased: Leased, answer: str, now: datetime) -> None:
     """Store that the mail server has refused a message for good, and what it said."""
-    _store(engine, leased, state=MessageState.REFUSED, ended_at=now, answer=answer)
+    _store(engine, leased, state=MessageState.REFUSED, ended_at=now, answer=answer, details={})
 
 
 def try_later(engine: Engine, leased: Leased, answer: str, now: datetime) -> None:
@@ -171,13 +177,13 @@ def try_later(engine: Engine, leased: Leased, answer: str, now: datetime) -> Non
 
 
 def is_expired(leased: Leased, now: datetime) -> bool:
-    """Return whether it is too late to send a message, for example because mail was down for a day."""
-    return now >= leased.created_at + LIFETIMES[leased.queue]
+    """Return whether it is too late to send a message, for example because mail was down for days."""
+    return now >= leased.created_at + (LIFETIMES[leased.queue] if leased.tries else _LATER)
 
 
 def mark_expired(engine: Engine, leased: Leased, answer: str, now: datetime) -> None:
     """Store that a message could not be sent in time, and why."""
-    _store(engine, leased, state=MessageState.EXPIRED, ended_at=now, answer=answer)
+    _store(engine, leased, state=MessageState.EXPIRED, ended_at=now, answer=answer, details={})
 
 
 def postpone(engine: Engine, leased: Leased, until: datetime) -> None:

@@ -144,6 +144,11 @@ class Sender:
             why = str(error)
             self._patiently(lambda now: outbox.mark_skipped(self._engine, message, why, now))
             return
+        except STORAGE_ERRORS:
+            raise
+        except Exception as error:
+            self._patiently(self._unmade(message, error))
+            return
         if slot := self._slot(message):
             self._patiently(lambda _: outbox.postpone(self._engine, message, slot))
         else:
@@ -159,7 +164,7 @@ class Sender:
         self._in_vain += 1
         try:
             composed = composing.compose(message, contents, self._settings)
-            self._connection.send(composed, parsed(message.recipient)[1])
+            self._connection.send(composed, parsed(contents.recipient or message.recipient)[1])
         except AwayError:
             raise
         except RefusedError as error:
@@ -169,11 +174,14 @@ class Sender:
                 self._in_vain = 0
             return partial(outbox.try_later, self._engine, message, str(error))
         except Exception as error:
-            # One message that can't be made must not stop the others.
-            _log.exception("a message could not be made", extra={"fields": {"queue": message.queue}})
-            return partial(outbox.try_later, self._engine, message, type(error).__name__)
+            return self._unmade(message, error)
         self._in_vain = self._pauses = 0
         return partial(outbox.mark_sent, self._engine, message)
+
+    def _unmade(self, message: Leased, error: Exception) -> Callable[[datetime], None]:
+        """Log an error in our code, and return what stores it. One such message must not stop the others."""
+        _log.exception("a message could not be made", extra={"fields": {"queue": message.queue}})
+        return partial(outbox.try_later, self._engine, message, type(error).__name__)
 
     def _patiently(self, use: Callable[[datetime], T]) -> T:
         """Use the database, given the current time, and return the result.

@@ -6,8 +6,9 @@ worker sends it (`campaign/mail/`).
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from campaign.models.columns import BIG_ID, LANGUAGE_LENGTH, PSEUDONYM_LENGTH, UtcDateTime, words
@@ -61,6 +62,7 @@ class Message(Base):
             sqlite_where=IS_WAITING,
             postgresql_where=IS_WAITING,
         ),
+        Index(None, "mailbox", "state"),
     )
 
     id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
@@ -70,8 +72,10 @@ class Message(Base):
     """The email address to send it to."""
     language: Mapped[str] = mapped_column(String(LANGUAGE_LENGTH))
     """BCP 47 tag."""
-    mailbox: Mapped[str] = mapped_column(String(PSEUDONYM_LENGTH), default="", index=True)
+    mailbox: Mapped[str] = mapped_column(String(PSEUDONYM_LENGTH), default="")
     """The pseudonym of the mailbox (`signatures/pseudonyms.py`); empty if the message is not about a campaign."""
+    details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    """What the signer typed who must confirm, as columns of a signature, until the message has ended."""
     state: Mapped[MessageState] = mapped_column(words(MessageState, "state"), default=MessageState.WAITING)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     due_at: Mapped[datetime] = mapped_column(UtcDateTime)

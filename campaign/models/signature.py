@@ -1,5 +1,6 @@
 """The tables of signatures and their counts, and the parts of a signature that are public."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -11,9 +12,10 @@ from sqlalchemy import (
     Text,
     TextClause,
     UniqueConstraint,
+    select,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from campaign.models.columns import (
     BIG_ID,
@@ -70,6 +72,9 @@ def _partly(name: str, condition: TextClause, *columns: str) -> Index:
     return Index(f"ix_signature_{name}", *columns, sqlite_where=condition, postgresql_where=condition)
 
 
+RELEASED_MAILBOXES = "ix_signature_released"
+"""The index of removed signatures by the mailbox that they have released. Only migration 0018 defines it, because its
+expression differs between the databases; `removed_ones` uses it."""
 RELEASED = " "
 """Separates the mailbox from the signature's id in the `email_key` of a signature that has released its mailbox."""
 
@@ -138,7 +143,7 @@ SCRATCH = "scratch_signature"
 
 def described_here(name: str | None, _kind: str, _parents: object) -> bool:
     """Return whether the models define this table or index of the database; for Alembic's `include_name`."""
-    return not (name or "").startswith((SEARCH_INDEX, SCRATCH, f"ix_{SCRATCH}"))
+    return not (name or "").startswith((SEARCH_INDEX, SCRATCH, f"ix_{SCRATCH}", RELEASED_MAILBOXES))
 
 
 class Tally(Base):
@@ -154,6 +159,19 @@ class Tally(Base):
 def mailbox(email_key: str) -> str:
     """Return the canonical email address in a signature's `email_key`, whether or not it claims the mailbox."""
     return email_key.partition(RELEASED)[0]
+
+
+_RELEASED_KEY = {
+    "sqlite": text("substr(email_key, 1, instr(email_key, ' ') - 1) = :mailbox"),
+    "postgresql": text("split_part(email_key, ' ', 1) = :mailbox"),
+}
+
+
+def removed_ones(session: Session, campaign_id: int, email_key: str) -> Sequence[int]:
+    """Return the ids of a campaign's removed signatures from a mailbox that have released it, oldest first."""
+    condition = _RELEASED_KEY[session.get_bind().dialect.name]
+    removed = select(Signature.id).where(Signature.campaign_id == campaign_id, condition, IS_REMOVED)
+    return session.scalars(removed.order_by(Signature.id), {"mailbox": email_key}).all()
 
 
 def standing(state: SignatureState, listed_at: datetime | None, email_key: str = RELEASED) -> Standing:

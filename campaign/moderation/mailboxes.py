@@ -13,8 +13,9 @@ from sqlalchemy import ColumnElement, Text, bindparam, cast, delete, insert, sel
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from campaign.models.signature import RELEASED, Signature, mailbox
+from campaign.models.signature import IS_PENDING, RELEASED, Signature, mailbox
 from campaign.signatures.equal_work import FILLER, scratch, slot_of
+from campaign.statistics import roll_ups
 
 
 def released() -> ColumnElement[str]:
@@ -35,6 +36,11 @@ def claim(session: Session, campaign_id: int, keys: Mapping[int, str]) -> set[in
         from one mailbox, this includes all except the newest.
     """
     newest = {mailbox(key): id_ for id_, key in sorted(keys.items())}
+    # What nobody has confirmed doesn't keep organizers from restoring or blocking.
+    pending = Signature.campaign_id == campaign_id, Signature.email_key.in_(newest), IS_PENDING
+    if session.scalars(select(Signature.id).where(*pending).order_by(Signature.id).with_for_update()).all():
+        session.execute(delete(Signature).where(*pending))
+        roll_ups.move_back(session)
     while True:
         taken = signed_again(session, campaign_id, newest)
         # One at a time and in the order in which signing stores them, so that both can't deadlock.

@@ -27,6 +27,11 @@ def count_try(session: Session, campaign_id: int, mailbox: str, now: datetime) -
     return session.scalars(tries).one() <= MOST_TRIES
 
 
+def take_back_try(session: Session, campaign_id: int, mailbox: str, now: datetime) -> None:
+    """Don't count the last try, because its code was right, in the caller's write transaction."""
+    _touch(session, campaign_id, mailbox, now, code_tries=-1)
+
+
 def stop_mail(session: Session, campaign_id: int, mailbox: str, now: datetime) -> None:
     """Send no more mail about the campaign to a mailbox, in the caller's write transaction."""
     _touch(session, campaign_id, mailbox, now)
@@ -63,10 +68,10 @@ def _touch(session: Session, campaign_id: int, mailbox: str, now: datetime, *, c
 
 def delete_old(session: Session, now: datetime) -> bool:
     """Delete records that are no longer needed, in the caller's write transaction. Return whether there are more."""
-    old = select(MailboxRecord.campaign_id, MailboxRecord.mailbox).where(
-        MailboxRecord.touched_at < now - KEPT, MailboxRecord.stopped_at.is_(None)
-    )
+    is_old = and_(MailboxRecord.touched_at < now - KEPT, MailboxRecord.stopped_at.is_(None))
+    old = select(MailboxRecord.campaign_id, MailboxRecord.mailbox).where(is_old)
     found = session.execute(old.limit(MOST_DELETED)).all()
     for campaign_id, mailbox in found:
-        session.execute(delete(MailboxRecord).where(_of(campaign_id, mailbox)))
+        # It may have changed since.
+        session.execute(delete(MailboxRecord).where(_of(campaign_id, mailbox), is_old))
     return len(found) == MOST_DELETED

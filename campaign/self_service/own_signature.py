@@ -2,21 +2,28 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from campaign.accounts import audit_log
-from campaign.models.message import IS_WAITING, Message
-from campaign.models.signature import RELEASED, Signature, SignatureState, Standing, mailbox, standing
+from campaign.models.message import IS_WAITING, Message, MessageState
+from campaign.models.signature import (
+    RELEASED,
+    Signature,
+    SignatureState,
+    Standing,
+    mailbox,
+    removed_ones,
+    standing,
+)
 from campaign.self_service import mailbox_records, tokens
 from campaign.self_service.tokens import Claim, Purpose
 from campaign.signatures import pseudonyms, tally
+from campaign.signatures.signing import CONFIRMED
 from campaign.statistics import roll_ups
-
-CORRECTABLE = ("name", "country", "postal_code", "city", "region", "anonymous", "wants_updates")
-"""What signers can change. They can't change their email address: they sign again with another one."""
 
 
 def find(session: Session, campaign_id: int, claim: Claim, secret: str) -> Signature | None:
@@ -34,9 +41,28 @@ def pseudonym(signature: Signature, secret: str) -> str:
     return pseudonyms.of(secret, signature.campaign_id, mailbox(signature.email_key))
 
 
+def entry(signature: Signature) -> str:
+    """Return a fingerprint of what a signer confirms.
+
+    It changes if somebody else signs with the mailbox and different data meanwhile. So nobody confirms what they
+    haven't seen.
+    """
+    return sha256(repr([getattr(signature, column) for column in CONFIRMED]).encode()).hexdigest()[:16]
+
+
+def claim_of(signature: Signature, secret: str) -> Claim:
+    """Return what tokens for a signature that isn't withdrawn say now."""
+    return Claim(signature.id, pseudonym(signature, secret), entry(signature))
+
+
 def token(signature: Signature, purpose: Purpose, secret: str) -> str:
     """Return a token for a signature that isn't withdrawn."""
-    return tokens.make(secret, purpose, signature.campaign_id, signature.id, pseudonym(signature, secret))
+    return tokens.make(secret, purpose, signature.campaign_id, claim_of(signature, secret))
+
+
+def code(signature: Signature, secret: str) -> str:
+    """Return the code that confirms a signature."""
+    return tokens.code(secret, signature.campaign_id, claim_of(signature, secret))
 
 
 def standing_of(signature: Signature) -> Standing:
@@ -52,13 +78,14 @@ def correct(session: Session, signature_id: int, values: Mapping[str, Any], now:
     Args:
         session: With the caller's write transaction.
         signature_id: A signature that is pending or counts. Others stay as they are.
-        values: New values of columns in CORRECTABLE, valid and clean.
+        values: New values of columns in CONFIRMED, valid and clean. Signers can't change their email address: they
+            sign again with another one.
         now: The current time.
     """
     signature = _locked(session, signature_id)
     if signature is None or signature.state not in (SignatureState.PENDING, SignatureState.PUBLIC):
         return False
-    changed = [column for column in CORRECTABLE if column in values and values[column] != getattr(signature, column)]
+    changed = [column for column in CONFIRMED if column in values and values[column] != getattr(signature, column)]
     if not changed:
         return False
     counted = [signature_id] if signature.state is SignatureState.PUBLIC else []
@@ -82,10 +109,14 @@ def can_withdraw(signature: Signature) -> bool:
 
 
 def withdraw(session: Session, signature_id: int, now: datetime, secret: str, *, stop_mail: bool = False) -> bool:
-    """Withdraw a signature, in the caller's write transaction. Return whether that was possible.
+    """Withdraw a signature and all others of its mailbox, in the caller's write transaction.
 
     A signature that was never confirmed is deleted. Of others, a row remains that says only that a signature of the
-    campaign was withdrawn, and when. The mailbox can sign again.
+    campaign was withdrawn, and when. The mailbox can sign again. The others are those that organizers have removed, and
+    one with which the mailbox has signed again since.
+
+    Returns:
+        Whether that was possible.
 
     Args:
         session: With the caller's write transaction.
@@ -101,14 +132,26 @@ def withdraw(session: Session, signature_id: int, now: datetime, secret: str, *,
     if stop_mail:
         # Before the signature is locked, as in `confirming.confirm_by_code`, so that both can't deadlock.
         mailbox_records.stop_mail(session, campaign_id, own_mailbox, now)
-    signature = _locked(session, signature_id)
-    if signature is None or not can_withdraw(signature):
+    of_mailbox = Signature.campaign_id == campaign_id, Signature.email_key == mailbox(signature.email_key)
+    claiming = session.scalars(select(Signature.id).where(*of_mailbox)).all()
+    removed = removed_ones(session, campaign_id, mailbox(signature.email_key))
+    locked = [_locked(session, id_) for id_ in sorted({signature_id, *claiming, *removed})]
+    own = [each for each in locked if each and can_withdraw(each)]
+    if signature_id not in [each.id for each in own]:
         return False
     _forget_messages(session, own_mailbox)
+    for each in own:
+        _erase(session, each, now)
+    return True
+
+
+def _erase(session: Session, signature: Signature, now: datetime) -> None:
+    """Withdraw a signature that the transaction has locked."""
+    signature_id, campaign_id = signature.id, signature.campaign_id
     if signature.state is SignatureState.PENDING:
         session.execute(delete(Signature).where(Signature.id == signature_id))
         roll_ups.move_back(session)
-        return True
+        return
     before = {standing_of(signature).value: [signature_id]}
     if signature.state is SignatureState.PUBLIC:
         roll_ups.correct(session, campaign_id, [], [signature_id], now)
@@ -127,7 +170,6 @@ def withdraw(session: Session, signature_id: int, now: datetime, secret: str, *,
         before=before,
         after=after,
     )
-    return True
 
 
 def _locked(session: Session, signature_id: int) -> Signature | None:
@@ -142,4 +184,6 @@ def _forget_messages(session: Session, own_mailbox: str) -> None:
     """
     of_mailbox = Message.mailbox == own_mailbox
     session.execute(delete(Message).where(of_mailbox, IS_WAITING))
-    session.execute(update(Message).where(of_mailbox).values(recipient="", answer=""))
+    sent = of_mailbox, Message.state == MessageState.SENT, Message.recipient != ""
+    session.execute(update(Message).where(*sent).values(recipient="", answer=""))
+    session.execute(delete(Message).where(of_mailbox, Message.state.in_((MessageState.REFUSED, MessageState.EXPIRED))))

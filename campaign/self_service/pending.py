@@ -43,7 +43,10 @@ def expired(session: Session, now: datetime) -> list[int]:
     return found
 
 
-def delete_unconfirmed(session: Session, ids: list[int]) -> None:
+def delete_unconfirmed(session: Session, ids: list[int], now: datetime) -> None:
     """Delete signatures from `expired`, in the caller's write transaction. Some may have been confirmed since."""
-    session.execute(delete(Signature).where(Signature.id.in_(ids), IS_PENDING))
+    is_expired = IS_PENDING, Signature.signed_at < now - confirming.LIFETIME
+    # All transactions lock rows in the same order, so that they can't deadlock.
+    locked = select(Signature.id).where(Signature.id.in_(ids), *is_expired).order_by(Signature.id).with_for_update()
+    session.execute(delete(Signature).where(Signature.id.in_(session.scalars(locked).all())))
     roll_ups.move_back(session)

@@ -40,11 +40,13 @@ class Claim:
     signature_id: int
     mailbox: str
     """The mailbox's pseudonym."""
+    entry: str
+    """A fingerprint of what the signer confirms, as it was when the token was made."""
 
 
-def make(secret: str, purpose: Purpose, campaign_id: int, signature_id: int, mailbox: str) -> str:
-    """Return a token that is valid for LIFETIME from now. `mailbox` is the pseudonym of the signature's mailbox."""
-    return _serializer(secret, purpose, campaign_id).dumps([signature_id, mailbox])
+def make(secret: str, purpose: Purpose, campaign_id: int, claim: Claim) -> str:
+    """Return a token that is valid for LIFETIME from now."""
+    return _serializer(secret, purpose, campaign_id).dumps([claim.signature_id, claim.mailbox, claim.entry])
 
 
 def read(secret: str, purpose: Purpose, campaign_id: int, token: str) -> Claim:
@@ -69,11 +71,11 @@ def _serializer(secret: str, purpose: Purpose, campaign_id: int) -> URLSafeTimed
     return URLSafeTimedSerializer(secret, salt=f"campaign.{purpose}.{campaign_id}")
 
 
-def code(secret: str, campaign_id: int, signature_id: int, mailbox: str) -> str:
+def code(secret: str, campaign_id: int, claim: Claim) -> str:
     """Return the code of CODE_DIGITS digits that confirms a signature, such as "042317".
 
-    It stays the same, so that the code in each of several messages works.
+    It is the same in each of several messages, while what the signer confirms is the same.
     """
-    message = f"code {campaign_id} {signature_id} {mailbox}".encode()
+    message = f"code {campaign_id} {claim.signature_id} {claim.mailbox} {claim.entry}".encode()
     number = int.from_bytes(hmac.digest(secret.encode(), message, "sha256")[:8]) % 10**CODE_DIGITS
     return f"{number:0{CODE_DIGITS}}"

@@ -6,15 +6,13 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from campaign.models.audit_log import Record
+from campaign.models.audit_log import IS_DOWNLOAD, Record
 from campaign.models.signature import IS_WITHDRAWN, Signature
 
 MOST_COUNTED = 1000
 """The highest number that is counted exactly."""
 MOST_DOWNLOADS = 10
 """The most downloads that are shown."""
-_MOST_ENTRIES = 1000
-"""How many entries of a campaign's audit log are searched for downloads."""
 
 
 def since(session: Session, campaign_id: int, at: datetime) -> int:
@@ -34,20 +32,21 @@ class Download:
     purpose: str
     """As in `contents.Purpose`."""
     withdrawn: int
-    """How many signatures were withdrawn since, MOST_COUNTED at most."""
+    """How many signatures were withdrawn since the file was requested, MOST_COUNTED at most."""
 
 
 def downloads(session: Session, campaign_id: int) -> list[Download]:
     """Return the campaign's last downloads since which signatures were withdrawn, newest first."""
-    newest = select(Record).where(Record.campaign_id == campaign_id).order_by(Record.id.desc()).limit(_MOST_ENTRIES)
-    entries = [entry for entry in session.scalars(newest) if entry.action == "export.download"][:MOST_DOWNLOADS]
+    newest = select(Record).where(Record.campaign_id == campaign_id, IS_DOWNLOAD).order_by(Record.id.desc())
+    entries = session.scalars(newest.limit(MOST_DOWNLOADS)).all()
     found = [
         Download(
             entry.at,
             entry.actor,
             str(entry.after.get("kind", "")),
             str(entry.after.get("purpose", "")),
-            since(session, campaign_id, entry.at),
+            # Entries of earlier versions don't say when the file was requested.
+            since(session, campaign_id, datetime.fromisoformat(entry.after.get("asked_at") or entry.at.isoformat())),
         )
         for entry in entries
     ]

@@ -52,6 +52,10 @@ class Details:
     """The word from the shared link, cleaned by `sources.word`."""
 
 
+CONFIRMED = ("name", "country", "postal_code", "city", "region", "anonymous", "wants_updates")
+"""What signers confirm, and can correct later, as columns of a signature."""
+
+
 class NotOpenError(Exception):
     """The campaign doesn't accept signatures now; `stage` says why."""
 
@@ -111,6 +115,7 @@ def sign(engine: Engine, campaign: Campaign, details: Details, now: datetime, se
         "language": campaign.language,
         "campaign_id": campaign.id,
         "mailbox": pseudonyms.of(settings.secret_key, campaign.id, key),
+        "details": {name: getattr(details, name) for name in CONFIRMED} if is_pending else {},
         "state": MessageState.WAITING,
         "created_at": now,
         "due_at": now,

@@ -75,7 +75,7 @@ def confirm(slug: str, tag: str | None = None) -> ResponseReturnValue:
         return trouble(campaign, error)
     with Session(db.engine) as session:
         signature = _signature(session, campaign, claim)
-        return _page(campaign, confirming.why_not(campaign, signature, now), signature, token, now)
+        return _page(campaign, confirming.why_not(campaign, signature, now), signature, now)
 
 
 @site.post("/campaigns/<slug>/confirm")
@@ -94,10 +94,15 @@ def _by_token(campaign: Campaign, token: str) -> ResponseReturnValue:
     now = datetime.now(UTC)
     with write_transaction() as session:
         signature = _signature(session, campaign, claim)
-        outcome = confirming.confirm(session, campaign, signature.id, now) if signature else Outcome.GONE
+        outcome = Outcome.GONE
+        if signature:
+            outcome = confirming.confirm(session, campaign, signature.id, now, entry=claim.entry)
     if outcome in (Outcome.CONFIRMED, Outcome.ALREADY):
         return _to_thanks(campaign)
-    return _page(campaign, outcome, None, token, now)
+    if outcome is Outcome.CHANGED:
+        with Session(db.engine) as session:
+            return _page(campaign, None, _signature(session, campaign, claim), now, changed=True)
+    return _page(campaign, outcome, None, now)
 
 
 def _by_code(campaign: Campaign) -> ResponseReturnValue:
@@ -178,20 +183,27 @@ def _signature(session: Session, campaign: Campaign, claim: Claim) -> Signature 
 
 
 def _page(
-    campaign: Campaign, why_not: Outcome | None, signature: Signature | None, token: str, now: datetime
+    campaign: Campaign, why_not: Outcome | None, signature: Signature | None, now: datetime, *, changed: bool = False
 ) -> Response:
-    """Return the page of a link: with the button, or with the reason why there is none."""
+    """Return the page of a link: with the button, or with the reason why there is none.
+
+    The button confirms what the page shows. `changed` says that it isn't what the signer has seen before.
+    """
+    secret = _settings().secret_key
+    can_confirm = signature is not None and why_not is None
     html = render_template(
         "site/confirm.html",
         campaign=campaign,
         why_not=why_not,
         entry=feed.entry_of(signature, now) if signature else None,
         until=confirming.until(campaign, signature, now) if signature else None,
-        token=token,
+        wants_updates=signature is not None and signature.wants_updates,
+        token=own_signature.token(signature, Purpose.CONFIRM, secret) if can_confirm and signature else None,
+        changed=changed,
         own_token=_own_token(signature),
         is_open=stages.stage(campaign, now) is Stage.OPEN,
     )
-    return private(html, STATUS[why_not] if why_not else 200)
+    return private(html, STATUS[why_not] if why_not else 409 if changed else 200)
 
 
 def _own_token(signature: Signature | None) -> str | None:

@@ -80,16 +80,23 @@ def _request_page(
     return private(render_template("site/request_link.html", campaign=campaign, form=form, **more), status)
 
 
+def _wait() -> int:
+    """Return how many seconds the client must wait, because it has sent too many forms; 0 if it hasn't."""
+    try:
+        current_app.extensions["sign_limit"].count(request.remote_addr)
+    except RateLimitError as error:
+        return error.seconds
+    return 0
+
+
 def _request_link(campaign: Campaign) -> Response:
     """Store a message with the link. Whether the mailbox has signed is looked up when the message is sent."""
     settings, form, now = _settings(), EmailForm(), datetime.now(UTC)
     if not settings.mail_url or not form.validate():
         return _request_page(campaign, form, 422)
-    try:
-        current_app.extensions["sign_limit"].count(request.remote_addr)
-    except RateLimitError as error:
-        answer = _request_page(campaign, form, 429, wait=error.seconds)
-        answer.headers["Retry-After"] = str(error.seconds)
+    if wait := _wait():
+        answer = _request_page(campaign, form, 429, wait=wait)
+        answer.headers["Retry-After"] = str(wait)
         return answer
     mailbox = pseudonyms.of(settings.secret_key, campaign.id, email_key(form.email.data))
     recipient, language = form.email.data, campaign.language
@@ -110,6 +117,7 @@ def _show(
     *,
     done: str = "",
     question: str = "",
+    wait: int = 0,
     status: int = 200,
 ) -> Response:
     """Return the page of the signature of a token.
@@ -121,6 +129,7 @@ def _show(
         form: The form to show; by default, filled in with what is stored.
         done: What has just been done, in a sentence.
         question: The value of the button that the signer must press once more.
+        wait: How many seconds the signer must wait, because the network has sent too many forms.
         status: The status of the response.
     """
     now = datetime.now(UTC)
@@ -143,6 +152,7 @@ def _show(
             contact=_contact(),
             done=done,
             question=question,
+            wait=wait,
         )
         return private(html, status)
 
@@ -189,6 +199,8 @@ def _save(campaign: Campaign, claim: Claim, token: str) -> Response:
     try:
         if not form.validate():
             return _show(campaign, claim, token, form, status=422)
+        if wait := _wait():
+            return _show(campaign, claim, token, form, wait=wait, status=429)
         with write_transaction() as session:
             signature = own_signature.find(session, campaign.id, claim, _settings().secret_key)
             changed = signature is not None and own_signature.correct(session, signature.id, form.values(), now)

@@ -23,11 +23,14 @@ def delete_expired() -> timedelta:
     now = datetime.now(UTC)
     # Outside the transaction, for which signers may wait.
     unconfirmed = pending.expired(db.session(), now)
+    # Each has a transaction of its own, because signers lock some of these rows in another order.
+    if unconfirmed:
+        with write_transaction() as session:
+            pending.delete_unconfirmed(session, unconfirmed, now)
     with write_transaction() as session:
-        has_more = expired_files.delete_piece(session, now).has_more | outbox.delete_ended(session, now)
-        if unconfirmed:
-            pending.delete_unconfirmed(session, unconfirmed)
-        has_more |= mailbox_records.delete_old(session, now) or len(unconfirmed) == pending.MOST_DELETED
+        has_more = mailbox_records.delete_old(session, now) or len(unconfirmed) == pending.MOST_DELETED
+    with write_transaction() as session:
+        has_more |= expired_files.delete_piece(session, now).has_more | outbox.delete_ended(session, now)
         outbox.correct_times(session, now)
         sessions.delete_expired(session, now)
         known_networks.delete_expired(session, now)

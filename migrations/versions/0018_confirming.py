@@ -29,7 +29,18 @@ def upgrade() -> None:
     # There can only be test messages of `flask mail check` so far.
     op.drop_table("message")
     create_outbox(sa.Column("mailbox", sa.String(32), nullable=False), queues=QUEUES, states=STATES)
-    op.create_index(op.f("ix_message_mailbox"), "message", ["mailbox"])
+    op.create_index(op.f("ix_message_mailbox_state"), "message", ["mailbox", "state"])
+    # The mailboxes of removed signatures, which release them: the key, up to the space in it.
+    key = "substr(email_key, 1, instr(email_key, ' ') - 1)"
+    if op.get_bind().dialect.name == "postgresql":
+        key = "split_part(email_key, ' ', 1)"
+    op.execute(
+        f"CREATE INDEX ix_signature_released ON signature (campaign_id, ({key})) WHERE (state = 'removed') IS TRUE"
+    )
+    condition = sa.text("(action = 'export.download') IS TRUE")
+    op.create_index(
+        "ix_record_download", "record", ["campaign_id", "id"], sqlite_where=condition, postgresql_where=condition
+    )
     op.create_table(
         "mailbox_record",
         sa.Column("campaign_id", sa.Integer(), autoincrement=False, nullable=False),
@@ -43,8 +54,8 @@ def upgrade() -> None:
     op.create_index(op.f("ix_mailbox_record_touched_at"), "mailbox_record", ["touched_at"])
 
 
-def create_outbox(own: sa.Column[str], *, queues: tuple[str, ...], states: tuple[str, ...]) -> None:
-    """Create the outbox with these kinds of messages and states, and one more column."""
+def create_outbox(*more: sa.Column[str], queues: tuple[str, ...], states: tuple[str, ...]) -> None:
+    """Create the outbox with these kinds of messages and states, and more columns."""
     op.create_table(
         "message",
         sa.Column("id", BIG_ID, nullable=False),
@@ -52,7 +63,8 @@ def create_outbox(own: sa.Column[str], *, queues: tuple[str, ...], states: tuple
         sa.Column("campaign_id", sa.Integer()),
         sa.Column("recipient", sa.String(254), nullable=False),
         sa.Column("language", sa.String(20), nullable=False),
-        own,
+        *more,
+        sa.Column("details", sa.JSON(), nullable=False),
         sa.Column("state", words("state", states), nullable=False),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("due_at", TIME, nullable=False),
@@ -80,7 +92,9 @@ def downgrade() -> None:
     op.execute(f"UPDATE roll_up SET position = {last} WHERE position > {last}")  # noqa: S608 (a constant)
     op.drop_table("mailbox_record")
     op.drop_table("message")
-    create_outbox(sa.Column("details", sa.JSON(), nullable=False), queues=QUEUES[:1], states=STATES[:-1])
+    create_outbox(queues=QUEUES[:1], states=STATES[:-1])
+    op.drop_index("ix_record_download", "record")
+    op.drop_index("ix_signature_released", "signature")
     for state in ("withdrawn", "pending"):
         op.drop_index(f"ix_signature_{state}", "signature")
     for name in ("closed_at", "reminded_to", "remind", "confirm"):

@@ -8,14 +8,22 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from flask import Flask
 from sqlalchemy import event, update
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from campaign.accounts.audit_log import COMMAND
+from campaign.campaigns import editing
+from campaign.campaigns.fields import InvalidCampaignError
+from campaign.mail import outbox
 from campaign.models.campaign import Campaign, CampaignState
-from campaign.models.message import MessageState, Queue
+from campaign.models.message import Message, MessageState, Queue
 from campaign.models.signature import Signature, SignatureState
+from campaign.moderation import actions
+from campaign.moderation.actions import Action
 from campaign.self_service import confirming as rules
 from campaign.self_service import mailbox_records, tokens
-from campaign.self_service.tokens import Purpose
+from campaign.self_service.tokens import Claim, Purpose
 from campaign.settings import Settings
 from campaign.signatures import pseudonyms, tally
 from campaign.statistics import roll_up_checks, roll_ups
@@ -281,7 +289,7 @@ def test_code_of_another_mailbox_or_campaign_is_wrong(
 
 def token(campaign_id: int, signature_id: int = 1, purpose: Purpose = Purpose.CONFIRM, secret: str = SECRET_KEY) -> str:
     mailbox = pseudonyms.of(secret, campaign_id, ADDRESS)
-    return tokens.make(secret, purpose, campaign_id, signature_id, mailbox)
+    return tokens.make(secret, purpose, campaign_id, Claim(signature_id, mailbox, ""))
 
 
 @pytest.mark.parametrize("page", ["confirm", "my-signature"])
@@ -299,7 +307,7 @@ def test_forged_foreign_and_expired_tokens_get_a_page_that_says_what_to_do(
     other_purpose = next(each for each in Purpose if each is not own)
     good = token(confirming.id, purpose=own)
     bad = {
-        "forged": good[:-1] + ("A" if good[-1] != "A" else "B"),
+        "forged": good[:-5] + ("A" if good[-5] != "A" else "B") + good[-4:],
         "of another key": token(confirming.id, purpose=own, secret="x" * 64),
         "of another campaign": token(publish(slug="other").id, purpose=own),
         "for another purpose": token(confirming.id, purpose=other_purpose),
@@ -488,3 +496,163 @@ def test_signature_and_message_are_stored_together_or_not_at_all(
     assert (stored(), stored_messages()) == ([], [])
     assert signer.sign(htmx=True).status_code == 200
     assert (len(stored()), len(stored_messages())) == (1, 1)
+
+
+# What strangers do with somebody else's address.
+
+
+def test_right_code_leaves_no_trace_in_the_count_of_tries(confirming: Campaign, signer: Signer, inbox: Inbox) -> None:
+    signer.sign()
+    signer.enter(inbox.code())
+    wrong = [signer.enter("000000" if inbox.code() != "000000" else "000001").status_code for _ in range(11)]
+    assert wrong == [422] * 10 + [429], "as for a mailbox that nobody has confirmed"
+
+
+def test_signing_again_before_confirming_takes_what_was_typed_last(
+    confirming: Campaign, signer: Signer, inbox: Inbox
+) -> None:
+    signer.sign(name="Ada Lovelase", updates="y")
+    inbox.all()
+    signer.sign(name="Ada Lovelace")
+    assert "Your entry: Ada Lovelace," in inbox.text()
+    assert "keep you posted" not in inbox.text()
+    signer.confirm(inbox.token("confirm"))
+    assert signer.listed() == ["Ada Lovelace"]
+    assert not stored()[0].wants_updates
+
+
+def test_nobody_confirms_what_a_stranger_has_typed_meanwhile(
+    confirming: Campaign, signer: Signer, inbox: Inbox
+) -> None:
+    signer.sign()
+    code, link, token = inbox.code(), inbox.link("confirm"), inbox.token("confirm")
+    signer.sign(name="Mallory", updates="y")
+    inbox.all()
+    assert signer.enter(code).status_code == 422, "the code of the message before"
+    answer = signer.confirm(token)
+    assert answer.status_code == 409
+    assert "The entry has changed since you opened the link." in answer.text
+    assert "Mallory" in answer.text
+    assert "keep you posted" in answer.text
+    assert signer.count() == 0
+    assert "Mallory" in signer.client.get(link).text, "the page shows what its button confirms"
+
+
+def test_message_goes_to_the_address_that_has_signed(thanking: Campaign, signer: Signer, inbox: Inbox) -> None:
+    signer.sign()
+    inbox.all()
+    signer.request_link("ada+mallory@example.org")
+    assert inbox.all("ada+mallory@example.org") == []
+    assert inbox.last()["Subject"] == "The link to your signature: Save the Park"
+
+
+def test_entry_in_a_message_has_nothing_that_mail_programs_make_a_link(
+    confirming: Campaign, signer: Signer, inbox: Inbox
+) -> None:
+    signer.sign(name="Claim-Prize.Cloud", city="win.bond/now")
+    text = inbox.text()
+    assert "Cloud" in text
+    assert "Prize.Cloud" not in text
+    assert "win.bond" not in text
+
+
+def test_message_that_cannot_be_decided_does_not_stop_the_others(
+    confirming: Campaign, signer: Signer, inbox: Inbox
+) -> None:
+    signer.sign()
+    signer.sign(email=GRACE)
+    with write_transaction() as session:
+        session.execute(update(Message).where(Message.recipient == ADDRESS).values(recipient="no address"))
+    assert len(inbox.all(GRACE)) == 1
+
+
+def test_signing_again_counts_once_the_campaign_asks_nobody_to_confirm(
+    publish: Publish, signer: Signer, inbox: Inbox, mail_settings: Settings
+) -> None:
+    campaign = publish(confirm=True)
+    signer.sign()
+    inbox.all()
+    publish(confirm=False)
+    assert signer.sign().location == f"{PATH}/thanks"
+    inbox.all()
+    assert signer.listed() == ["Ada Lovelace"]
+    count_all(campaign)
+
+
+def test_messages_delayed_by_our_own_limits_do_not_expire(confirming: Campaign, signer: Signer, inbox: Inbox) -> None:
+    signer.sign()
+    with write_transaction() as session:
+        session.execute(update(Message).values(created_at=datetime.now(UTC) - timedelta(hours=40)))
+    assert len(inbox.all()) == 1
+
+
+def test_two_workers_send_no_more_than_five_messages(
+    confirming: Campaign, signer: Signer, inbox: Inbox, mail_settings: Settings
+) -> None:
+    for _ in range(4):
+        signer.sign()
+    inbox.all()
+    signer.sign()
+    signer.request_link()
+    now = datetime.now(UTC)
+    # The link's queue is served before the lower id of the other message, by another worker.
+    (link,) = outbox.lease(db.engine, "first", now, after=Queue.THANKS)
+    (confirm,) = outbox.lease(db.engine, "second", now + timedelta(microseconds=1), after=Queue.CHECK)
+    assert (link.queue, confirm.queue) == (Queue.LINK, Queue.CONFIRM)
+    with Session(db.engine) as session:
+        enough = [outbox.has_had_enough(session, each, now) for each in (link, confirm)]
+    assert enough == [False, True]
+
+
+def test_removed_signature_can_be_restored_although_a_stranger_has_signed_since(
+    confirming: Campaign, signer: Signer, inbox: Inbox
+) -> None:
+    signer.sign()
+    signer.confirm(inbox.token("confirm"))
+    for action in (Action.REMOVE, Action.BLOCK):
+        with write_transaction() as session:
+            actions.act(session, COMMAND, confirming.id, action, [1], "why", datetime.now(UTC), may_remove=True)
+        if action is Action.REMOVE:
+            signer.sign(name="Mallory")
+            assert [each.state for each in stored()] == [SignatureState.REMOVED, SignatureState.PENDING]
+    assert [each.email_key for each in stored()] == [ADDRESS], "the mailbox is blocked"
+    count_all(confirming)
+
+
+def test_translation_with_signers_who_have_yet_to_confirm_stays(
+    publish: Publish, mail_settings: Settings, signer: Signer
+) -> None:
+    spanish = {"es": {"title": "Salven el parque", "letter": "Querido alcalde"}}
+    campaign = publish(confirm=True, translations=spanish)
+    signer.client.post(f"{PATH}/es/signatures", data=ADA)
+    count_all(campaign)
+    with write_transaction() as session, pytest.raises(InvalidCampaignError, match="must stay"):
+        file = editing.file_of(session, editing.load_locked(session, campaign.id)).with_values({"translations": {}})
+        editing.edit(session, COMMAND, campaign.id, file, datetime.now(UTC))
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_page_for_the_code_is_missing_on_a_site_without_mail(publish: Publish, signer: Signer, method: str) -> None:
+    publish()
+    answer = signer.client.get(f"{PATH}/confirm") if method == "get" else signer.enter("123456", htmx=False)
+    assert answer.status_code == 404
+
+
+def test_code_that_cannot_be_stored_gets_a_notice(
+    confirming: Campaign, signer: Signer, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signer.sign()
+    code = inbox.code()
+
+    def refuse(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "mailbox_record" in statement:
+            raise OperationalError(statement, {}, Exception("the disk is gone"))
+
+    event.listen(db.engine, "before_cursor_execute", refuse)
+    try:
+        answer = signer.enter(code)
+    finally:
+        event.remove(db.engine, "before_cursor_execute", refuse)
+    assert answer.status_code == 503
+    assert answer.headers["HX-Retarget"] == "#notice"
+    assert signer.enter(code).status_code == 200

@@ -3,11 +3,13 @@
 import csv
 import io
 import logging
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask.testing import FlaskClient, FlaskCliRunner
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
+from sqlalchemy.exc import OperationalError
 
 from campaign.accounts import audit_log
 from campaign.mail import outbox
@@ -17,6 +19,7 @@ from campaign.models.message import MailboxRecord, Message, MessageState, Queue
 from campaign.models.signature import Signature, SignatureState
 from campaign.moderation import actions, indexing, search, undo
 from campaign.moderation.actions import Action
+from campaign.self_service import withdrawals
 from campaign.settings import Settings
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
@@ -251,10 +254,12 @@ def test_unconfirmed_signature_can_be_corrected_and_then_confirmed(
     confirming: Campaign, signer: Signer, inbox: Inbox
 ) -> None:
     signer.sign()
-    token, confirm = inbox.token("my-signature"), inbox.token("confirm")
+    token = inbox.token("my-signature")
     signer.change(token, "save", **CORRECT)
     assert signer.count() == 0
-    signer.confirm(confirm)
+    page = signer.client.get(inbox.link("confirm")).text
+    assert "Ada King, London, GB" in page
+    signer.confirm(re.findall(r'name="token" value="([^"]+)"', page)[0])
     assert signer.listed() == ["Ada King"]
     count_all(confirming)
 
@@ -411,3 +416,87 @@ def test_signature_of_another_campaign_cant_be_reached(token: str, publish: Publ
     assert answer.status_code == 404
     assert "Ada" not in answer.text
     assert isinstance(stored()[0], Signature)
+
+
+def test_withdrawing_erases_what_organizers_had_removed_before(
+    token: str, thanking: Campaign, signer: Signer, inbox: Inbox
+) -> None:
+    moderate(thanking, Action.REMOVE)
+    signer.sign()
+    signer.change(inbox.token("my-signature"), "withdraw", sure="y")
+    assert [(each.state, each.name, each.email) for each in stored()] == [(SignatureState.WITHDRAWN, "", "")] * 2
+    count_all(thanking)
+
+
+def test_link_of_a_removed_signature_withdraws_the_newer_one_too(
+    token: str, thanking: Campaign, signer: Signer
+) -> None:
+    moderate(thanking, Action.REMOVE)
+    signer.sign()
+    signer.change(token, "withdraw", sure="y")
+    assert {each.state for each in stored()} == {SignatureState.WITHDRAWN}
+    assert signer.count() == 0
+    count_all(thanking)
+
+
+def test_owner_of_a_removed_signature_gets_the_link(
+    token: str, thanking: Campaign, signer: Signer, inbox: Inbox
+) -> None:
+    moderate(thanking, Action.REMOVE)
+    signer.request_link()
+    assert inbox.last()["Subject"] == "The link to your signature: Save the Park"
+    assert "The organizers have removed your signature." in signer.client.get(inbox.link("my-signature")).text
+
+
+def test_wasnt_me_can_be_taken_back(token: str, thanking: Campaign, signer: Signer, inbox: Inbox) -> None:
+    page = signer.change(token, "not-me", sure="y").text
+    assert "We don’t send mail about this petition to this email address anymore." in page
+    assert "Send me mail again" in page
+    assert "Send me mail again" not in signer.change(token, "mail-again").text
+    signer.sign()
+    assert inbox.last()["Subject"] == "Thank you for signing: Save the Park"
+
+
+def test_city_can_be_removed_although_the_zip_code_stays(token: str, signer: Signer) -> None:
+    signer.change(token, "save", **CORRECT | {"country": "US", "postal_code": "90012", "city": "", "region": ""})
+    assert (stored()[0].postal_code, stored()[0].city) == ("90012", "")
+
+
+def test_corrections_are_limited_by_network(token: str, signer: Signer) -> None:
+    def save(number: int) -> int:
+        data = {"token": token, "do": "save"} | CORRECT | {"city": f"London {number}"}
+        there = {"REMOTE_ADDR": "192.0.2.7"}
+        return signer.client.post(f"{PATH}/my-signature", data=data, environ_base=there).status_code
+
+    assert [save(number) for number in range(21)][19:] == [200, 429]
+
+
+@pytest.mark.parametrize("do", ["save", "link"])
+def test_what_was_typed_stays_while_the_database_is_away(
+    token: str, signer: Signer, do: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith(("UPDATE signature", "INSERT INTO message")):
+            raise OperationalError(statement, {}, Exception("the disk is gone"))
+
+    event.listen(db.engine, "before_cursor_execute", refuse)
+    try:
+        answer = signer.change(token, "save", **CORRECT) if do == "save" else signer.request_link("grace@example.org")
+    finally:
+        event.remove(db.engine, "before_cursor_execute", refuse)
+    assert answer.status_code == 503
+    assert "What you typed is still here." in answer.text
+    assert ('value="Ada King"' if do == "save" else 'value="grace@example.org"') in answer.text
+    assert stored()[0].name == "Ada Lovelace"
+
+
+def test_downloads_are_found_among_many_other_entries(token: str, thanking: Campaign) -> None:
+    at = datetime.now(UTC) - timedelta(hours=1)
+    with write_transaction() as session:
+        what = {"kind": "csv", "purpose": "ours", "asked_at": (at - timedelta(hours=1)).isoformat()}
+        audit_log.write(session, audit_log.COMMAND, "export.download", at, campaign_id=thanking.id, after=what)
+        for _ in range(1200):
+            audit_log.write(session, audit_log.SIGNER, "signature.correct", at, campaign_id=thanking.id)
+        session.execute(update(Signature).values(state=SignatureState.WITHDRAWN, signed_at=at - timedelta(minutes=30)))
+    (download,) = withdrawals.downloads(db.session(), thanking.id)
+    assert download.withdrawn == 1, "since the file was requested, not since it was downloaded"
