@@ -16,7 +16,7 @@ from campaign.mail.sending import Sender
 from campaign.models.message import Queue
 from campaign.models.signature import Signature, SignatureState
 from campaign.settings import Settings
-from campaign.signatures import fake, pseudonyms
+from campaign.signatures import fake
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 from tests.services import free_port
@@ -33,7 +33,7 @@ def report(row: Row, what: str, settings: Settings) -> None:
     with _server() as port:
         mail = replace(settings, mail_url=f"smtp://127.0.0.1:{port}", mail_from="info@example.org")
         with create_app(mail).app_context():
-            _fill(mail.secret_key)
+            _fill()
             sender = Sender(db.engine, mail)
             began = time.monotonic()
             while sender.send_some() == 0:
@@ -65,7 +65,7 @@ def _server() -> Iterator[int]:
             process.terminate()
 
 
-def _fill(secret: str) -> None:
+def _fill() -> None:
     """Store unconfirmed signatures and the messages that ask to confirm them."""
     now = datetime.now(UTC)
     with write_transaction() as session:
@@ -74,5 +74,4 @@ def _fill(secret: str) -> None:
             address = f"mail{number}@example.org"
             row = fake.signature(campaign_id, address, now) | {"email": address, "email_key": address}
             session.add(Signature(**row | {"state": SignatureState.PENDING, "listed_at": None}))
-            mailbox = pseudonyms.of(secret, campaign_id, address)
-            outbox.add(session, Queue.CONFIRM, address, "en", now, campaign_id=campaign_id, mailbox=mailbox)
+            outbox.add(session, Queue.CONFIRM, address, "en", now, campaign_id=campaign_id)

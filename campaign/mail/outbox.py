@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from email_validator import EmailNotValidError
 from sqlalchemy import Engine, and_, delete, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from campaign.models.message import IS_WAITING, Message, MessageState, Queue
+from campaign.models.message import HAS_ENDED, HAS_MAILBOX, IS_WAITING, Message, MessageState, Queue
+from campaign.signatures import pseudonyms
+from campaign.signatures.signing import email_key
 from campaign.storage.transactions import turn_to_write, write_connection, write_statement
 
 LEASE = timedelta(minutes=20)
@@ -65,17 +68,16 @@ def add(
     now: datetime,
     *,
     campaign_id: int | None = None,
-    mailbox: str = "",
 ) -> Message:
     """Add a message to the caller's write transaction."""
     message = Message(queue=queue, recipient=recipient, language=language, created_at=now, due_at=now)
-    message.campaign_id, message.mailbox = campaign_id, mailbox
+    message.campaign_id = campaign_id
     session.add(message)
     return message
 
 
 def lease(
-    engine: Engine, holder: str, now: datetime, *, after: Queue | None = None, most: int = LEASED
+    engine: Engine, holder: str, now: datetime, secret: str, *, after: Queue | None = None, most: int = LEASED
 ) -> list[Leased]:
     """Lease messages of one queue, those that have waited longest first.
 
@@ -83,6 +85,7 @@ def lease(
         engine: The database.
         holder: The random name of the worker.
         now: The current time.
+        secret: The site's secret key, for the pseudonyms of mailboxes.
         after: The queue that was served last. The queues take turns, so that none waits for a long one.
         most: The most messages.
 
@@ -103,9 +106,19 @@ def lease(
         leased = []
         for message in session.scalars(due):
             message.holder, message.due_at = holder, now + LEASE
+            if message.campaign_id and not message.mailbox:
+                message.mailbox = _pseudonym(secret, message.campaign_id, message.recipient)
             leased.append(_leased(message))
         session.flush()
         return leased
+
+
+def _pseudonym(secret: str, campaign_id: int, recipient: str) -> str:
+    try:
+        return pseudonyms.of(secret, campaign_id, email_key(recipient))
+    except EmailNotValidError:
+        # No mailbox has this one. Making the message fails, and the others go on.
+        return pseudonyms.of(secret, campaign_id, recipient)
 
 
 def _next_due(session: Session, now: datetime, after: Queue | None) -> Queue | None:
@@ -157,7 +170,8 @@ def has_had_enough(session: Session, leased: Leased, now: datetime) -> bool:
     sent = and_(Message.state == MessageState.SENT, Message.ended_at > now - DAY)
     leased_before = tuple_(Message.due_at, Message.id) < tuple_(leased.until, leased.id)
     being_sent = and_(Message.state == MessageState.WAITING, Message.holder != "", leased_before)
-    others = select(Message.id).where(Message.mailbox == leased.mailbox, or_(sent, being_sent)).limit(MOST_A_DAY)
+    of_mailbox = HAS_MAILBOX, Message.mailbox == leased.mailbox
+    others = select(Message.id).where(*of_mailbox, or_(sent, being_sent)).limit(MOST_A_DAY)
     return len(session.scalars(others).all()) == MOST_A_DAY
 
 
@@ -211,7 +225,12 @@ def correct_times(session: Session, now: datetime) -> None:
 
 def delete_ended(session: Session, now: datetime) -> bool:
     """Delete messages that ended more than KEPT ago, in the caller's write transaction. Return if there are more."""
-    old = select(Message.id).where(Message.ended_at < now - KEPT).order_by(Message.ended_at).limit(MOST_DELETED)
+    old = (
+        select(Message.id)
+        .where(HAS_ENDED, Message.ended_at < now - KEPT)
+        .order_by(Message.ended_at)
+        .limit(MOST_DELETED)
+    )
     deleted = session.execute(delete(Message).where(Message.id.in_(old.scalar_subquery())))
     return bool(deleted.rowcount == MOST_DELETED)  # type: ignore[attr-defined]
 

@@ -10,7 +10,6 @@ from campaign.models.campaign import Campaign
 from campaign.models.message import Queue
 from campaign.models.signature import IS_PENDING, Signature
 from campaign.self_service import confirming
-from campaign.signatures import pseudonyms
 
 AFTER = timedelta(days=2)
 """How long after signing a signer is reminded."""
@@ -31,7 +30,7 @@ def due(session: Session, now: datetime) -> list[int]:
     return list(session.scalars(wanted))
 
 
-def add_piece(session: Session, campaign_id: int, secret: str, now: datetime) -> bool:
+def add_piece(session: Session, campaign_id: int, now: datetime) -> bool:
     """Store the next reminders of a campaign, in the caller's write transaction. Return whether there may be more.
 
     Each signer gets one: the campaign's `reminded_to` says who was reminded already.
@@ -56,7 +55,6 @@ def add_piece(session: Session, campaign_id: int, secret: str, now: datetime) ->
             signature.language or campaign.language,
             now,
             campaign_id=campaign_id,
-            mailbox=pseudonyms.of(secret, campaign_id, signature.email_key),
         )
     campaign.reminded_to = last.signed_at if last else now - AFTER
     return last is not None

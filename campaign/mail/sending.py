@@ -91,7 +91,9 @@ class Sender:
         rate = self._settings.mail_per_second
         most = min(outbox.LEASED, max(2 * rate, 1)) if rate else outbox.LEASED
         now = datetime.now(UTC)
-        self._rest = outbox.lease(self._engine, self._holder, now, after=self._last, most=most)
+        self._rest = outbox.lease(
+            self._engine, self._holder, now, self._settings.secret_key, after=self._last, most=most
+        )
         if not self._rest:
             return LOOK_AGAIN
         self._last = self._rest[0].queue

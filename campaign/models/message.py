@@ -46,7 +46,9 @@ class MessageState(StrEnum):
 
 
 IS_WAITING = text("(state = 'waiting') IS TRUE")
-"""The condition of an index, which a query must repeat literally."""
+HAS_MAILBOX = text("(mailbox <> '') IS TRUE")
+HAS_ENDED = text("(ended_at IS NOT NULL) IS TRUE")
+"""The conditions of indexes, which a query must repeat literally."""
 
 
 class Message(Base):
@@ -62,7 +64,8 @@ class Message(Base):
             sqlite_where=IS_WAITING,
             postgresql_where=IS_WAITING,
         ),
-        Index(None, "mailbox", "state"),
+        Index("ix_message_mailbox", "mailbox", "state", sqlite_where=HAS_MAILBOX, postgresql_where=HAS_MAILBOX),
+        Index("ix_message_ended", "ended_at", sqlite_where=HAS_ENDED, postgresql_where=HAS_ENDED),
     )
 
     id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
@@ -73,7 +76,8 @@ class Message(Base):
     language: Mapped[str] = mapped_column(String(LANGUAGE_LENGTH))
     """BCP 47 tag."""
     mailbox: Mapped[str] = mapped_column(String(PSEUDONYM_LENGTH), default="")
-    """The pseudonym of the mailbox (`signatures/pseudonyms.py`); empty if the message is not about a campaign."""
+    """The pseudonym of the mailbox (`signatures/pseudonyms.py`). It is empty until a worker leases the message, because
+    its index would slow signers down, and if the message is not about a campaign."""
     details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     """What the signer typed who must confirm, as columns of a signature, until the message has ended."""
     state: Mapped[MessageState] = mapped_column(words(MessageState, "state"), default=MessageState.WAITING)
@@ -86,7 +90,7 @@ class Message(Base):
     """How often a mail server could not be reached, or asked to try again later."""
     answer: Mapped[str] = mapped_column(Text, default="")
     """What the mail server said last, if it didn't accept the message."""
-    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When it was sent, refused, or skipped, or expired."""
 
 

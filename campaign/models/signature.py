@@ -72,9 +72,6 @@ def _partly(name: str, condition: TextClause, *columns: str) -> Index:
     return Index(f"ix_signature_{name}", *columns, sqlite_where=condition, postgresql_where=condition)
 
 
-RELEASED_MAILBOXES = "ix_signature_released"
-"""The index of removed signatures by the mailbox that they have released. Only migration 0018 defines it, because its
-expression differs between the databases; `removed_ones` uses it."""
 RELEASED = " "
 """Separates the mailbox from the signature's id in the `email_key` of a signature that has released its mailbox."""
 
@@ -104,6 +101,15 @@ class Signature(Base):
         _partly("removed", IS_REMOVED, "campaign_id", "signed_at", "id"),
         _partly("pending", IS_PENDING, "campaign_id", "signed_at", "id"),
         _partly("withdrawn", IS_WITHDRAWN, "campaign_id", "signed_at", "id"),
+        # Finds the removed signatures of a mailbox (`removed_ones`).
+        Index(
+            "ix_signature_released",
+            "campaign_id",
+            "email_key",
+            sqlite_where=IS_REMOVED,
+            postgresql_where=IS_REMOVED,
+            postgresql_ops={"email_key": "text_pattern_ops"},
+        ),
     )
 
     id: Mapped[int] = mapped_column(BIG_ID, primary_key=True)
@@ -143,7 +149,7 @@ SCRATCH = "scratch_signature"
 
 def described_here(name: str | None, _kind: str, _parents: object) -> bool:
     """Return whether the models define this table or index of the database; for Alembic's `include_name`."""
-    return not (name or "").startswith((SEARCH_INDEX, SCRATCH, f"ix_{SCRATCH}", RELEASED_MAILBOXES))
+    return not (name or "").startswith((SEARCH_INDEX, SCRATCH, f"ix_{SCRATCH}"))
 
 
 class Tally(Base):
@@ -161,17 +167,20 @@ def mailbox(email_key: str) -> str:
     return email_key.partition(RELEASED)[0]
 
 
-_RELEASED_KEY = {
-    "sqlite": text("substr(email_key, 1, instr(email_key, ' ') - 1) = :mailbox"),
-    "postgresql": text("split_part(email_key, ' ', 1) = :mailbox"),
+_RELEASED_BY = {
+    "sqlite": text("email_key > :start AND email_key < :end"),
+    # As bytes, like SQLite and the index: the database's locale may sort them in another order.
+    "postgresql": text("email_key ~>~ :start AND email_key ~<~ :end"),
 }
 
 
 def removed_ones(session: Session, campaign_id: int, email_key: str) -> Sequence[int]:
     """Return the ids of a campaign's removed signatures from a mailbox that have released it, oldest first."""
-    condition = _RELEASED_KEY[session.get_bind().dialect.name]
+    condition = _RELEASED_BY[session.get_bind().dialect.name]
     removed = select(Signature.id).where(Signature.campaign_id == campaign_id, condition, IS_REMOVED)
-    return session.scalars(removed.order_by(Signature.id), {"mailbox": email_key}).all()
+    # Only ids follow RELEASED, so all keys of the mailbox are below the one that ends with the next character.
+    keys = {"start": email_key + RELEASED, "end": email_key + chr(ord(RELEASED) + 1)}
+    return session.scalars(removed.order_by(Signature.id), keys).all()
 
 
 def standing(state: SignatureState, listed_at: datetime | None, email_key: str = RELEASED) -> Standing:

@@ -5,11 +5,11 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import and_, delete, select, update
 from sqlalchemy.orm import Session
 
 from campaign.accounts import audit_log
-from campaign.models.message import IS_WAITING, Message, MessageState
+from campaign.models.message import HAS_MAILBOX, Message, MessageState
 from campaign.models.signature import (
     RELEASED,
     Signature,
@@ -178,12 +178,13 @@ def _locked(session: Session, signature_id: int) -> Signature | None:
 
 
 def _forget_messages(session: Session, own_mailbox: str) -> None:
-    """Delete the messages to a mailbox that weren't sent, and the address of those that were.
+    """Delete the messages to a mailbox that were tried in vain, and the address of those that were sent.
 
-    Those stay, because they limit how many more it gets.
+    Those stay, because they limit how many more it gets. Messages that no worker has leased yet aren't found here. Once
+    one does, it finds nothing to say to the mailbox, and deletes the address.
     """
-    of_mailbox = Message.mailbox == own_mailbox
-    session.execute(delete(Message).where(of_mailbox, IS_WAITING))
+    of_mailbox = and_(HAS_MAILBOX, Message.mailbox == own_mailbox)
+    failed = Message.state.in_((MessageState.WAITING, MessageState.REFUSED, MessageState.EXPIRED))
+    session.execute(delete(Message).where(of_mailbox, failed))
     sent = of_mailbox, Message.state == MessageState.SENT, Message.recipient != ""
     session.execute(update(Message).where(*sent).values(recipient="", answer=""))
-    session.execute(delete(Message).where(of_mailbox, Message.state.in_((MessageState.REFUSED, MessageState.EXPIRED))))

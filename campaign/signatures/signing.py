@@ -21,7 +21,7 @@ from campaign.models.message import Message, MessageState, Queue
 from campaign.models.signature import Signature, SignatureState
 from campaign.monitoring import metrics
 from campaign.settings import Settings
-from campaign.signatures import equal_work, pseudonyms, tally
+from campaign.signatures import equal_work, tally
 from campaign.storage.database import insert_into
 from campaign.storage.group_commit import GroupCommit
 from campaign.storage.transactions import turn_to_write, write_connection
@@ -114,7 +114,6 @@ def sign(engine: Engine, campaign: Campaign, details: Details, now: datetime, se
         "recipient": details.email,
         "language": campaign.language,
         "campaign_id": campaign.id,
-        "mailbox": pseudonyms.of(settings.secret_key, campaign.id, key),
         "details": {name: getattr(details, name) for name in CONFIRMED} if is_pending else {},
         "state": MessageState.WAITING,
         "created_at": now,

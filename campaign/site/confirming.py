@@ -4,12 +4,14 @@ Opening the page changes nothing: mail scanners open every link, and some run it
 confirms.
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response, abort, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import select
+from markupsafe import escape
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from campaign.campaigns import stages
@@ -27,8 +29,9 @@ from campaign.signatures.signing import email_key
 from campaign.site import pages
 from campaign.site.blueprint import site
 from campaign.site.responses import find_or_404, is_htmx, private
-from campaign.site.sign_form import CodeForm, SignForm
+from campaign.site.sign_form import CodeForm, EmailForm, SignForm
 from campaign.storage.database import db
+from campaign.storage.single_flight import SingleFlightCache
 from campaign.storage.transactions import write_transaction
 from campaign.web.formatting import in_a_while
 from campaign.web.limits.rate_limits import RateLimitError
@@ -55,10 +58,39 @@ def check_inbox(campaign: Campaign, signed: SignForm, *, is_corrected: bool) -> 
         corrected = "email" if is_corrected else None
         path = url_for("site.confirm", slug=campaign.slug, tag=campaign.tag or None, signed="y", corrected=corrected)
         return private(redirect(path, 303))
-    form = CodeForm(formdata=None, data={"email": signed.email.data})
-    where = {"campaign": campaign, "slug": campaign.slug, "tag": campaign.tag or None}
-    panel = {"form": form, "again": signed, "corrected": is_corrected, "sender": Sender.of(_settings())}
-    return private(render_template("site/_check_inbox.html", **where, **panel))
+    key = db.engine, campaign.slug, campaign.tag, is_corrected
+    panel = _panels.get(key, lambda: _render_panel(campaign, is_corrected=is_corrected))
+    own = {_EMAIL: str(escape(signed.email.data)), _TYPED: _typed(signed)}
+    return private(_MARKS.sub(lambda mark: own[mark[0]], panel))
+
+
+_EMAIL, _TYPED = "\ue000email\ue000", "\ue000typed\ue000"
+"""Stand for what differs from signer to signer in the panel."""
+_MARKS = re.compile(f"{_EMAIL}|{_TYPED}")
+_panels: SingleFlightCache[tuple[Engine, str, str, bool], str] = SingleFlightCache(most=256)
+"""Panels with these marks, by campaign, language, and whether the address was corrected. In a crowd, rendering each would
+take longer than storing the signature."""
+
+
+def _render_panel(campaign: Campaign, *, is_corrected: bool) -> str:
+    return render_template(
+        "site/_check_inbox.html",
+        campaign=campaign,
+        slug=campaign.slug,
+        tag=campaign.tag or None,
+        form=CodeForm(formdata=None, data={"email": _EMAIL}),
+        again=EmailForm(formdata=None, data={"email": _EMAIL}),
+        typed=_TYPED,
+        corrected=is_corrected,
+        sender=Sender.of(_settings()),
+    )
+
+
+def _typed(signed: SignForm) -> str:
+    """Return what a signer has typed, but the address, as hidden fields of the form to sign again."""
+    values = ((field.name, "y" if field.data is True else field.data) for field in signed)
+    kept = ((name, value) for name, value in values if value and name not in ("email", "shown", "website"))
+    return "".join(f'<input type="hidden" name="{name}" value="{escape(value)}">' for name, value in kept)
 
 
 @site.get("/campaigns/<slug>/confirm")

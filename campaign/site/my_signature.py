@@ -22,8 +22,6 @@ from campaign.models.signature import Signature, Standing
 from campaign.self_service import confirming, mailbox_records, own_signature
 from campaign.self_service.tokens import Claim, Purpose
 from campaign.settings import Settings
-from campaign.signatures import pseudonyms
-from campaign.signatures.signing import email_key
 from campaign.site.blueprint import site
 from campaign.site.confirming import asked_token, read_token, trouble
 from campaign.site.responses import find_or_404, private
@@ -98,11 +96,10 @@ def _request_link(campaign: Campaign) -> Response:
         answer = _request_page(campaign, form, 429, wait=wait)
         answer.headers["Retry-After"] = str(wait)
         return answer
-    mailbox = pseudonyms.of(settings.secret_key, campaign.id, email_key(form.email.data))
     recipient, language = form.email.data, campaign.language
     try:
         with write_transaction() as session:
-            outbox.add(session, Queue.LINK, recipient, language, now, campaign_id=campaign.id, mailbox=mailbox)
+            outbox.add(session, Queue.LINK, recipient, language, now, campaign_id=campaign.id)
     except STORAGE_ERRORS:
         current_app.logger.exception("a message could not be stored")
         return _request_page(campaign, form, 503, not_stored=True)

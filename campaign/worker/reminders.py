@@ -21,5 +21,5 @@ def remind() -> timedelta:
     has_more = False
     for campaign_id in reminders.due(db.session(), now):
         with write_transaction() as session:
-            has_more |= reminders.add_piece(session, campaign_id, settings.secret_key, now)
+            has_more |= reminders.add_piece(session, campaign_id, now)
     return NOW if has_more else LOOK_AGAIN

@@ -29,13 +29,17 @@ def upgrade() -> None:
     # There can only be test messages of `flask mail check` so far.
     op.drop_table("message")
     create_outbox(sa.Column("mailbox", sa.String(32), nullable=False), queues=QUEUES, states=STATES)
-    op.create_index(op.f("ix_message_mailbox_state"), "message", ["mailbox", "state"])
-    # The mailboxes of removed signatures, which release them: the key, up to the space in it.
-    key = "substr(email_key, 1, instr(email_key, ' ') - 1)"
-    if op.get_bind().dialect.name == "postgresql":
-        key = "split_part(email_key, ' ', 1)"
-    op.execute(
-        f"CREATE INDEX ix_signature_released ON signature (campaign_id, ({key})) WHERE (state = 'removed') IS TRUE"
+    for name, columns in {"mailbox": ["mailbox", "state"], "ended": ["ended_at"]}.items():
+        condition = sa.text("(mailbox <> '') IS TRUE" if name == "mailbox" else "(ended_at IS NOT NULL) IS TRUE")
+        op.create_index(f"ix_message_{name}", "message", columns, sqlite_where=condition, postgresql_where=condition)
+    removed = sa.text("(state = 'removed') IS TRUE")
+    op.create_index(
+        "ix_signature_released",
+        "signature",
+        ["campaign_id", "email_key"],
+        sqlite_where=removed,
+        postgresql_where=removed,
+        postgresql_ops={"email_key": "text_pattern_ops"},
     )
     condition = sa.text("(action = 'export.download') IS TRUE")
     op.create_index(
@@ -75,7 +79,6 @@ def create_outbox(*more: sa.Column[str], queues: tuple[str, ...], states: tuple[
         sa.ForeignKeyConstraint(["campaign_id"], ["campaign.id"], name=op.f("fk_message_campaign_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_message")),
     )
-    op.create_index(op.f("ix_message_ended_at"), "message", ["ended_at"])
     columns = ["queue", "due_at", "id"]
     op.create_index("ix_message_waiting", "message", columns, sqlite_where=WAITING, postgresql_where=WAITING)
 
@@ -93,6 +96,7 @@ def downgrade() -> None:
     op.drop_table("mailbox_record")
     op.drop_table("message")
     create_outbox(queues=QUEUES[:1], states=STATES[:-1])
+    op.create_index(op.f("ix_message_ended_at"), "message", ["ended_at"])
     op.drop_index("ix_record_download", "record")
     op.drop_index("ix_signature_released", "signature")
     for state in ("withdrawn", "pending"):

@@ -17,6 +17,7 @@ from campaign.models.message import Message, MessageState, Queue
 from campaign.settings import Settings
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
+from tests.conftest import SECRET_KEY
 from tests.mail.conftest import Post, stored_messages
 from tests.mail.mailbox import HANG_UP, OK, Mailbox, Server
 from tests.services import Service
@@ -201,10 +202,17 @@ def test_message_that_cannot_be_made_does_not_stop_the_others(sender: Sender, po
 
 
 def test_message_is_not_sent_after_its_time(sender: Sender, post: Post, mailbox: Mailbox) -> None:
-    post("ada@example.org", at=datetime.now(UTC) - outbox.LIFETIMES[Queue.CHECK])
-    sender.send_some()
-    assert mailbox.messages == []
-    assert [message.state for message in stored_messages()] == [MessageState.EXPIRED]
+    tried, untried = timedelta(hours=4), timedelta(hours=48)
+    post("ada@example.org", at=datetime.now(UTC) - tried)
+    with write_transaction() as session:
+        session.execute(update(Message).values(tries=1))
+    post("grace@example.org", at=datetime.now(UTC) - untried)
+    post("joan@example.org", at=datetime.now(UTC) - untried + MINUTE)
+    while sender.send_some() == 0:
+        pass
+    assert mailbox.recipients == ["joan@example.org"]
+    states = MessageState.EXPIRED, MessageState.EXPIRED, MessageState.SENT
+    assert [message.state for message in stored_messages()] == [*states]
 
 
 def test_wrong_clock_hides_no_message(sender: Sender, post: Post, mailbox: Mailbox) -> None:
@@ -281,15 +289,15 @@ def test_two_senders_never_send_the_same_message(
 
 def test_lease_of_a_dead_worker_ends(sender: Sender, post: Post, mailbox: Mailbox) -> None:
     post("ada@example.org")
-    [leased] = outbox.lease(db.engine, "dead", datetime.now(UTC))
+    [leased] = outbox.lease(db.engine, "dead", datetime.now(UTC), SECRET_KEY)
     assert sender.send_some() == LOOK_AGAIN
-    assert outbox.lease(db.engine, "other", leased.until + timedelta(seconds=1))[0].id == leased.id
+    assert outbox.lease(db.engine, "other", leased.until + timedelta(seconds=1), SECRET_KEY)[0].id == leased.id
 
 
 def test_worker_that_wakes_up_too_late_changes_nothing(app: Flask, post: Post) -> None:
     post("ada@example.org", at=datetime.now(UTC) - 3 * outbox.LEASE)
-    [late] = outbox.lease(db.engine, "late", datetime.now(UTC) - 2 * outbox.LEASE)
-    [now] = outbox.lease(db.engine, "other", datetime.now(UTC))
+    [late] = outbox.lease(db.engine, "late", datetime.now(UTC) - 2 * outbox.LEASE, SECRET_KEY)
+    [now] = outbox.lease(db.engine, "other", datetime.now(UTC), SECRET_KEY)
     outbox.mark_refused(db.engine, late, "550 no", datetime.now(UTC))
     assert stored_messages()[0].state is MessageState.WAITING
     outbox.mark_sent(db.engine, now, datetime.now(UTC))
@@ -306,7 +314,7 @@ def test_stopped_sender_gives_its_messages_back(sender: Sender, post: Post, mail
     mailbox.answer_data = stop_sender
     sender.run()
     assert mailbox.recipients == ["nr0@example.org"]
-    assert outbox.lease(db.engine, "other", datetime.now(UTC))[0].recipient == "nr1@example.org"
+    assert outbox.lease(db.engine, "other", datetime.now(UTC), SECRET_KEY)[0].recipient == "nr1@example.org"
 
 
 def test_outbox_is_rolled_back_with_what_made_the_message_necessary(app: Flask, post: Post) -> None:
