@@ -41,7 +41,7 @@ def check_server(settings: Settings, recipient: str | None) -> Iterator[str]:
         yield f"Connected to {address.host}:{address.port}{user}."
         if recipient:
             message = test_message(recipient)
-            connection.send(composing.compose(message, composing.TEST, settings), recipient)
+            connection.send(composing.compose(message, composing.TEST, settings).as_bytes(), recipient)
             yield f"Sent a test message to {recipient}. If it doesn’t arrive, look into the spam folder."
     except AwayError as error:
         raise CheckError(_explained(error, address)) from error

@@ -9,6 +9,8 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain, repeat
@@ -20,7 +22,6 @@ from limits.strategies import MovingWindowRateLimiter
 from sqlalchemy import Engine
 
 from campaign.mail import about_signatures, composing, outbox
-from campaign.mail.composing import Contents
 from campaign.mail.outbox import Leased
 from campaign.mail.server import LONGEST, Address, AwayError, BrokenError, Connection, RefusedError, TemporaryError
 from campaign.models.message import Queue
@@ -32,12 +33,33 @@ LOOK_AGAIN = 0.5
 """Seconds until the sender looks for messages again if none waits."""
 FIRST_PAUSE, LAST_PAUSE = 1.0, 60.0
 """Seconds until it tries again while the mail server or the database is away. They double, up to LAST_PAUSE."""
+FRESH = 2.0
+"""Seconds after which a draft is made again: its signer may have withdrawn while the mail server took its time."""
 MOST_IN_VAIN = 10
 """How many messages in a row the server may refuse before the sender takes a pause: it may refuse all of them, and a
 refused message is not sent again."""
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A message as it is sent."""
+
+    message: bytes
+    recipient: str
+    """The email address."""
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """A draft that is made while the message before is sent."""
+
+    message: Leased
+    at: float
+    """When making it began, on the clock of time.monotonic()."""
+    draft: Future[Draft]
 
 
 class Sender:
@@ -52,6 +74,8 @@ class Sender:
         self._stopping = threading.Event()
         self._rest: list[Leased] = []
         """What is leased, and not begun."""
+        self._drafter = ThreadPoolExecutor(1, thread_name_prefix="drafts")
+        self._ahead: Ahead | None = None
         self._last: Queue | None = None
         """The queue that was served last."""
         self._pauses = 0
@@ -141,7 +165,7 @@ class Sender:
             self._patiently(lambda now: outbox.mark_expired(self._engine, message, "mail was down", now))
             return
         try:
-            contents = self._patiently(partial(about_signatures.contents, self._engine, message, self._settings))
+            draft = self._drafted(message)
         except about_signatures.NothingToSayError as error:
             why = str(error)
             self._patiently(lambda now: outbox.mark_skipped(self._engine, message, why, now))
@@ -155,9 +179,29 @@ class Sender:
             self._patiently(lambda _: outbox.postpone(self._engine, message, slot))
         else:
             self._keep_rate()
-            self._patiently(self._outcome(message, contents))
+            self._patiently(self._outcome(message, draft))
 
-    def _outcome(self, message: Leased, contents: Contents) -> Callable[[datetime], None]:
+    def _drafted(self, message: Leased) -> Draft:
+        """Return a message as it is sent, and begin to make the next one while this one is sent.
+
+        Raises:
+            NothingToSayError: The message must not be sent.
+            STORAGE_ERRORS: The sender was stopped while the database was away.
+        """
+        ahead, self._ahead = self._ahead, None
+        if not (ahead and ahead.message is message and time.monotonic() < ahead.at + FRESH):
+            ahead = Ahead(message, time.monotonic(), self._drafter.submit(self._draft, message))
+        if self._rest:
+            following = self._drafter.submit(self._draft, self._rest[0])
+            self._ahead = Ahead(self._rest[0], time.monotonic(), following)
+        return ahead.draft.result()
+
+    def _draft(self, message: Leased) -> Draft:
+        contents = self._patiently(partial(about_signatures.contents, self._engine, message, self._settings))
+        composed = composing.compose(message, contents, self._settings)
+        return Draft(composed.as_bytes(), parsed(contents.recipient or message.recipient)[1])
+
+    def _outcome(self, message: Leased, draft: Draft) -> Callable[[datetime], None]:
         """Send a message, and return what stores the outcome, given the current time.
 
         Raises:
@@ -165,8 +209,7 @@ class Sender:
         """
         self._in_vain += 1
         try:
-            composed = composing.compose(message, contents, self._settings)
-            self._connection.send(composed, parsed(contents.recipient or message.recipient)[1])
+            self._connection.send(draft.message, draft.recipient)
         except AwayError:
             raise
         except RefusedError as error:
@@ -175,8 +218,6 @@ class Sender:
             if not isinstance(error, BrokenError):
                 self._in_vain = 0
             return partial(outbox.try_later, self._engine, message, str(error))
-        except Exception as error:
-            return self._unmade(message, error)
         self._in_vain = self._pauses = 0
         return partial(outbox.mark_sent, self._engine, message)
 

@@ -9,7 +9,6 @@ import ssl
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from email.message import EmailMessage
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -157,8 +156,8 @@ class Connection:
             raise
         return smtp
 
-    def send(self, message: EmailMessage, recipient: str) -> None:
-        """Send a message. On return, the server has accepted it.
+    def send(self, message: bytes, recipient: str) -> None:
+        """Send a message as `EmailMessage.as_bytes` returns it. On return, the server has accepted it.
 
         Raises:
             AwayError: The connection could not be opened, or the server refuses the sender.
@@ -184,7 +183,7 @@ class Connection:
         if self._sent == self._most:
             self.close()
 
-    def _transfer(self, message: EmailMessage, recipient: str) -> None:
+    def _transfer(self, message: bytes, recipient: str) -> None:
         smtp = self._smtp
         assert smtp  # noqa: S101 (`open` has raised an error otherwise)
         options = []
@@ -193,7 +192,7 @@ class Connection:
                 raise RefusedError("the server knows no addresses with letters outside ASCII (SMTPUTF8)")
             options = ["SMTPUTF8", "BODY=8BITMIME"]
         try:
-            smtp.sendmail(self._sender, [recipient], message.as_bytes(), options)
+            smtp.sendmail(self._sender, [recipient], message, options)
         except smtplib.SMTPRecipientsRefused as error:
             [(code, said)] = error.recipients.values()
             raise _meaning(code)(_said(code, said)) from error

@@ -68,8 +68,8 @@ _EMAIL, _TYPED = "\ue000email\ue000", "\ue000typed\ue000"
 """Stand for what differs from signer to signer in the panel."""
 _MARKS = re.compile(f"{_EMAIL}|{_TYPED}")
 _panels: SingleFlightCache[tuple[Engine, str, str, bool], str] = SingleFlightCache(most=256)
-"""Panels with these marks, by campaign, language, and whether the address was corrected. In a crowd, rendering each would
-take longer than storing the signature."""
+"""Panels with these marks, by campaign, language, and whether the address was corrected. In a crowd, rendering each
+would take longer than storing the signature."""
 
 
 def _render_panel(campaign: Campaign, *, is_corrected: bool) -> str:
