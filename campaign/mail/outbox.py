@@ -5,15 +5,16 @@ and before that is stored. Each outcome is stored at once, so that is at most on
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from email_validator import EmailNotValidError
-from sqlalchemy import Engine, and_, delete, func, or_, select, tuple_, update
+from sqlalchemy import Engine, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from campaign.models.message import HAS_ENDED, HAS_MAILBOX, IS_WAITING, Message, MessageState, Queue
+from campaign.self_service import mailbox_records
 from campaign.signatures import pseudonyms
 from campaign.signatures.signing import email_key
 from campaign.storage.transactions import turn_to_write, write_connection, write_statement
@@ -34,6 +35,8 @@ strangers wait (greylisting, RFC 6647) accept a message after some minutes."""
 
 FURTHEST = timedelta(days=2)
 """No message waits longer than this, even if a limit delays many."""
+MOST_LOOKED_AT = 1000
+"""The most messages to the mailboxes of one lease that are looked at. Few mailboxes get several."""
 DAY = timedelta(days=1)
 MOST_A_DAY = 5
 """The most messages about a campaign that a mailbox gets in DAY, so that nobody can use the site to flood it."""
@@ -58,6 +61,8 @@ class Leased:
     tries: int
     holder: str
     until: datetime
+    why_not: str = ""
+    """Why it must not be sent, as `why_not` found when it was leased."""
 
 
 def add(
@@ -110,7 +115,8 @@ def lease(
                 message.mailbox = _pseudonym(secret, message.campaign_id, message.recipient)
             leased.append(_leased(message))
         session.flush()
-        return leased
+        reasons = why_not(session, leased, now)
+        return [replace(each, why_not=reasons.get(each.id, "")) for each in leased]
 
 
 def _pseudonym(secret: str, campaign_id: int, recipient: str) -> str:
@@ -161,18 +167,34 @@ def mark_skipped(engine: Engine, leased: Leased, why: str, now: datetime) -> Non
     _store(engine, leased, state=MessageState.SKIPPED, ended_at=now, answer=why, recipient="", details={})
 
 
-def has_had_enough(session: Session, leased: Leased, now: datetime) -> bool:
-    """Return whether a message's mailbox has had MOST_A_DAY messages of the campaign in the last DAY.
+def why_not(session: Session, messages: Sequence[Leased], now: datetime) -> dict[int, str]:
+    """Return why leased messages must not be sent, by their ids: their mailboxes want no mail, or have had enough.
 
-    Messages that other workers are sending count as sent if they were leased before this one, so several workers
-    together don't send more either.
+    Messages that other workers are sending count as sent if they were leased before, so several workers together send
+    no more than MOST_A_DAY either.
     """
+    mailboxes = {message.mailbox for message in messages if message.mailbox}
+    if not mailboxes:
+        return {}
+    stopped = mailbox_records.stopped(session, mailboxes)
     sent = and_(Message.state == MessageState.SENT, Message.ended_at > now - DAY)
-    leased_before = tuple_(Message.due_at, Message.id) < tuple_(leased.until, leased.id)
-    being_sent = and_(Message.state == MessageState.WAITING, Message.holder != "", leased_before)
-    of_mailbox = HAS_MAILBOX, Message.mailbox == leased.mailbox
-    others = select(Message.id).where(*of_mailbox, or_(sent, being_sent)).limit(MOST_A_DAY)
-    return len(session.scalars(others).all()) == MOST_A_DAY
+    being_sent = and_(Message.state == MessageState.WAITING, Message.holder != "")
+    shown = Message.mailbox, Message.id, Message.due_at, Message.state
+    others = select(*shown).where(HAS_MAILBOX, Message.mailbox.in_(mailboxes), or_(sent, being_sent))
+    rows = session.execute(others.order_by(Message.state).limit(MOST_LOOKED_AT)).all()
+    reasons = {}
+    for message in messages:
+        earlier = [
+            row.id
+            for row in rows
+            if row.mailbox == message.mailbox
+            and (row.state is MessageState.SENT or (row.due_at, row.id) < (message.until, message.id))
+        ]
+        if message.mailbox in stopped:
+            reasons[message.id] = "the mailbox wants no more mail about the campaign"
+        elif len(earlier) >= MOST_A_DAY:
+            reasons[message.id] = "the mailbox has had enough messages today"
+    return reasons
 
 
 def mark_refused(engine: Engine, leased: Leased, answer: str, now: datetime) -> None:

@@ -100,7 +100,7 @@ class MailboxRecord(Base):
     __tablename__ = "mailbox_record"
 
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaign.id"), primary_key=True, autoincrement=False)
-    mailbox: Mapped[str] = mapped_column(String(PSEUDONYM_LENGTH), primary_key=True)
+    mailbox: Mapped[str] = mapped_column(String(PSEUDONYM_LENGTH), primary_key=True, index=True)
     """The pseudonym of the mailbox."""
     code_tries: Mapped[int] = mapped_column(default=0)
     """How many codes somebody has entered for it."""

@@ -3,6 +3,7 @@
 A record says nothing about whether the mailbox has signed: anybody can try codes for any address.
 """
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, delete, select, update
@@ -49,6 +50,12 @@ def wants_no_mail(session: Session, campaign_id: int, mailbox: str) -> bool:
     """Return whether the owner of a mailbox asked us to send no more mail about the campaign."""
     stopped = select(MailboxRecord.stopped_at).where(_of(campaign_id, mailbox))
     return session.scalar(stopped) is not None
+
+
+def stopped(session: Session, mailboxes: Collection[str]) -> set[str]:
+    """Return those of the mailboxes whose owners asked us to send no more mail about the campaign."""
+    wanted = MailboxRecord.mailbox.in_(mailboxes), MailboxRecord.stopped_at.is_not(None)
+    return set(session.scalars(select(MailboxRecord.mailbox).where(*wanted)))
 
 
 def _of(campaign_id: int, mailbox: str) -> ColumnElement[bool]:

@@ -55,6 +55,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["campaign_id"], ["campaign.id"], name=op.f("fk_mailbox_record_campaign_id")),
         sa.PrimaryKeyConstraint("campaign_id", "mailbox", name=op.f("pk_mailbox_record")),
     )
+    op.create_index(op.f("ix_mailbox_record_mailbox"), "mailbox_record", ["mailbox"])
     op.create_index(op.f("ix_mailbox_record_touched_at"), "mailbox_record", ["touched_at"])
 
 

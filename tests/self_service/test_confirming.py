@@ -599,9 +599,9 @@ def test_two_workers_send_no_more_than_five_messages(
     (link,) = outbox.lease(db.engine, "first", now, SECRET_KEY, after=Queue.THANKS)
     (confirm,) = outbox.lease(db.engine, "second", now + timedelta(microseconds=1), SECRET_KEY, after=Queue.CHECK)
     assert (link.queue, confirm.queue) == (Queue.LINK, Queue.CONFIRM)
+    assert (link.why_not, confirm.why_not) == ("", "the mailbox has had enough messages today")
     with Session(db.engine) as session:
-        enough = [outbox.has_had_enough(session, each, now) for each in (link, confirm)]
-    assert enough == [False, True]
+        assert list(outbox.why_not(session, [link, confirm], now)) == [confirm.id]
 
 
 def test_removed_signature_can_be_restored_although_a_stranger_has_signed_since(
