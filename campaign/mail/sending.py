@@ -33,6 +33,8 @@ LOOK_AGAIN = 0.5
 """Seconds until the sender looks for messages again if none waits."""
 FIRST_PAUSE, LAST_PAUSE = 1.0, 60.0
 """Seconds until it tries again while the mail server or the database is away. They double, up to LAST_PAUSE."""
+DRAFTS = 3
+"""How many messages are made ahead."""
 FRESH = 2.0
 """Seconds after which a draft is made again: its signer may have withdrawn while the mail server took its time."""
 MOST_IN_VAIN = 10
@@ -54,9 +56,8 @@ class Draft:
 
 @dataclass(frozen=True)
 class Ahead:
-    """A draft that is made while the message before is sent."""
+    """A draft that is made while messages before it are sent."""
 
-    message: Leased
     at: float
     """When making it began, on the clock of time.monotonic()."""
     draft: Future[Draft]
@@ -75,7 +76,8 @@ class Sender:
         self._rest: list[Leased] = []
         """What is leased, and not begun."""
         self._drafter = ThreadPoolExecutor(1, thread_name_prefix="drafts")
-        self._ahead: Ahead | None = None
+        self._ahead: dict[int, Ahead] = {}
+        """Drafts of the next messages by their ids."""
         self._last: Queue | None = None
         """The queue that was served last."""
         self._pauses = 0
@@ -118,6 +120,7 @@ class Sender:
         self._rest = outbox.lease(
             self._engine, self._holder, now, self._settings.secret_key, after=self._last, most=most
         )
+        self._ahead.clear()
         if not self._rest:
             return LOOK_AGAIN
         self._last = self._rest[0].queue
@@ -182,19 +185,22 @@ class Sender:
             self._patiently(self._outcome(message, draft))
 
     def _drafted(self, message: Leased) -> Draft:
-        """Return a message as it is sent, and begin to make the next one while this one is sent.
+        """Return a message as it is sent, and begin to make the next ones while this one is sent.
 
         Raises:
             NothingToSayError: The message must not be sent.
             STORAGE_ERRORS: The sender was stopped while the database was away.
         """
-        ahead, self._ahead = self._ahead, None
-        if not (ahead and ahead.message is message and time.monotonic() < ahead.at + FRESH):
-            ahead = Ahead(message, time.monotonic(), self._drafter.submit(self._draft, message))
-        if self._rest:
-            following = self._drafter.submit(self._draft, self._rest[0])
-            self._ahead = Ahead(self._rest[0], time.monotonic(), following)
+        ahead = self._ahead.pop(message.id, None)
+        if ahead is None or time.monotonic() > ahead.at + FRESH:
+            ahead = self._begin(message)
+        for following in self._rest[:DRAFTS]:
+            if following.id not in self._ahead:
+                self._ahead[following.id] = self._begin(following)
         return ahead.draft.result()
+
+    def _begin(self, message: Leased) -> Ahead:
+        return Ahead(time.monotonic(), self._drafter.submit(self._draft, message))
 
     def _draft(self, message: Leased) -> Draft:
         contents = self._patiently(partial(about_signatures.contents, self._engine, message, self._settings))
