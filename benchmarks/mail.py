@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from campaign import create_app
 from campaign.campaigns import lookup
 from campaign.mail import outbox
-from campaign.mail.sending import Sender
+from campaign.mail.sending import SWITCH_SECONDS, Sender
 from campaign.models.message import Queue
 from campaign.models.signature import Signature, SignatureState
 from campaign.settings import Settings
@@ -35,6 +35,7 @@ def report(row: Row, what: str, settings: Settings) -> None:
         with create_app(mail).app_context():
             _fill()
             sender = Sender(db.engine, mail)
+            sys.setswitchinterval(SWITCH_SECONDS)
             began = time.monotonic()
             while sender.send_some() == 0:
                 pass
