@@ -163,6 +163,17 @@ def test_link_is_requested_and_used(open_page: OpenPage, inbox: Inbox) -> None:
     assert "/my-signature?token=" in inbox.link("my-signature")
 
 
+def test_no_page_passes_the_token_on_to_another(open_page: OpenPage, inbox: Inbox) -> None:
+    sign(open_page())
+    for what in ("confirm", "my-signature"):
+        page, seen = open_page(inbox.link(what)), list[str]()
+        page.on("request", lambda request, seen=seen: seen.append(request.headers.get("referer", "")))
+        page.get_by_role("link", name="Back to the letter").click()
+        expect(page.get_by_role("heading", name="Save the Park")).to_be_visible()
+        assert seen
+        assert not any("token" in referrer for referrer in seen)
+
+
 def test_scanner_that_opens_every_link_and_runs_scripts_changes_nothing(
     open_page: OpenPage, inbox: Inbox, mailbox: Mailbox
 ) -> None:

@@ -16,7 +16,7 @@ from campaign.models.export import Export
 from campaign.models.signature import Signature, SignatureState
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
-from tests.conftest import PATH, Publish, stored
+from tests.conftest import PATH, Publish, only_sqlite, stored
 from tests.deliveries.conftest import make_next
 from tests.desk.conftest import AtDeskAs
 from tests.desk.editor import typed
@@ -34,12 +34,14 @@ def admin(confirming: Campaign, at_desk: AtDeskAs) -> AtDesk:
     return at_desk(Role.ADMIN)
 
 
+@only_sqlite
 def test_new_campaign_on_a_site_with_mail_asks_signers_to_confirm(admin: AtDesk) -> None:
     page = admin.get("/desk/campaigns/new").text
     assert re.search(r'<input id="confirm"[^>]* checked', page)
     assert not re.search(r'<input id="remind"[^>]* checked', page)
 
 
+@only_sqlite
 def test_without_mail_the_editor_says_so_and_keeps_what_was_chosen(publish: Publish, at_desk: AtDeskAs) -> None:
     publish(confirm=True)
     client = at_desk(Role.ADMIN)
@@ -52,6 +54,7 @@ def test_without_mail_the_editor_says_so_and_keeps_what_was_chosen(publish: Publ
     assert "This site can’t send mail yet." in messages
 
 
+@only_sqlite
 def test_reminder_without_confirmation_gets_an_error_next_to_its_field(admin: AtDesk) -> None:
     fields = typed(admin.get(f"{DESK}/edit").text) | {"remind": "y"}
     fields.pop("confirm")
@@ -60,6 +63,7 @@ def test_reminder_without_confirmation_gets_an_error_next_to_its_field(admin: At
     assert "Turn this off, or turn on confirmation" in answer.text
 
 
+@only_sqlite
 def test_a_change_is_recorded_in_the_activity_log(admin: AtDesk) -> None:
     with write_transaction() as session:
         from campaign.accounts import audit_log
@@ -71,6 +75,7 @@ def test_a_change_is_recorded_in_the_activity_log(admin: AtDesk) -> None:
     assert "Count and list signatures only once signers have confirmed them by email" in page
 
 
+@only_sqlite
 @pytest.mark.parametrize("tag", ["", "es"])
 def test_organizers_see_every_message_in_each_language(
     publish: Publish, confirming: Campaign, at_desk: AtDeskAs, tag: str
@@ -90,6 +95,7 @@ def test_organizers_see_every_message_in_each_language(
     assert admin.get(f"{DESK}/messages?language=de").status_code == 404
 
 
+@only_sqlite
 def test_editor_links_to_the_messages(admin: AtDesk) -> None:
     assert f'href="{DESK}/messages"' in admin.get(f"{DESK}/edit").text
 
@@ -116,6 +122,7 @@ def test_pending_signatures_are_in_the_table_and_the_figures_but_in_no_download(
         assert "Ada Lovelace" not in file
 
 
+@only_sqlite
 @pytest.mark.parametrize("action", ["hide", "remove", "restore"])
 def test_pending_and_withdrawn_signatures_cannot_be_moderated(
     admin: AtDesk, signer: Signer, inbox: Inbox, action: str
@@ -130,6 +137,7 @@ def test_pending_and_withdrawn_signatures_cannot_be_moderated(
     assert [each.state for each in stored()] == before == [SignatureState.PENDING, SignatureState.WITHDRAWN]
 
 
+@only_sqlite
 def test_table_shows_a_withdrawn_signature_without_data(admin: AtDesk, signer: Signer, inbox: Inbox) -> None:
     signer.sign()
     signer.confirm(inbox.token("confirm"))
@@ -139,6 +147,7 @@ def test_table_shows_a_withdrawn_signature_without_data(admin: AtDesk, signer: S
     assert "Ada" not in table
 
 
+@only_sqlite
 def test_activity_log_says_what_signers_did(admin: AtDesk, signer: Signer, inbox: Inbox) -> None:
     signer.sign()
     token = inbox.token("my-signature")
@@ -185,6 +194,7 @@ def test_downloads_say_how_many_signatures_were_withdrawn_since(
     assert db.session.scalars(select(Record).where(Record.action == "export.download")).one()
 
 
+@only_sqlite
 def test_statistics_say_that_many_wait_without_counting_all(
     admin: AtDesk, signer: Signer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,7 +30,7 @@ from campaign.statistics import roll_up_checks, roll_ups
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 from campaign.worker import expiry
-from tests.conftest import ADA, PATH, SECRET_KEY, Publish, stored
+from tests.conftest import ADA, PATH, SECRET_KEY, Publish, only_sqlite, stored
 from tests.mail.conftest import stored_messages
 from tests.self_service.conftest import ADDRESS, Inbox, Signer
 
@@ -69,6 +69,7 @@ def test_signature_counts_and_is_listed_once_it_is_confirmed_by_the_link(
     count_all(confirming)
 
 
+@only_sqlite
 def test_confirmed_signature_is_on_top_of_the_list(confirming: Campaign, signer: Signer, inbox: Inbox) -> None:
     signer.sign()
     signer.sign(email=GRACE, name="Grace Hopper")
@@ -91,6 +92,7 @@ def test_code_confirms_in_the_open_page(confirming: Campaign, signer: Signer, in
     count_all(confirming)
 
 
+@only_sqlite
 @pytest.mark.parametrize(
     "typed", ["{} ", "{0[0]}{0[1]}{0[2]} {0[3]}{0[4]}{0[5]}", "{0[0]}{0[1]}{0[2]}-{0[3]}{0[4]}{0[5]}"]
 )
@@ -99,12 +101,14 @@ def test_code_may_be_typed_with_spaces(confirming: Campaign, signer: Signer, inb
     assert signer.enter(typed.format(inbox.code())).status_code == 200
 
 
+@only_sqlite
 def test_code_may_be_typed_in_digits_of_another_script(confirming: Campaign, signer: Signer, inbox: Inbox) -> None:
     signer.sign()
     arabic = inbox.code().translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩"))
     assert signer.enter(arabic).status_code == 200
 
 
+@only_sqlite
 @pytest.mark.parametrize("typed", ["", "12345", "1234567", "abcdef", "１２３"])
 def test_code_without_six_digits_gets_an_error_next_to_its_field(
     confirming: Campaign, signer: Signer, typed: str
@@ -115,6 +119,7 @@ def test_code_without_six_digits_gets_an_error_next_to_its_field(
     assert f'value="{ADDRESS}"' in answer.text, "the address stays"
 
 
+@only_sqlite
 def test_code_works_without_javascript(confirming: Campaign, signer: Signer, inbox: Inbox) -> None:
     page = signer.client.get(signer.sign().location).text
     assert 'id="email"' in page, "no URL may contain the address, so it is typed again"
@@ -125,6 +130,7 @@ def test_code_works_without_javascript(confirming: Campaign, signer: Signer, inb
     assert signer.count() == 1
 
 
+@only_sqlite
 def test_second_click_says_that_it_is_confirmed_and_counts_nothing(
     confirming: Campaign, signer: Signer, inbox: Inbox
 ) -> None:
@@ -151,6 +157,7 @@ def test_confirming_twice_at_the_same_moment_counts_once(
     count_all(confirming)
 
 
+@only_sqlite
 def test_opening_every_link_changes_nothing(confirming: Campaign, signer: Signer, inbox: Inbox) -> None:
     signer.sign()
     links = [inbox.link("confirm"), inbox.link("my-signature"), f"{PATH}/confirm", f"{PATH}/my-signature"]
@@ -224,6 +231,7 @@ def test_answer_doesnt_tell_whether_a_mailbox_has_signed(
     assert len({str(each) for each in work.values()}) == 1, work
 
 
+@only_sqlite
 def test_only_the_mailbox_learns_that_it_has_signed_before(confirming: Campaign, signer: Signer, inbox: Inbox) -> None:
     signer.sign()
     assert inbox.last()["Subject"] == "Please confirm your signature: Save the Park"
@@ -250,6 +258,7 @@ def test_mailbox_gets_at_most_five_messages_a_day(confirming: Campaign, signer: 
     assert len(inbox.all()) == 6, "the next day, it gets another"
 
 
+@only_sqlite
 def test_spellings_of_a_mailbox_share_the_limit(confirming: Campaign, signer: Signer, inbox: Inbox) -> None:
     for number in range(7):
         signer.sign(email=f"ada+{number}@example.org")
@@ -271,6 +280,7 @@ def test_wrong_codes_are_limited_for_every_mailbox(confirming: Campaign, signer:
     assert signer.confirm(inbox.token("confirm")).status_code == 303, "the link still works"
 
 
+@only_sqlite
 def test_code_of_another_mailbox_or_campaign_is_wrong(
     confirming: Campaign, publish: Publish, signer: Signer, inbox: Inbox
 ) -> None:
@@ -292,6 +302,7 @@ def token(campaign_id: int, signature_id: int = 1, purpose: Purpose = Purpose.CO
     return tokens.make(secret, purpose, campaign_id, Claim(signature_id, mailbox, ""))
 
 
+@only_sqlite
 @pytest.mark.parametrize("page", ["confirm", "my-signature"])
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_forged_foreign_and_expired_tokens_get_a_page_that_says_what_to_do(
@@ -339,12 +350,14 @@ def ask(signer: Signer, method: str, page: str, token: str) -> TestResponse:
     return signer.client.post(f"{PATH}/{page}", data={"token": token, "do": "withdraw", "sure": "y"})
 
 
+@only_sqlite
 def test_link_with_punctuation_after_it_works(confirming: Campaign, signer: Signer, inbox: Inbox) -> None:
     signer.sign()
     for end in (".", ")", ">", ",", ").", "”"):
         assert signer.client.get(f"{inbox.link('confirm')}{end}").status_code == 200
 
 
+@only_sqlite
 def test_token_of_a_deleted_signature_is_not_valid_for_one_that_gets_its_id(
     confirming: Campaign, signer: Signer, inbox: Inbox
 ) -> None:
@@ -385,6 +398,7 @@ def close(campaign: Campaign, ago: timedelta, how: str) -> None:
         session.execute(update(Campaign).where(Campaign.id == campaign.id).values(values))
 
 
+@only_sqlite
 @pytest.mark.parametrize("how", ["by itself", "closed", "won"])
 def test_signers_can_confirm_for_three_days_after_the_petition_closes(
     confirming: Campaign, signer: Signer, inbox: Inbox, how: str
@@ -439,6 +453,7 @@ def test_signature_that_gets_the_id_of_a_deleted_one_is_in_the_statistics(
 # Without mail, and when the setting changes.
 
 
+@only_sqlite
 def test_without_mail_signatures_are_listed_at_once(publish: Publish, signer: Signer) -> None:
     publish(confirm=True)
     assert "once you confirm it" not in signer.client.get(PATH).text
@@ -448,6 +463,7 @@ def test_without_mail_signatures_are_listed_at_once(publish: Publish, signer: Si
     assert signer.client.get(f"{PATH}/my-signature").status_code == 404
 
 
+@only_sqlite
 def test_turning_confirmation_on_or_off_changes_no_signature(
     publish: Publish, signer: Signer, inbox: Inbox, mail_settings: Settings
 ) -> None:
@@ -462,6 +478,7 @@ def test_turning_confirmation_on_or_off_changes_no_signature(
     assert signer.count() == 2
 
 
+@only_sqlite
 def test_form_says_that_signers_must_confirm_even_when_the_database_is_away(
     confirming: Campaign, signer: Signer
 ) -> None:
@@ -470,6 +487,7 @@ def test_form_says_that_signers_must_confirm_even_when_the_database_is_away(
     assert '<input type="hidden" name="confirmed" value="y">' in page
 
 
+@only_sqlite
 def test_pending_signatures_are_in_the_queue_of_their_kind(
     publish: Publish, signer: Signer, mail_settings: Settings
 ) -> None:
@@ -521,6 +539,7 @@ def test_signing_again_before_confirming_takes_what_was_typed_last(
     assert not stored()[0].wants_updates
 
 
+@only_sqlite
 def test_nobody_confirms_what_a_stranger_has_typed_meanwhile(
     confirming: Campaign, signer: Signer, inbox: Inbox
 ) -> None:
@@ -538,6 +557,7 @@ def test_nobody_confirms_what_a_stranger_has_typed_meanwhile(
     assert "Mallory" in signer.client.get(link).text, "the page shows what its button confirms"
 
 
+@only_sqlite
 def test_message_goes_to_the_address_that_has_signed(thanking: Campaign, signer: Signer, inbox: Inbox) -> None:
     signer.sign()
     inbox.all()
@@ -546,6 +566,7 @@ def test_message_goes_to_the_address_that_has_signed(thanking: Campaign, signer:
     assert inbox.last()["Subject"] == "The link to your signature: Save the Park"
 
 
+@only_sqlite
 def test_entry_in_a_message_has_nothing_that_mail_programs_make_a_link(
     confirming: Campaign, signer: Signer, inbox: Inbox
 ) -> None:
@@ -556,6 +577,7 @@ def test_entry_in_a_message_has_nothing_that_mail_programs_make_a_link(
     assert "win.bond" not in text
 
 
+@only_sqlite
 def test_message_that_cannot_be_decided_does_not_stop_the_others(
     confirming: Campaign, signer: Signer, inbox: Inbox
 ) -> None:
@@ -579,6 +601,7 @@ def test_signing_again_counts_once_the_campaign_asks_nobody_to_confirm(
     count_all(campaign)
 
 
+@only_sqlite
 def test_messages_delayed_by_our_own_limits_do_not_expire(confirming: Campaign, signer: Signer, inbox: Inbox) -> None:
     signer.sign()
     with write_transaction() as session:
@@ -632,6 +655,7 @@ def test_translation_with_signers_who_have_yet_to_confirm_stays(
             editing.edit(session, COMMAND, campaign.id, file, datetime.now(UTC))
 
 
+@only_sqlite
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_page_for_the_code_is_missing_on_a_site_without_mail(publish: Publish, signer: Signer, method: str) -> None:
     publish()
@@ -639,6 +663,7 @@ def test_page_for_the_code_is_missing_on_a_site_without_mail(publish: Publish, s
     assert answer.status_code == 404
 
 
+@only_sqlite
 def test_code_that_cannot_be_stored_gets_a_notice(
     confirming: Campaign, signer: Signer, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

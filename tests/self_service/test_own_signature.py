@@ -23,7 +23,7 @@ from campaign.self_service import withdrawals
 from campaign.settings import Settings
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
-from tests.conftest import ADA, PATH, SLUG, Publish, stored
+from tests.conftest import ADA, PATH, SLUG, Publish, only_sqlite, stored
 from tests.mail.conftest import stored_messages
 from tests.self_service.conftest import ADDRESS, Inbox, Signer
 from tests.self_service.test_confirming import count_all
@@ -43,11 +43,13 @@ def entries(action: str) -> list[Record]:
     return list(db.session.scalars(select(Record).where(Record.action == action)))
 
 
+@only_sqlite
 def test_thank_you_message_has_the_link_and_the_thank_you_text(token: str, inbox: Inbox) -> None:
     assert inbox.last()["Subject"] == "Thank you for signing: Save the Park"
     assert "You did a good thing." in inbox.text()
 
 
+@only_sqlite
 def test_page_shows_everything_that_is_stored_about_the_signer(token: str, signer: Signer) -> None:
     page = signer.client.get(f"{PATH}/my-signature?token={token}").text
     signature = stored()[0]
@@ -55,6 +57,7 @@ def test_page_shows_everything_that_is_stored_about_the_signer(token: str, signe
         assert shown in page
 
 
+@only_sqlite
 def test_pages_of_a_signer_are_stored_nowhere_and_pass_no_token_on(token: str, signer: Signer, inbox: Inbox) -> None:
     answers = [
         signer.client.get(f"{PATH}/my-signature?token={token}"),
@@ -73,6 +76,7 @@ def test_pages_of_a_signer_are_stored_nowhere_and_pass_no_token_on(token: str, s
             assert token not in line or "hidden" in line, "only forms carry the token on, in their body"
 
 
+@only_sqlite
 def test_tokens_are_in_no_log(
     token: str, signer: Signer, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,6 +108,7 @@ def test_correction_shows_in_list_statistics_and_search(token: str, thanking: Ca
     assert search.newest(db.session(), thanking.id, ["lovelace"], "", None, 10) == []
 
 
+@only_sqlite
 def test_audit_log_notes_a_correction_without_the_values(token: str, signer: Signer) -> None:
     signer.change(token, "save", **CORRECT)
     (entry,) = entries("signature.correct")
@@ -115,6 +120,7 @@ def test_audit_log_notes_a_correction_without_the_values(token: str, signer: Sig
     assert not any(value in str(vars(entry)) for value in ("Ada", "King", "London", "GB", "90012"))
 
 
+@only_sqlite
 def test_saving_without_a_change_changes_nothing(token: str, signer: Signer) -> None:
     same = {name: value for name, value in ADA.items() if name != "email"} | {"updates": "y"}
     same |= {"city": "Los Angeles", "region": "California"}
@@ -123,6 +129,7 @@ def test_saving_without_a_change_changes_nothing(token: str, signer: Signer) -> 
     assert entries("signature.correct") == []
 
 
+@only_sqlite
 def test_signer_can_hide_and_show_their_name_and_turn_updates_off(token: str, signer: Signer) -> None:
     signer.change(token, "save", **CORRECT, anonymous="y")
     assert (stored()[0].anonymous, stored()[0].wants_updates) == (True, False)
@@ -132,6 +139,7 @@ def test_signer_can_hide_and_show_their_name_and_turn_updates_off(token: str, si
     assert signer.listed() == ["Ada King"]
 
 
+@only_sqlite
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
@@ -155,6 +163,7 @@ def test_bad_correction_gets_an_error_next_to_its_field_and_keeps_what_was_typed
     assert stored()[0].name == "Ada Lovelace"
 
 
+@only_sqlite
 def test_line_breaks_in_a_corrected_name_are_cleaned_as_when_signing(token: str, signer: Signer, inbox: Inbox) -> None:
     signer.change(token, "save", **CORRECT | {"name": "Ada\r\nBcc: all@example.org".replace("@", " at ")})
     assert "\n" not in stored()[0].name
@@ -167,6 +176,7 @@ def test_line_breaks_in_a_corrected_name_are_cleaned_as_when_signing(token: str,
 # Withdrawing.
 
 
+@only_sqlite
 def test_withdrawing_asks_once(token: str, signer: Signer) -> None:
     answer = signer.change(token, "withdraw")
     assert "Withdraw the signature?" in answer.text
@@ -199,6 +209,7 @@ def test_withdrawing_erases_everything_and_takes_effect_everywhere(
     assert not undo.can_undo(entry, may_remove=True)
 
 
+@only_sqlite
 def test_withdrawn_signature_is_not_found_by_a_search(token: str, thanking: Campaign, signer: Signer) -> None:
     while indexing.index_piece() < indexing.LOOK_AGAIN:
         pass
@@ -209,6 +220,7 @@ def test_withdrawn_signature_is_not_found_by_a_search(token: str, thanking: Camp
     assert search.newest(db.session(), thanking.id, [], ADDRESS, None, 10) == []
 
 
+@only_sqlite
 def test_link_says_later_that_the_signature_is_withdrawn(token: str, signer: Signer) -> None:
     signer.change(token, "withdraw", sure="y")
     for answer in (signer.client.get(f"{PATH}/my-signature?token={token}"), signer.change(token, "save", **CORRECT)):
@@ -250,6 +262,7 @@ def test_withdrawing_an_unconfirmed_signature_deletes_it(confirming: Campaign, s
     count_all(confirming)
 
 
+@only_sqlite
 def test_unconfirmed_signature_can_be_corrected_and_then_confirmed(
     confirming: Campaign, signer: Signer, inbox: Inbox
 ) -> None:
@@ -274,6 +287,7 @@ def test_hidden_and_removed_signatures_can_be_withdrawn(
     count_all(thanking)
 
 
+@only_sqlite
 def test_blocked_mailbox_cant_withdraw_to_sign_again(token: str, thanking: Campaign, signer: Signer) -> None:
     moderate(thanking, Action.BLOCK)
     page = signer.client.get(f"{PATH}/my-signature?token={token}").text
@@ -289,6 +303,7 @@ def moderate(campaign: Campaign, action: Action) -> None:
         actions.act(session, audit_log.COMMAND, campaign.id, action, [1], "why", datetime.now(UTC), may_remove=True)
 
 
+@only_sqlite
 def test_organizers_cant_restore_a_withdrawn_signature(token: str, thanking: Campaign, signer: Signer) -> None:
     moderate(thanking, Action.REMOVE)
     (removal,) = entries("signature.remove")
@@ -298,6 +313,7 @@ def test_organizers_cant_restore_a_withdrawn_signature(token: str, thanking: Cam
     assert stored()[0].state is SignatureState.WITHDRAWN
 
 
+@only_sqlite
 def test_signer_can_withdraw_after_the_petition_has_closed(token: str, thanking: Campaign, signer: Signer) -> None:
     with write_transaction() as session:
         session.execute(update(Campaign).values(state=CampaignState.WON, closed_at=datetime.now(UTC) - timedelta(9)))
@@ -310,6 +326,7 @@ def test_signer_can_withdraw_after_the_petition_has_closed(token: str, thanking:
 # The link.
 
 
+@only_sqlite
 def test_link_is_sent_again_to_signers_only(token: str, signer: Signer, inbox: Inbox) -> None:
     signer.request_link()
     signer.request_link("nobody@example.org")
@@ -319,6 +336,7 @@ def test_link_is_sent_again_to_signers_only(token: str, signer: Signer, inbox: I
     assert "Ada Lovelace" in page.text
 
 
+@only_sqlite
 def test_requested_link_of_an_unconfirmed_signature_comes_with_the_way_to_confirm(
     confirming: Campaign, signer: Signer, inbox: Inbox
 ) -> None:
@@ -327,6 +345,7 @@ def test_requested_link_of_an_unconfirmed_signature_comes_with_the_way_to_confir
     assert inbox.last()["Subject"] == "Please confirm your signature: Save the Park"
 
 
+@only_sqlite
 @pytest.mark.parametrize("email", ["", "ada", "ada@", "a@b.org, c@d.org", "x" * 300 + "@example.org"])
 def test_request_without_a_valid_address_gets_an_error_next_to_the_field(
     thanking: Campaign, signer: Signer, email: str
@@ -337,6 +356,7 @@ def test_request_without_a_valid_address_gets_an_error_next_to_the_field(
     assert stored_messages() == []
 
 
+@only_sqlite
 def test_requests_are_limited_by_network(thanking: Campaign, signer: Signer, mail_settings: Settings) -> None:
     def ask() -> int:
         data = {"email": ADDRESS}
@@ -347,6 +367,7 @@ def test_requests_are_limited_by_network(thanking: Campaign, signer: Signer, mai
     assert [ask() for _ in range(21)][19:] == [200, 429]
 
 
+@only_sqlite
 def test_former_address_of_the_page_keeps_the_token(token: str, publish: Publish, signer: Signer) -> None:
     with write_transaction() as session:
         from campaign.campaigns import editing
@@ -360,6 +381,7 @@ def test_former_address_of_the_page_keeps_the_token(token: str, publish: Publish
     assert "Saved." in signer.change(token, "save", **CORRECT).text, "a form from before"
 
 
+@only_sqlite
 def test_links_lead_to_the_page_in_the_language_of_the_signer(
     publish: Publish, mail_settings: Settings, client: FlaskClient, signer: Signer, inbox: Inbox
 ) -> None:
@@ -372,6 +394,7 @@ def test_links_lead_to_the_page_in_the_language_of_the_signer(
     assert 'lang="es"' in client.get(inbox.link("my-signature")).text
 
 
+@only_sqlite
 def test_message_for_a_translation_that_is_gone_is_in_the_main_language(
     publish: Publish, mail_settings: Settings, client: FlaskClient, inbox: Inbox
 ) -> None:
@@ -385,6 +408,7 @@ def test_message_for_a_translation_that_is_gone_is_in_the_main_language(
     assert inbox.link("my-signature").startswith(f"{PATH}/my-signature?token=")
 
 
+@only_sqlite
 def test_footer_and_privacy_page_link_to_the_page(thanking: Campaign, signer: Signer) -> None:
     link = f'href="{PATH}/my-signature"'
     assert link in signer.client.get(PATH).text
@@ -405,11 +429,13 @@ def test_messages_to_a_mailbox_that_wants_none_are_skipped_and_deleted_in_time(
     assert stored_messages() == []
 
 
+@only_sqlite
 def test_address_with_a_line_break_is_refused(thanking: Campaign, signer: Signer) -> None:
     assert signer.request_link("ada@example.org\r\nBcc: all@example.org").status_code == 422
     assert stored_messages() == []
 
 
+@only_sqlite
 def test_signature_of_another_campaign_cant_be_reached(token: str, publish: Publish, signer: Signer) -> None:
     publish(slug="other", title="Other")
     answer = signer.client.get(f"/campaigns/other/my-signature?token={token}")
@@ -457,11 +483,13 @@ def test_wasnt_me_can_be_taken_back(token: str, thanking: Campaign, signer: Sign
     assert inbox.last()["Subject"] == "Thank you for signing: Save the Park"
 
 
+@only_sqlite
 def test_city_can_be_removed_although_the_zip_code_stays(token: str, signer: Signer) -> None:
     signer.change(token, "save", **CORRECT | {"country": "US", "postal_code": "90012", "city": "", "region": ""})
     assert (stored()[0].postal_code, stored()[0].city) == ("90012", "")
 
 
+@only_sqlite
 def test_corrections_are_limited_by_network(token: str, signer: Signer) -> None:
     def save(number: int) -> int:
         data = {"token": token, "do": "save"} | CORRECT | {"city": f"London {number}"}
@@ -471,6 +499,7 @@ def test_corrections_are_limited_by_network(token: str, signer: Signer) -> None:
     assert [save(number) for number in range(21)][19:] == [200, 429]
 
 
+@only_sqlite
 @pytest.mark.parametrize("do", ["save", "link"])
 def test_what_was_typed_stays_while_the_database_is_away(
     token: str, signer: Signer, do: str, monkeypatch: pytest.MonkeyPatch

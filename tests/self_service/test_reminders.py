@@ -10,7 +10,7 @@ from campaign.settings import Settings
 from campaign.storage.database import db
 from campaign.worker import reminders as task
 from campaign.worker.task import NOW
-from tests.conftest import Publish
+from tests.conftest import Publish, only_sqlite
 from tests.self_service.conftest import ADDRESS, Inbox, Signer
 from tests.self_service.test_confirming import GRACE, age
 
@@ -50,6 +50,7 @@ def test_signer_who_hasnt_confirmed_gets_one_reminder_after_two_days(
     assert signer.count() == 1
 
 
+@only_sqlite
 def test_signer_who_has_confirmed_gets_no_reminder(reminding: Campaign, signer: Signer, inbox: Inbox) -> None:
     signer.sign()
     signer.sign(email=GRACE)
@@ -60,6 +61,7 @@ def test_signer_who_has_confirmed_gets_no_reminder(reminding: Campaign, signer: 
     assert SUBJECT not in subjects(inbox)
 
 
+@only_sqlite
 def test_reminder_is_not_sent_if_the_signer_confirms_while_it_waits(
     reminding: Campaign, signer: Signer, inbox: Inbox
 ) -> None:
@@ -71,6 +73,7 @@ def test_reminder_is_not_sent_if_the_signer_confirms_while_it_waits(
     assert SUBJECT not in subjects(inbox)
 
 
+@only_sqlite
 def test_nobody_is_reminded_unless_the_organizers_want_it(
     confirming: Campaign, signer: Signer, inbox: Inbox, publish: Publish
 ) -> None:
@@ -98,6 +101,7 @@ def test_many_signers_are_reminded_a_piece_at_a_time_and_each_once(
         assert subjects(inbox, address).count(SUBJECT) == 1
 
 
+@only_sqlite
 def test_signers_are_not_reminded_of_what_they_can_no_longer_confirm(
     reminding: Campaign, signer: Signer, inbox: Inbox
 ) -> None:
