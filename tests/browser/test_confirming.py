@@ -163,11 +163,18 @@ def test_link_is_requested_and_used(open_page: OpenPage, inbox: Inbox) -> None:
     assert "/my-signature?token=" in inbox.link("my-signature")
 
 
+def referrers(page: Page) -> list[str]:
+    """Return a list to which the Referer header of each request of a page is added."""
+    seen: list[str] = []
+    page.on("request", lambda request: seen.append(request.headers.get("referer", "")))
+    return seen
+
+
 def test_no_page_passes_the_token_on_to_another(open_page: OpenPage, inbox: Inbox) -> None:
     sign(open_page())
     for what in ("confirm", "my-signature"):
-        page, seen = open_page(inbox.link(what)), list[str]()
-        page.on("request", lambda request, seen=seen: seen.append(request.headers.get("referer", "")))
+        page = open_page(inbox.link(what))
+        seen = referrers(page)
         page.get_by_role("link", name="Back to the letter").click()
         expect(page.get_by_role("heading", name="Save the Park")).to_be_visible()
         assert seen
