@@ -23,13 +23,12 @@ def delete_expired() -> timedelta:
     now = datetime.now(UTC)
     # Outside the transaction, for which signers may wait.
     unconfirmed = pending.expired(db.session(), now)
-    # Each has a transaction of its own, because signers lock some of these rows in another order.
     if unconfirmed:
         with write_transaction() as session:
             pending.delete_unconfirmed(session, unconfirmed, now)
     with write_transaction() as session:
+        # First, because signers who withdraw lock these rows first, too.
         has_more = mailbox_records.delete_old(session, now) or len(unconfirmed) == pending.MOST_DELETED
-    with write_transaction() as session:
         has_more |= expired_files.delete_piece(session, now).has_more | outbox.delete_ended(session, now)
         outbox.correct_times(session, now)
         sessions.delete_expired(session, now)

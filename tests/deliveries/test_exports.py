@@ -175,7 +175,8 @@ def test_requests_and_downloads_are_in_the_audit_log(
     with write_transaction() as session:
         assert exports.hand_out(session, grace, campaign, export_id, datetime.now(UTC))
     what = {"export": export_id, "kind": "csv", "purpose": "ours", "columns": list(OURS.columns), "only_updates": True}
-    assert actions() == [("export.ask", what), ("export.download", what)]
+    asked_at = db.session.get_one(Export, export_id).asked_at.isoformat()
+    assert actions() == [("export.ask", what), ("export.download", what | {"asked_at": asked_at})]
 
 
 @pytest.mark.slow

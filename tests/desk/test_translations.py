@@ -346,4 +346,4 @@ def test_campaign_in_one_language_is_downloaded_as_one_file(at_desk: AtDeskAs, p
     publish()
     answer = at_desk(Role.ADMIN).get(f"/desk{PATH}/campaign.md")
     assert answer.mimetype == "text/markdown"
-    assert answer.text == writing.write(FILE)
+    assert answer.text == writing.write(FILE.with_values({"confirm": False}))

@@ -18,7 +18,7 @@ from campaign.models.lease import Lease
 from campaign.models.signature import Signature
 from campaign.signatures import fake
 from campaign.storage.database import db
-from campaign.storage.transactions import turn_to_write, write_transaction
+from campaign.storage.transactions import turn_to_write, write_connection, write_transaction
 from tests import services
 from tests.conftest import PATH, Sign, StartWork, dispose, only_sqlite, wait_for
 from tests.deliveries.conftest import Ask, content, export_of
@@ -58,7 +58,7 @@ def indexed() -> int:
 def check_index(campaign: Campaign) -> None:
     """Check that the index has each signature once."""
     assert indexed() == number("SELECT count(*) FROM signature")
-    with db.engine.begin() as connection:
+    with turn_to_write(db.engine), write_connection(db.engine) as connection:
         connection.exec_driver_sql("INSERT INTO signature_search (signature_search) VALUES ('integrity-check')")
         match = f"SELECT count(*) FROM signature_search WHERE signature_search MATCH '\"\ue000{campaign.id}\"'"
         assert connection.scalar(text(match)) == indexed()
