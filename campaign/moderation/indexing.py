@@ -20,9 +20,9 @@ BATCH = 500
 """Signatures added to the index in one transaction. Meanwhile, signers wait for about a hundredth of a second."""
 LOOK_AGAIN = timedelta(seconds=1)
 """How long to wait for the next look once the index is current."""
-REST = 19
+REST = 39
 """How long the task rests after a batch while others write, as a multiple of the time that the batch took. So at most
-a twentieth of the time to write is spent on the index."""
+a fortieth of the time to write is spent on the index, and as much on the statistics: a twentieth together."""
 ALONE_SECONDS = 0.002
 """If the turn to write comes within this time, nobody else was writing."""
 

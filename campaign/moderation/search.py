@@ -93,7 +93,8 @@ def _newest_in_sqlite(
     )
     end = 2**62 if before is None else before
     indexed = session.scalars(statement, {"wanted": match, "before": end, "most": most})
-    return sorted([*indexed, *unindexed.look(session, campaign_id, wanted, end)], reverse=True)[:most]
+    # What `look` has read may have been indexed since.
+    return sorted({*indexed, *unindexed.look(session, campaign_id, wanted, end)}, reverse=True)[:most]
 
 
 def _newest_in_postgresql(

@@ -5,6 +5,7 @@ they were indexed. indexing.py adds them.
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from campaign.moderation import indexing
 from campaign.moderation.search_words import Option, Term
+from campaign.storage.single_flight import SingleFlightCache
 
 LOOK = 1000
 """The most signatures that a search reads and compares itself, which takes about a fiftieth of a second."""
@@ -37,11 +39,30 @@ def look(session: Session, campaign_id: int, wanted: Sequence[Sequence[Option]],
         wanted: The terms of the search, as in `search_words.searched`.
         before: Consider only ids below this one.
     """
+    newest = _newest.get((session.get_bind(), before), lambda: _read(session, before))
+    return [each.id for each in newest if each.campaign_id == campaign_id and _matches(wanted, each.words)]
+
+
+@dataclass(frozen=True)
+class _Unindexed:
+    """A signature that the index lacks."""
+
+    id: int
+    campaign_id: int
+    words: frozenset[str]
+
+
+_newest: SingleFlightCache[tuple[object, int], list[_Unindexed]] = SingleFlightCache(most=4)
+"""The signatures that `look` compares, for a second: reading them takes longer than comparing them. Everybody who looks
+at first pages looks at the same ones."""
+
+
+def _read(session: Session, before: int) -> list[_Unindexed]:
     rows = session.execute(_NEWEST, {"before": before, "most": LOOK})
-    return [row.id for row in rows if row.campaign_id == campaign_id and _matches(wanted, _words(row))]
+    return [_Unindexed(row.id, row.campaign_id, _words(row)) for row in rows]
 
 
-# Cached, because each further search looks at mostly the same signatures. Making their words takes most of its time.
+# Cached, because a second later, most signatures are the same. Making their words takes most of the time.
 @lru_cache(maxsize=2 * LOOK)
 def _words(row: Row[Any]) -> frozenset[str]:
     return frozenset(indexing.words(row))

@@ -115,15 +115,15 @@ def withdraw(session: Session, signature_id: int, now: datetime, secret: str, *,
     campaign was withdrawn, and when. The mailbox can sign again. The others are those that organizers have removed, and
     one with which the mailbox has signed again since.
 
-    Returns:
-        Whether that was possible.
-
     Args:
         session: With the caller's write transaction.
         signature_id: The signature.
         now: The current time.
         secret: The site's secret key.
         stop_mail: Whether to send no more mail about the campaign to the mailbox, because its owner never signed.
+
+    Returns:
+        Whether that was possible.
     """
     signature = session.get(Signature, signature_id)
     if signature is None or signature.state is SignatureState.WITHDRAWN:

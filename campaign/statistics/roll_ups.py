@@ -43,9 +43,9 @@ EVERY = timedelta(seconds=2)
 """How often the worker looks for new signatures."""
 PIECE = 2000
 """Signatures added in one transaction. It takes two hundredths of a second, for which signers may wait on SQLite."""
-REST = 19
+REST = 39
 """How long the worker rests after a full piece on SQLite, as a multiple of the time that the piece took. So at most a
-twentieth of the time to write is spent on statistics."""
+fortieth of the time to write is spent on statistics, and as much on the search index: a twentieth together."""
 MINUTES = timedelta(hours=25)
 """How long counts by minute are kept. Pages show a day at most. The rest is for clocks that differ."""
 SECONDS: dict[Times, int] = {MinuteCount: 60, QuarterCount: 900}
