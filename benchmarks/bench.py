@@ -98,6 +98,8 @@ def measure_all(report: Report, folder: Path, on_postgresql: Settings) -> None:
     mail.report(report.row, "SQLite", few)
     mail.report(report.row, "PostgreSQL", on_postgresql)
     duplicate(report, "SQLite", few)
+    asking = Settings.from_environ(confirming.MAIL, folder / "confirming")
+    duplicate(report, "SQLite, with confirmation", asking)
     duplicate(report, "PostgreSQL", on_postgresql)
     export = measure.peak_of_export(many)
     report.row(f"export of {MANY:,} signatures, memory above idle", f"{export:.0f} MB", "", "100 MB", export < 100)
