@@ -25,6 +25,8 @@ from tests.mail.conftest import mail_settings, mailbox, sender, smtp
 from tests.self_service.conftest import Inbox, Signer, confirming, inbox, signer, thanking
 
 __all__ = ["confirming", "inbox", "mail_settings", "mailbox", "sender", "signer", "smtp", "thanking"]
+pytestmark = pytest.mark.slow
+
 DESK = f"/desk{PATH}"
 GRACE = "grace@example.org"
 

@@ -28,6 +28,8 @@ from tests.mail.conftest import stored_messages
 from tests.self_service.conftest import ADDRESS, Inbox, Signer
 from tests.self_service.test_confirming import count_all
 
+pytestmark = pytest.mark.slow
+
 CORRECT = {"name": "Ada King", "country": "GB", "postal_code": "", "city": "London", "region": ""}
 
 

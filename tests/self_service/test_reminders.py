@@ -14,6 +14,8 @@ from tests.conftest import Publish, only_sqlite
 from tests.self_service.conftest import ADDRESS, Inbox, Signer
 from tests.self_service.test_confirming import GRACE, age
 
+pytestmark = pytest.mark.slow
+
 SUBJECT = "Your signature isn’t confirmed yet: Save the Park"
 
 
