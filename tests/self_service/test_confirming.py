@@ -35,6 +35,7 @@ from tests.mail.conftest import stored_messages
 from tests.self_service.conftest import ADDRESS, Inbox, Signer
 
 GRACE = "grace@example.org"
+pytestmark = pytest.mark.slow
 
 
 def count_all(campaign: Campaign) -> None:
