@@ -1,4 +1,4 @@
-"""What a campaign remembers about mailboxes, by their pseudonyms: tried codes, and who wants no more mail.
+"""What a campaign remembers about mailboxes, by their pseudonyms: how many codes were tried, and if mail is stopped.
 
 A record says nothing about whether the mailbox has signed: anybody can try codes for any address.
 """

@@ -218,7 +218,7 @@ class OwnSignatureForm(SignForm):
         return {"name": self.name.data, **self.place(), "anonymous": hidden, "wants_updates": updates}
 
 
-class EmailForm(FlaskForm):  # type: ignore[misc]
+class EmailForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF publishes no types.
     """A form with an email address, to request the link to one's signature."""
 
     class Meta(OneErrorPerField):
