@@ -102,10 +102,6 @@ def _newest_in_postgresql(
 ) -> list[int]:
     if before is None:
         before = _above_all(session, campaign_id)
-    # For a plan that looks costly, PostgreSQL would start parallel workers or its JIT compiler. Both take longer here.
-    session.execute(
-        text("SELECT set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true)")
-    )
     # The index returns all matches at once and unordered, and a fifth of all signatures may contain a common word. So
     # query it block by block, newest first. If that isn't enough, matches are rare: read more blocks at once, up to 32.
     found: list[int] = []

@@ -218,11 +218,9 @@ def _most_selective_index(session: Session, campaign_id: int, wanted: Filter) ->
     if len(queries) == 1:
         return queries.popitem()
 
-    def reaches_back_to(query: Select[Any]) -> datetime:
-        oldest = query.with_only_columns(Signature.signed_at).offset(FAR - 1).limit(1)
-        return session.scalar(oldest) or _ANY_TIME
-
-    return min(queries.items(), key=lambda item: reaches_back_to(item[1]))
+    oldest = (query.with_only_columns(Signature.signed_at).offset(FAR - 1).limit(1) for query in queries.values())
+    reached = session.execute(select(*(each.scalar_subquery() for each in oldest))).one()
+    return min(zip(reached, queries.items(), strict=True), key=lambda each: each[0] or _ANY_TIME)[1]
 
 
 def _candidates(query: Select[Any], wanted: Filter, index: str = "") -> tuple[type[Signature], list[Condition]]:

@@ -78,12 +78,12 @@ def engine_options(database_url: str, connections: int = THREADS, *, for_request
             "keepalives_count": 3,
         }
         limits = {"lock_timeout": WAIT_SECONDS, "idle_in_transaction_session_timeout": IDLE_SECONDS}
+        chosen = [f"{name}={seconds}s" for name, seconds in limits.items()]
         if for_requests:
-            limits["statement_timeout"] = STORE_SECONDS
-        timeouts = {
-            "connect_timeout": WAIT_SECONDS,
-            "options": " ".join(f"-c {name}={seconds}s" for name, seconds in limits.items()),
-        }
+            # For a plan that looks costly, PostgreSQL would start parallel workers or its JIT compiler. Requests do
+            # little work, and both take longer than that.
+            chosen += [f"statement_timeout={STORE_SECONDS}s", "max_parallel_workers_per_gather=0", "jit=off"]
+        timeouts = {"connect_timeout": WAIT_SECONDS, "options": " ".join(f"-c {each}" for each in chosen)}
         options |= {"pool_pre_ping": True, "connect_args": timeouts | keepalive}
     return options
 

@@ -274,19 +274,19 @@ def test_unusable_database_is_reported_in_one_line(tmp_path: Path, command: list
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-def test_statement_timeout_applies_only_to_requests_and_all_have_an_idle_timeout(settings: Settings) -> None:
-    def timeouts(engine: Engine) -> list[str]:
+def test_requests_have_short_statements_without_jit_and_all_have_an_idle_timeout(settings: Settings) -> None:
+    def shown(engine: Engine) -> list[str]:
         with engine.connect() as connection:
-            names = ("statement_timeout", "idle_in_transaction_session_timeout")
-            shown = [str(connection.scalar(text(f"SHOW {name}"))) for name in names]
+            names = ("statement_timeout", "jit", "idle_in_transaction_session_timeout")
+            values = [str(connection.scalar(text(f"SHOW {name}"))) for name in names]
         engine.dispose()
-        return shown
+        return values
 
     with create_app(settings).app_context():
-        assert timeouts(db.engine) == ["8s", "30s"]
+        assert shown(db.engine) == ["8s", "off", "30s"]
     with click.Context(click.Command("work")), create_app(settings).app_context():
-        assert timeouts(db.engine) == ["0", "30s"]
-    assert timeouts(making.connect(settings.database_url)) == ["0", "30s"], "a process that makes a file is no request"
+        assert shown(db.engine) == ["0", "on", "30s"]
+    assert shown(making.connect(settings.database_url)) == ["0", "on", "30s"], "a process that makes a file"
 
 
 @pytest.mark.parametrize("command", [["signatures", "export", SLUG], ["campaigns", "check"]], ids=" ".join)

@@ -99,6 +99,7 @@ def test_url_applies_filters_but_never_a_search_for_names(
     "query",
     [
         "country=XX",
+        "region=Atlantis",
         "standing=odd",
         "since=tomorrow",
         "until=0001-01-01",

@@ -52,6 +52,12 @@ def _year(_form: Form, field: Field) -> None:
         raise ValidationError(gettext("Enter a date between 2000 and 2100"))
 
 
+def _one_of_choices(_form: Form, field: Field) -> None:
+    # WTForms itself would create an object for each of hundreds of choices.
+    if field.data not in dict(field.choices):
+        raise ValidationError(gettext("Choose “%(field)s” from the list", field=field.label.text))
+
+
 class FilterForm(Form):  # type: ignore[misc]  # WTForms publishes no types.
     """Selects the signatures to show."""
 
@@ -60,8 +66,8 @@ class FilterForm(Form):  # type: ignore[misc]  # WTForms publishes no types.
     words = StringField(lazy_gettext("Name or place"), [text(LONGEST_SEARCH)], filters=[_shown])
     address = StringField(lazy_gettext("Email address"), [text(LONGEST_SEARCH)], filters=[_shown])
     standing = SelectField(lazy_gettext("Status"), choices=[("", _ALL), *_STANDINGS.items()], default="")
-    country = SelectField(lazy_gettext("Country"), default="")
-    region = SelectField(lazy_gettext("US state"), default="")
+    country = SelectField(lazy_gettext("Country"), [_one_of_choices], default="", validate_choice=False)
+    region = SelectField(lazy_gettext("US state"), [_one_of_choices], default="", validate_choice=False)
     since = DateField(lazy_gettext("Signed on or after"), [Optional(), _year])
     until = DateField(lazy_gettext("Signed on or before"), [Optional(), _year])
     anonymous = SelectField(
