@@ -56,5 +56,6 @@ def add_piece(session: Session, campaign_id: int, now: datetime) -> bool:
             now,
             campaign_id=campaign_id,
         )
-    campaign.reminded_to = last.signed_at if last else now - AFTER
+    # A worker that was suspended after it read the time must not move `reminded_to` back.
+    campaign.reminded_to = last.signed_at if last else max(since, now - AFTER)
     return last is not None

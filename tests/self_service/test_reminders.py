@@ -8,6 +8,7 @@ from campaign.mail import reminders
 from campaign.models.campaign import Campaign
 from campaign.settings import Settings
 from campaign.storage.database import db
+from campaign.storage.transactions import write_transaction
 from campaign.worker import reminders as task
 from campaign.worker.task import NOW
 from tests.conftest import Publish, only_sqlite
@@ -101,6 +102,21 @@ def test_many_signers_are_reminded_a_piece_at_a_time_and_each_once(
     remind()
     for address in addresses:
         assert subjects(inbox, address).count(SUBJECT) == 1
+
+
+def test_worker_that_continues_after_a_pause_repeats_no_reminder(
+    reminding: Campaign, signer: Signer, inbox: Inbox
+) -> None:
+    signer.sign()
+    inbox.all()
+    age(timedelta(days=2, minutes=1))
+    paused_at = datetime.now(UTC) - timedelta(minutes=2)
+    remind()
+    # A worker has read the time and is then suspended, while another worker stores the reminders.
+    with write_transaction() as session:
+        assert not reminders.add_piece(session, reminding.id, paused_at)
+    remind()
+    assert subjects(inbox).count(SUBJECT) == 1
 
 
 @only_sqlite
