@@ -21,6 +21,7 @@ from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 from tests.conftest import ADA, PATH, only_sqlite, stored
 from tests.moderation.signatures import index_all, put
+from tests.statistics.rolling import slow_steps
 
 pytestmark = only_sqlite
 
@@ -137,13 +138,17 @@ def test_index_is_filled_in_pieces_that_leave_signers_their_turn(
     assert indexing.index_piece() == indexing.LOOK_AGAIN
 
 
-def test_task_rests_twenty_times_as_long_as_it_writes_while_others_write(
-    app: Flask, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("waited", [0.0, 0.5])
+def test_index_task_rests_in_proportion_to_a_full_batch_while_others_write(
+    campaign: Campaign, monkeypatch: pytest.MonkeyPatch, waited: float
 ) -> None:
     monkeypatch.setattr(indexing, "BATCH", 1)
-    monkeypatch.setattr(indexing, "ALONE_SECONDS", -1.0)
     put(campaign, {"name": "Ada"}, {"name": "Bea", "email": "bea@example.org"})
-    assert indexing.index_piece() > timedelta(0)
+    # The turn to write comes after `waited` seconds. Then, storing the batch takes two, and committing it one.
+    with slow_steps(indexing, {"BEGIN IMMEDIATE": waited, "UPDATE signature_search_done": 2, "COMMIT": 1}, monkeypatch):
+        rest = indexing.index_piece()
+    assert indexed() == 1
+    assert rest == timedelta(seconds=indexing.REST * 3 if waited else 0)
 
 
 def test_signature_that_arrives_during_a_piece_is_stored_after_it(

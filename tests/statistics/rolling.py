@@ -1,9 +1,13 @@
 """Rolling up in tests, and a straightforward count to compare with."""
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from types import ModuleType, SimpleNamespace
 
-from sqlalchemy import select
+import pytest
+from sqlalchemy import Engine, event, select
 
 from campaign.models.campaign import Campaign
 from campaign.models.roll_up import GroupCount, MinuteCount, QuarterCount
@@ -55,3 +59,30 @@ def counted(campaign: Campaign, now: datetime) -> Counts:
         if each.country == "US":
             counts["state"][each.region if each.region in US_STATES.values() else ""] += 1
     return counts
+
+
+@contextmanager
+def slow_steps(module: ModuleType, seconds: Mapping[str, float], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let steps on the database take these times on the clock that a module reads, which stands still otherwise.
+
+    Args:
+        module: A module that reads `time.monotonic()`.
+        seconds: How long each step takes: the beginnings of statements, and COMMIT for a commit.
+        monkeypatch: The test's own.
+    """
+    clock = SimpleNamespace(now=1000.0)
+
+    def execute(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        clock.now += sum(each for start, each in seconds.items() if statement.startswith(start))
+
+    def commit(_connection: object) -> None:
+        clock.now += seconds.get("COMMIT", 0)
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    event.listen(Engine, "before_cursor_execute", execute)
+    event.listen(Engine, "commit", commit)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", execute)
+        event.remove(Engine, "commit", commit)

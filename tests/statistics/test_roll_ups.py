@@ -19,7 +19,7 @@ from campaign.accounts.audit_log import COMMAND
 from campaign.models.campaign import Campaign, CampaignState
 from campaign.models.roll_up import GroupCount, Kind, MinuteCount, QuarterCount, RollUp
 from campaign.models.signature import Signature
-from campaign.moderation import actions, undo
+from campaign.moderation import actions, indexing, undo
 from campaign.moderation.actions import Action
 from campaign.settings import ROOT, Settings
 from campaign.signatures import fake, tally
@@ -29,7 +29,7 @@ from campaign.storage import transactions
 from campaign.storage.database import Base, db
 from campaign.storage.transactions import write_transaction
 from tests.conftest import Publish, stored
-from tests.statistics.rolling import counted, roll_up, rolled_up
+from tests.statistics.rolling import counted, roll_up, rolled_up, slow_steps
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -151,6 +151,23 @@ def test_worker_without_new_signatures_writes_nothing(campaign: Campaign) -> Non
     statements.clear()
     assert roll_ups.add_piece(NOW + timedelta(minutes=1)) is False
     assert all(statement.startswith(("SELECT", "BEGIN")) for statement in statements), statements
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_statistics_task_rests_on_sqlite_in_proportion_to_a_full_piece(
+    campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_fake(campaign, roll_ups.PIECE + 1)
+    # Storing the piece takes two seconds, and committing it one.
+    with slow_steps(roll_ups, {"UPDATE roll_up ": 2, "COMMIT": 1}, monkeypatch):
+        rest = roll_ups.roll_up()
+        assert roll_ups.roll_up() == roll_ups.EVERY, "the second piece isn't full"
+    is_sqlite = db.engine.dialect.name == "sqlite"
+    assert rest == timedelta(seconds=roll_ups.REST * 3 if is_sqlite else 0)
+
+
+def test_statistics_and_index_together_take_a_twentieth_of_the_time_to_write() -> None:
+    assert 1 / (1 + roll_ups.REST) + 1 / (1 + indexing.REST) <= 1 / 20
 
 
 @pytest.mark.usefixtures("small_pieces")
