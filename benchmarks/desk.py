@@ -17,8 +17,10 @@ from campaign import create_app
 from campaign.accounts import audit_log
 from campaign.campaigns import editing, lookup
 from campaign.campaigns.files import reading
+from campaign.models.account import Account
 from campaign.models.signature import Signature, SignatureState
-from campaign.moderation import indexing
+from campaign.moderation import actions, indexing
+from campaign.moderation.actions import Action
 from campaign.settings import ROOT, Settings
 from campaign.signatures import fake
 from campaign.statistics import roll_ups
@@ -41,6 +43,8 @@ EMPTY = "/campaigns/empty"
 """A campaign without signatures."""
 WARM_UP = 4
 """Requests for each page of that campaign: enough for both workers."""
+HIDDEN, RESTORED = 500, 100
+"""How many signatures are hidden together, and how many of them are restored. The activity log shows both."""
 
 FILTERS = {
     "first": "",
@@ -154,6 +158,7 @@ class Visit:
             },
             "possible duplicates": {"duplicates": page("look-alikes")},
             "deliveries": {"deliveries": page("deliveries")},
+            "activity log": {"activity log": page("record")},
         }
 
 
@@ -171,6 +176,7 @@ def _prepare(app: Flask, campaign_id: int) -> Visit:
     accept(client, invitation(app, person.email, "admin"))
     enter_password(client, person.email)
     set_up_app(client, person)
+    _moderate(campaign_id, person.email, last // 4)
     token = token_of(FlaskClient.get(client, "/desk/account").text)
     session = client.get_cookie("desk", path="/desk")
     db.session.remove()
@@ -180,6 +186,21 @@ def _prepare(app: Flask, campaign_id: int) -> Visit:
     queries = {name: query.format(day=middle.date()) for name, query in FILTERS.items()}
     queries["in the middle"] = urlencode({"before": pagination.after(middle, last // 2)})
     return Visit(session.value, token, queries)
+
+
+def _moderate(campaign_id: int, email: str, first: int) -> None:
+    """Hide and restore signatures as the account with this email address, so that the activity log names some.
+
+    Args:
+        campaign_id: The campaign's id.
+        email: The email address.
+        first: The id of the first signature to hide.
+    """
+    ids, now = range(first, first + HIDDEN), datetime.now(UTC)
+    with write_transaction() as session:
+        by = audit_log.actor(session.scalars(select(Account).where(Account.email == email)).one())
+        for action, of in ((Action.HIDE, ids), (Action.RESTORE, ids[:RESTORED])):
+            actions.act(session, by, campaign_id, action, of, "Benchmark", now, may_remove=True)
 
 
 def _publish_empty() -> None:

@@ -169,8 +169,8 @@ def _search(session: Session, campaign_id: int, wanted: Filter, position: Positi
         # statement, because drivers need more time for so many parameters.
         given: Any = bindparam("matching", matching, expanding=True, literal_execute=True)
         matches = select(Signature).where(Signature.id.in_(given)).limit(LOOK_FOUND)
-        candidate, conditions = _candidates(matches, wanted)
-        found = select(candidate.id).where(*conditions, *_time(candidate, wanted))
+        candidate = aliased(Signature, matches.subquery())
+        found = select(candidate.id).where(*_remaining(candidate, wanted), *_time(candidate, wanted))
         ids = session.scalars(found.order_by(candidate.id.desc())).all()
     return ids, pagination.after(_ANY_TIME, matching[-1]) if is_cut else None, _counted(len(ids), not is_cut)
 
@@ -182,16 +182,18 @@ def _scan_index(session: Session, campaign_id: int, wanted: Filter, position: Po
     # The first page shows how many signatures match.
     counts = position is None
     enough = max(size, MOST_COUNTED if counts else 0) + 1
+    if not _remaining(Signature, wanted, index):
+        ids = session.scalars(after.with_only_columns(Signature.id).limit(enough)).all()
+        return ids, None, _counted(len(ids), True) if counts else None
     # A short scan is usually enough. With several filters it isn't, because few signatures match all of them.
     limits = (2 * enough, LOOK) if len(_indexed_conditions(Signature, wanted)) < 2 else (LOOK,)
     for most in limits:
-        candidate, conditions = _candidates(after.limit(most), wanted, index)
-        found = select(candidate.id).where(*conditions).order_by(candidate.signed_at.desc(), candidate.id.desc())
-        # Without further conditions, select the id alone: with the subquery, SQLite would read and sort whole rows.
-        found = found if conditions else after.with_only_columns(Signature.id)
-        ids = session.scalars(found.limit(enough)).all()
+        candidate = aliased(Signature, after.limit(most).subquery())
+        matching = select(candidate.id).where(*_remaining(candidate, wanted, index))
+        matching = matching.order_by(candidate.signed_at.desc(), candidate.id.desc())
+        ids = session.scalars(matching.limit(enough)).all()
         last = None
-        if len(ids) < enough and conditions:
+        if len(ids) < enough:
             key = after.with_only_columns(Signature.signed_at, Signature.id)
             last = session.execute(key.offset(most - 1).limit(1)).first()
         if last is None:
@@ -223,11 +225,10 @@ def _most_selective_index(session: Session, campaign_id: int, wanted: Filter) ->
     return min(zip(reached, queries.items(), strict=True), key=lambda each: each[0] or _ANY_TIME)[1]
 
 
-def _candidates(query: Select[Any], wanted: Filter, index: str = "") -> tuple[type[Signature], list[Condition]]:
-    """Return the query as a table, and the conditions that remain after the index of the filter `index` was used."""
-    candidate = aliased(Signature, query.subquery())
-    left = [condition for name, condition in _indexed_conditions(candidate, wanted).items() if name != index]
-    return candidate, [*left, *_other_conditions(candidate, wanted)]
+def _remaining(of: type[Signature], wanted: Filter, index: str = "") -> list[Condition]:
+    """Return the conditions that remain after the index of the filter `index` was used."""
+    left = [condition for name, condition in _indexed_conditions(of, wanted).items() if name != index]
+    return [*left, *_other_conditions(of, wanted)]
 
 
 _INDEXED = {
