@@ -21,43 +21,86 @@
     return { start, end, value, text: value.slice(start, end) };
   }
 
-  // Puts the mark around the selection, or around a word to type over. Removes it if it is there already.
-  function surround(mark, sample) {
-    let { start, end, value, text } = selection();
-    start += text.length - text.trimStart().length;
-    text = text.trim();
-    end = start + text.length;
-    const size = mark.length;
-    const isMarked = (from, to) => {
-      const [before, after] = [value.slice(0, from).match(/\**$/)[0].length, value.slice(to).match(/^\**/)[0].length];
-      return Math.min(before, after) === size || Math.min(before, after) === 3;
-    };
-    if (text && isMarked(start, end)) return replace(start - size, end + size, text, 0, text.length);
-    const words = text || sample;
-    replace(start, end, mark + words + mark, size, size + words.length);
+  // Returns where the selected words begin and end in each paragraph, list item, and heading, because bold, italic, and
+  // links can't span several of them. The marks of lists, quotes, and headings are left out, and so are spaces at the ends.
+  const LEAD = /^(?:\s|>|[-*+]\s|\d{1,9}[.)]\s|#{1,6}\s)*/;
+  function selectedWords() {
+    const { start, end, value } = selection();
+    const found = [];
+    let at = 0;
+    let above;
+    for (const line of value.split("\n")) {
+      const [lead] = LEAD.exec(line);
+      const isEmpty = /^[-*_=\s]*$/.test(line.slice(lead.length));
+      const continues = above !== undefined && (!lead.trim() || (lead === above && /^[>\s]*$/.test(lead)));
+      const [from, to] = [Math.max(start, at + lead.length), Math.min(end, at + line.length)];
+      at += line.length + 1;
+      above = isEmpty || lead.includes("#") ? undefined : lead;
+      if (isEmpty || from >= to) continue;
+      if (continues && found.length) found.at(-1).to = to;
+      else found.push({ from, to });
+    }
+    const trimmed = found.map(({ from, to }) => {
+      const text = value.slice(from, to);
+      // A backslash at the end is a line break. In front of an asterisk, it would make the asterisk a plain one.
+      const words = text.trim().replace(/(?<!\\)\\$/, "").trimEnd();
+      const first = from + text.length - text.trimStart().length;
+      return { from: first, to: first + words.length, words };
+    });
+    return trimmed.filter(({ words }) => words);
   }
 
+  // Puts the mark around the selected words, or around a word to type over. Removes it if all of them have it already.
+  function surround(mark, sample) {
+    const { end, value } = selection();
+    const size = mark.length;
+    const isMark = (asterisks) => asterisks === size || asterisks === 3;
+    const pieces = selectedWords().map((piece) => {
+      // The selection may include the asterisks at its ends or not.
+      const [, before, inner] = /^(\**)(.*?)\**$/s.exec(piece.words);
+      const from = piece.from + before.length;
+      const to = from + inner.length;
+      const around = Math.min(value.slice(0, from).match(/\**$/)[0].length, value.slice(to).match(/^\**/)[0].length);
+      const within = inner.match(/(?<!\\)\*+/g) ?? [];
+      const isMarked = inner && isMark(around) && !within.some((run) => isMark(run.length));
+      if (isMarked) return { from: from - size, to: to + size, text: inner, isMarked };
+      return { from: piece.from, to: piece.to, text: mark + piece.words + mark };
+    });
+    if (!pieces.length) return replace(end, end, mark + sample + mark, size, size + sample.length);
+    const isOn = pieces.every(({ isMarked }) => isMarked);
+    const changed = pieces.filter(({ isMarked }) => isOn || !isMarked);
+    const gap = ({ to }, next) => value.slice(to, next?.from ?? to);
+    const text = changed.map((piece, index) => piece.text + gap(piece, changed[index + 1])).join("");
+    const edge = isOn ? 0 : size;
+    replace(changed[0].from, changed.at(-1).to, text, edge, text.length - edge);
+  }
+
+  // Links the selected words. Of several paragraphs or list items, only the first gets the link.
   function link() {
-    const { start, end, text } = selection();
-    if (/^(https?:\/\/|mailto:)\S+$/.test(text)) return replace(start, end, `[words](${text})`, 1, 6);
-    const words = text.trim() || "words";
+    const { end } = selection();
+    const { from, to, words } = selectedWords()[0] ?? { from: end, to: end, words: "words" };
+    if (/^(https?:\/\/|mailto:)\S+$/.test(words)) return replace(from, to, `[words](${words})`, 1, 6);
     const url = "https://";
-    replace(start, end, `[${words}](${url})`, words.length + 3, words.length + 3 + url.length);
+    replace(from, to, `[${words}](${url})`, words.length + 3, words.length + 3 + url.length);
   }
 
   // Begins each selected line with a mark, or removes the marks if all lines have one. Another kind of mark is replaced.
-  const MARKS = /^(#{1,6} |> |[-*+] |\d{1,9}[.)] )/;
-  function begin(mark, pattern) {
+  // Blank lines between the lines get the mark `blank`: without one, each paragraph of a quote would be a quote of its own.
+  const MARKS = /^(#{1,6} |>(?: |$)|[-*+] |\d{1,9}[.)] )/;
+  function begin(mark, pattern, blank = "") {
     const { start, end, value } = selection();
     const from = value.lastIndexOf("\n", start - 1) + 1;
     const next = value.indexOf("\n", end > start && value[end - 1] === "\n" ? end - 1 : end);
     const to = next < 0 ? value.length : next;
     const lines = value.slice(from, to).split("\n");
     const isOn = lines.every((line) => !line || pattern.test(line)) && lines.some((line) => line);
+    const isBlank = (line) => /^>?\s*$/.test(line);
+    const [first, last] = [lines.findIndex((line) => !isBlank(line)), lines.findLastIndex((line) => !isBlank(line))];
     let number = 0;
-    const changed = lines.map((line) => {
+    const changed = lines.map((line, index) => {
       if (isOn) return line.replace(pattern, "");
-      return line || lines.length === 1 ? mark((number += 1)) + line.replace(MARKS, "") : line;
+      if (isBlank(line) && lines.length > 1) return index > first && index < last ? blank : "";
+      return mark((number += 1)) + line.replace(MARKS, "");
     });
     // A paragraph directly above would continue in the first line.
     const above = value.slice(0, from).replace(/\n$/, "").split("\n").pop();
@@ -72,7 +115,7 @@
     ["Link", "KeyK", false, link],
     ["Bulleted list", "Digit8", true, () => begin(() => "- ", /^[-*+] /)],
     ["Numbered list", "Digit7", true, () => begin((number) => `${number}. `, /^\d{1,9}[.)] /)],
-    ["Quote", "Digit9", true, () => begin(() => "> ", /^> /)],
+    ["Quote", "Digit9", true, () => begin(() => "> ", /^>(?: |$)/, ">")],
     ["Heading", "Digit6", true, () => begin(() => "## ", /^#{1,6} /)],
   ];
   const isApple = /Mac|iPhone|iPad/.test(navigator.platform);

@@ -8,16 +8,31 @@
   const hasBlocks = (node) => [...node.children].some((child) => IS_BLOCK.has(child.tagName) || hasBlocks(child));
 
   // The content policy forbids inline styles and scripts, even where nothing is shown or run. So they are parsed as data.
+  // Older versions of Word put the mark of a list item only between two comments. It gets the style of newer versions.
+  const MARK_IN_COMMENTS = /<!(?:--)?\[if !supportLists\](?:--)?>((?:(?!<!)[^])*?)<!(?:--)?\[endif\](?:--)?>/gi;
   const asData = (html) =>
-    html.replace(/<(\/?)style\b/gi, "<$1template").replace(/<[a-z][^>]*>/gi, (tag) => tag.replace(/\s(style|on[a-z]+)\s*=/gi, " data-$1="));
+    html
+      .replace(MARK_IN_COMMENTS, '<span style="mso-list:ignore">$1</span>')
+      .replace(/<(\/?)style\b/gi, "<$1template")
+      .replace(/<[a-z][^>]*>/gi, (tag) => tag.replace(/\s(style|on[a-z]+)\s*=/gi, " data-$1="));
 
   function styleOf(node, name) {
     const found = new RegExp(`(?:^|;)\\s*${name}\\s*:\\s*([^;]+)`, "i").exec(node.getAttribute("data-style") ?? "");
     return found ? found[1].trim().toLowerCase() : "";
   }
 
+  // Review comments of Word and the references to them. The words that a comment is about stay.
+  const COMMENTS = ".MsoCommentReference, .msocomanchor, .msocomtxt, a[href*='#_msocom_'], a[name^='_msoanchor']";
+  const isComment = (node) =>
+    node.matches(COMMENTS) || /^comment/.test(styleOf(node, "mso-element")) || styleOf(node, "mso-special-character") === "comment";
+
+  // The number or bullet that Word writes in front of a list item or a heading. Markdown has its own.
+  const isMark = (node) => /^ignore/.test(styleOf(node, "mso-list"));
+  const markOf = (node) => [...node.querySelectorAll("[data-style]")].find(isMark)?.textContent.trim() ?? "";
+  const isNumber = (mark) => /^\(?(\d|[a-z]{1,4}[.)])/i.test(mark);
+
   const isSkipped = (node) =>
-    SKIPPED.has(node.tagName.toUpperCase()) || styleOf(node, "display") === "none" || /^ignore/.test(styleOf(node, "mso-list"));
+    SKIPPED.has(node.tagName.toUpperCase()) || styleOf(node, "display") === "none" || isMark(node) || isComment(node);
 
   // What the words in an element look like, given how those around it look.
   function look(node, { bold, italic, url }) {
@@ -118,12 +133,16 @@
 
   const inner = (node, style) => (hasBlocks(node) ? blocks(node, style) : paragraphs(collect(node, style, [])));
 
+  const headingLevel = (node) => (node.classList.contains("MsoTitle") ? 1 : Number(/^H([1-6])$/.exec(node.tagName)?.[1]));
+
   function block(node, style) {
-    const level = node.classList.contains("MsoTitle") ? 1 : Number(/^H([1-6])$/.exec(node.tagName)?.[1]);
+    const level = headingLevel(node);
     if (level) {
+      const mark = markOf(node);
+      const number = isNumber(mark) ? `${escaped(mark)} ` : "";
       const runs = collect(node, style, []).map((run) => ({ ...run, bold: false }));
       const words = paragraphs(runs).join(" ").replace(/\\\n/g, " ");
-      return words ? [`${"#".repeat(level)} ${words}`] : [];
+      return words ? [`${"#".repeat(level)} ${number}${words}`] : [];
     }
     if (node.tagName === "HR") return ["---"];
     if (node.tagName === "PRE") return paragraphs(node.textContent.split("\n").flatMap((text) => [{ text }, { text: "\n" }]));
@@ -135,10 +154,11 @@
   // Returns the items of a list, of a wrapper with nothing but lists, or of a list paragraph of Word; otherwise nothing.
   function listItems(node, style, level = 0) {
     const wordLevel = /\blevel(\d)/.exec(styleOf(node, "mso-list"));
-    if (wordLevel) {
-      const mark = [...node.querySelectorAll("[data-style]")].find((each) => /^ignore/.test(styleOf(each, "mso-list")));
-      const isOrdered = /^\(?(\d+|[a-z]{1,4})[.)]/i.test(mark?.textContent.trim() ?? "");
-      return [{ level: wordLevel[1] - 1, isOrdered, start: 1, blocks: inner(node, style) }];
+    if (wordLevel && !headingLevel(node)) {
+      const mark = markOf(node);
+      // The last number of "2.3." counts. Letters and Roman numerals begin at 1.
+      const start = Number(/(\d{1,9})\W*$/.exec(mark)?.[1] ?? 1);
+      return [{ level: wordLevel[1] - 1, isOrdered: isNumber(mark), start, blocks: inner(node, style) }];
     }
     const children = [...node.children].filter((child) => !isSkipped(child));
     if (!/^[UO]L$/.test(node.tagName)) {
@@ -163,19 +183,22 @@
   // Writes the items of a list, indented as far as the words of the item above them.
   function list(items) {
     const open = [];
-    const lines = items.filter((item) => item.blocks.length).map((item) => {
+    const lines = items.filter((item) => item.blocks.length).map((item, index) => {
       while (open.length > 1 && open.at(-1).level > item.level) open.pop();
       let top = open.at(-1);
       if (!top || top.level < item.level) {
-        top = { level: item.level, indent: top ? top.indent + top.width : 0, isOrdered: item.isOrdered, number: item.start };
+        top = { level: item.level, indent: top ? top.indent + top.width : 0, isOrdered: item.isOrdered, number: item.start, isNew: true };
         open.push(top);
       }
-      if (top.isOrdered !== item.isOrdered) Object.assign(top, { isOrdered: item.isOrdered, number: item.start });
+      if (top.isOrdered !== item.isOrdered) Object.assign(top, { isOrdered: item.isOrdered, number: item.start, isNew: true });
+      // A list that doesn't begin with 1 needs an empty line above it. Otherwise, Markdown reads it as part of the words above.
+      const space = index && top.isNew && item.isOrdered && item.start !== 1 ? "\n" : "";
+      top.isNew = false;
       const mark = item.isOrdered ? `${top.number++}. ` : "- ";
       top.width = mark.length;
       const [first, ...rest] = item.blocks.join("\n\n").split("\n");
       const under = " ".repeat(top.indent + mark.length);
-      return [" ".repeat(top.indent) + mark + first, ...rest.map((line) => line && under + line)].join("\n");
+      return [space + " ".repeat(top.indent) + mark + first, ...rest.map((line) => line && under + line)].join("\n");
     });
     return lines.join("\n");
   }

@@ -30,6 +30,43 @@ Ignore'>2.<span>&nbsp;&nbsp;</span></span><![endif]>second<o:p></o:p></p>
 <!--EndFragment-->
 </body></html>"""
 
+WORD_NUMBERS = """<html><body lang=EN-US><!--StartFragment-->
+<h1 style='margin-left:.25in;mso-list:l0 level1 lfo1'><![if !supportLists]><span style='mso-list:Ignore'>1.<span
+style='font:7.0pt "Times New Roman"'>&nbsp;&nbsp;</span></span><![endif]>Our demands<o:p></o:p></h1>
+<h2 style='mso-list:l0 level2 lfo1'><![if !supportLists]><span style='mso-list:Ignore'>1.2<span>&nbsp;</span></span><![endif]>Water</h2>
+<h2 style='mso-list:l5 level1 lfo6'><![if !supportLists]><span style='mso-list:Ignore'>·<span>&nbsp;</span></span><![endif]>Air</h2>
+<p class=MsoListParagraph style='mso-list:l1 level1 lfo2'><![if !supportLists]><span style='mso-list:Ignore'>1.<span
+style='font:7.0pt "Times New Roman"'>&nbsp;&nbsp;</span></span><![endif]>Plant trees.<o:p></o:p></p>
+<p class=MsoNormal>They cool the city.<o:p></o:p></p>
+<p class=MsoListParagraph style='mso-list:l1 level1 lfo2'><![if !supportLists]><span style='mso-list:Ignore'>2.<span
+style='font:7.0pt "Times New Roman"'>&nbsp;&nbsp;</span></span><![endif]>Keep the pond.<o:p></o:p></p>
+<p class=MsoListParagraph style='mso-list:l1 level2 lfo2'><![if !supportLists]><span style='mso-list:Ignore'>2.3.<span
+style='font:7.0pt "Times New Roman"'>&nbsp;&nbsp;</span></span><![endif]>Clean it.<o:p></o:p></p>
+<p class=MsoNormal>Frogs live there.<o:p></o:p></p>
+<p class=MsoNormal style='mso-list:l2 level1 lfo3'><![if !supportLists]>12)<span
+style='font:7.0pt "Times New Roman"'>&nbsp;&nbsp;</span><![endif]>Open the gate.<o:p></o:p></p>
+<p class=MsoListParagraph style='mso-list:l4 level1 lfo5'><![if !supportLists]><span style='mso-list:Ignore'>·<span
+style='font:7.0pt "Times New Roman"'>&nbsp;</span></span><![endif]>On Sundays.<o:p></o:p></p>
+<p class=MsoListParagraph style='mso-list:l2 level1 lfo3'><![if !supportLists]><span style='mso-list:Ignore'>13)<span
+style='font:7.0pt "Times New Roman"'>&nbsp;</span></span><![endif]>Keep it open.<o:p></o:p></p>
+<p class=MsoNormal>At night too.<o:p></o:p></p>
+<p class=MsoListParagraph style='mso-list:l3 level1 lfo4'><!--[if !supportLists]--><span style='mso-list:Ignore'>(b)<span
+style='font:7.0pt "Times New Roman"'>&nbsp;</span></span><!--[endif]-->Answer us.<o:p></o:p></p>
+<!--EndFragment--></body></html>"""
+
+WORD_COMMENTS = """<html><body lang=EN-US><!--StartFragment-->
+<p class=MsoNormal>We ask <a style='mso-comment-reference:AL_1;mso-comment-date:20260105T0930'>the <b>mayor</b></a><span
+class=MsoCommentReference><span style='font-size:8.0pt'><![if !supportAnnotations]><a class=msocomanchor id="_anchor_1"
+href="#_msocom_1" language=JavaScript name="_msoanchor_1">[AL1]</a><![endif]><span style='mso-special-character:
+comment'>&nbsp;</span></span></span> to <span style='mso-comment-continuation:2'>act</span><a href="#_msocom_2"
+name="_msoanchor_2">[AL2]</a><span style='mso-special-character:comment'>&nbsp;</span>.<o:p></o:p></p>
+<div style='mso-element:comment-list'><![if !supportAnnotations]><hr class=msocomoff align=left size=1 width="33%"><![endif]>
+<div style='mso-element:comment'><![if !supportAnnotations]><div id="_com_1" class=msocomtxt language=JavaScript><![endif]><span
+style='mso-comment-author:"Ada Lovelace"'><![if !supportAnnotations]><a name="_msocom_1"></a><![endif]></span>
+<p class=MsoCommentText><span class=MsoCommentReference><a href="#_msoanchor_1" class=msocomoff>[AL1]</a></span>Too polite?</p>
+<![if !supportAnnotations]></div><![endif]></div></div>
+<!--EndFragment--></body></html>"""
+
 WORD_FOR_THE_WEB = """<html><body><!--StartFragment--><div class="OutlineElement Ltr SCXW1"><p class="Paragraph SCXW1"
 role="heading"><span class="TextRun SCXW1" style="font-weight:bold">Strong</span><span class="TextRun SCXW1"> words</span><span
 class="EOP SCXW1">&nbsp;</span></p></div><div class="ListContainerWrapper SCXW1"><ul class="BulletListStyle1 SCXW1" role="list"><li
@@ -76,6 +113,13 @@ CLIPBOARDS = {
         "Dear **Mayor**, we *all* ask you to read [our report](https://example.org/park).\n\n"
         "- trees\n  - oaks\n- birds\n\nAnd:\n\n1. first\n2. second\n\n> It is ours.",
     ),
+    "Word, with numbers": (
+        WORD_NUMBERS,
+        "# 1. Our demands\n\n## 1.2 Water\n\n## Air\n\n"
+        "1. Plant trees.\n\nThey cool the city.\n\n2. Keep the pond.\n\n   3. Clean it.\n\nFrogs live there.\n\n"
+        "12. Open the gate.\n- On Sundays.\n\n13. Keep it open.\n\nAt night too.\n\n1. Answer us.",
+    ),
+    "Word, with comments": (WORD_COMMENTS, "We ask the **mayor** to act."),
     "Word for the web": (WORD_FOR_THE_WEB, "**Strong** words\n\n- one\n  - inner\n- two"),
     "Google Docs": (
         GOOGLE_DOCS,
