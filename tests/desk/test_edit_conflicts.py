@@ -16,7 +16,7 @@ from campaign.models.account import Role
 from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign
 from campaign.storage.database import db
-from tests.conftest import PATH, Publish
+from tests.conftest import HTMX, PATH, Publish
 from tests.desk.conftest import AtDeskAs
 from tests.desk.editor import EDIT, save, shown, stored, typed
 from tests.desk.people import AtDesk
@@ -231,6 +231,21 @@ def test_own_change_in_another_window_is_named_as_such(draft_of_both: tuple[AtDe
     assert answer.status_code == 409
     assert "You in another window" in answer.text
     assert "Your version in the other window" in answer.text
+
+
+@pytest.mark.parametrize("saved_before", ["by me", "by them"])
+def test_only_what_changed_since_the_form_was_loaded_is_named(
+    draft_of_both: tuple[AtDesk, AtDesk], at_desk: AtDeskAs, saved_before: str
+) -> None:
+    organizer, admin = draft_of_both
+    typing = organizer if saved_before == "by me" else admin
+    fields = typed(typing.get(EDIT).text) | {"summary": "Typed"}
+    assert "Saved at" in typing.post(EDIT.replace("/edit", "/autosave"), data=fields, headers=HTMX).text
+    answer = both_edit(organizer, at_desk(Role.ADMIN), {"goal": "500"}, {"goal": "700"})
+    assert answer.status_code == 409
+    assert "You in another window" not in answer.text
+    assert len(re.findall("edited the campaign, <time", answer.text)) == 1
+    assert legends(answer.text) == ["Goal: you both changed this"]
 
 
 def packed(content: bytes) -> str:

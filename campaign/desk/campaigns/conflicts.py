@@ -91,11 +91,16 @@ class Found:
 def find(campaign: Campaign, form: CampaignForm, mine: CampaignFile, since: Sequence[Record], tag: str = "") -> Found:
     """Merge the submitted campaign, in its editor's language, with the stored one, which other editors have changed."""
     theirs = received.stored_text(campaign, tag)
+    now = started_from.columns(theirs)
+    keys = {translations.column(tag, key) if key in TEXTS else key: key for key in now}
     # A form without the version that it started from was sent by a page of an earlier release.
     base = started_from.decode(form.started_from.data)
     if not base:
-        names = {translations.column(tag, key) if key in TEXTS else key: key for key in theirs.columns()}
-        base = {names[name]: value for name, value in columns_since(campaign, list(names), since).items()}
+        base = {keys[name]: value for name, value in columns_since(campaign, list(keys), since).items()}
+    # A sitting may have begun before this editor loaded the form, and may even be the form's own automatic saves. It
+    # counts only if the form started from other values.
+    unchanged = {name for name, key in keys.items() if base[key] == now[key]} | {"version"}
+    since = [entry for entry in since if entry.id is not None or entry.before.keys() - unchanged]
     return Found(campaign, merging.merge(base, mine, theirs), since, tag)
 
 

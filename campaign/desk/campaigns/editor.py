@@ -206,4 +206,4 @@ def _merge(
     merged.add_errors(errors)
     to_confirm = fingerprint(file, reason) if is_clear and not is_draft else None
     campaign = db.session.get_one(Campaign, campaign_id)
-    return page(campaign, merged, tag, since=error.since, found=found, to_confirm=to_confirm), 409
+    return page(campaign, merged, tag, since=found.since, found=found, to_confirm=to_confirm), 409
