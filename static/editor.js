@@ -6,10 +6,11 @@
   const PAUSE = 2000; // milliseconds without typing until a draft is saved
   const RETRY = 15000; // milliseconds after which saving is tried again
 
-  // What was typed, as one text. The hidden fields change with each save, so they don't count.
-  const HIDDEN = ["csrf_token", "version", "started_from"];
+  // What was typed, as one text. The hidden fields change with each save, and the language of a new translation isn't
+  // saved, so they don't count.
+  const NOT_TYPED = ["csrf_token", "version", "started_from", "new_language"];
   function typed() {
-    const entries = [...new FormData(form)].filter(([name]) => !HIDDEN.includes(name));
+    const entries = [...new FormData(form)].filter(([name]) => !NOT_TYPED.includes(name));
     return JSON.stringify(entries.map(([name, value]) => [name, value instanceof File ? value.name : value]));
   }
 
@@ -22,6 +23,18 @@
   addEventListener("beforeunload", (event) => {
     if (!isLeaving && typed() !== saved) event.preventDefault();
   });
+  // Browsers on iPhones don't ask then. So ask before following a link, or sending another form of the page.
+  function askToLeave(event) {
+    if (event.defaultPrevented || typed() === saved) return;
+    isLeaving = confirm("Leave without saving? What you have changed since the last save will be lost.");
+    if (!isLeaving) event.preventDefault();
+  }
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href]");
+    const isElsewhere = event.ctrlKey || event.metaKey || event.shiftKey || link?.target || link?.hasAttribute("download");
+    if (link && !isElsewhere && link.getAttribute("href")[0] !== "#") askToLeave(event);
+  });
+  document.addEventListener("submit", (event) => event.target !== form && askToLeave(event));
   // The browser may show the page again with its Back button.
   addEventListener("pageshow", () => (isLeaving = false));
 
@@ -131,8 +144,10 @@
     if (sourceElement.id !== "preview-request" || !wrong) return;
     for (const message of form.querySelectorAll(".message[id$='-message']")) {
       const name = message.id.replace(/-message$/, "");
-      // The preview doesn't get the file, so the message about a picture stays until another one is chosen.
-      if (!wrong.includes(name) && name !== "picture") fix(name);
+      // The preview doesn't get the file. So the message about a picture stays until another one is chosen, and a missing
+      // description stays missing.
+      const isAboutFile = name === "picture" || (name === "picture_text" && !form.elements.picture_text.value);
+      if (!wrong.includes(name) && !isAboutFile) fix(name);
     }
   });
 

@@ -107,6 +107,8 @@ def checked_tag(tag: str, main_language: str) -> str:
         ValueError: It is no language tag, or the site or the main language doesn't allow it.
     """
     known = catalogs.usual_tag(tag)
+    if not tag:
+        raise ValueError("Choose a language")
     if known is None:
         raise ValueError(f"Use a language tag, such as es or pt-BR, not “{tag[:20]}”")
     if known.casefold() == main_language.casefold():

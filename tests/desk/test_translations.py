@@ -68,13 +68,34 @@ def tabs(page: str) -> dict[str, str]:
     return {re.sub("<[^>]+>", "", text): href for href, text in found}
 
 
+def add(author: AtDesk, tag: str, **changes: str) -> Any:
+    """Press “Add a translation”."""
+    return save(author, fields_of(author, EDIT) | changes | {"do": "translate", "new_language": tag})
+
+
+def test_adding_a_translation_saves_the_form_first(author: AtDesk) -> None:
+    answer = add(author, "es", title="Save the Old Park")
+    assert (answer.status_code, answer.location) == (303, EDIT_SPANISH)
+    assert campaign().title == "Save the Old Park"
+
+
+def test_adding_a_translation_to_a_public_campaign_shows_changes_first(public: AtDesk) -> None:
+    typed_before = fields_of(public, EDIT) | {"title": "Save the Old Park", "do": "translate", "new_language": "fr"}
+    review = public.post(EDIT, data=typed_before)
+    assert "Review before saving" in review.text
+    assert '<option value="fr" selected>' in review.text
+    assert campaign().title == "Save the Park"
+    again = typed(review.text) | {"new_language": "fr"} | dict(re.findall('name="(seen)" value="(.*?)"', review.text))
+    assert public.post(EDIT, data=again).location == f"{EDIT}/fr"
+    assert campaign().title == "Save the Old Park"
+
+
 def test_language_is_added_as_a_tab(author: AtDesk) -> None:
     page = author.get(EDIT).text
     assert tabs(page) == {"English": EDIT}
     assert '<option value="es">Spanish</option>' in page
     assert '<option value="en">' not in page
-    answer = author.get(f"{EDIT}/add?tag=es")
-    assert answer.location == EDIT_SPANISH
+    assert add(author, "es").location == EDIT_SPANISH
     page = author.get(EDIT_SPANISH).text
     assert tabs(page) == {"English": EDIT, "Spanish": EDIT_SPANISH}
     assert translation() is None, "nothing is stored before there is a text"
@@ -277,9 +298,9 @@ def test_tab_of_an_impossible_language_is_not_found(author: AtDesk, path: str, t
 
 @pytest.mark.parametrize("tag", ["en", "xx", "sw", "", "english"])
 def test_adding_an_impossible_language_says_why(author: AtDesk, tag: str) -> None:
-    answer = author.get(f"{EDIT}/add?tag={tag}")
-    assert answer.location == EDIT
-    assert re.search("Use a language tag|own language is English|isn’t translated into Swahili", author.get(EDIT).text)
+    assert add(author, tag).location == EDIT
+    why = "Choose a language<|Use a language tag|own language is English|isn’t translated into Swahili"
+    assert re.search(f'role="status">[^<]*({why})', author.get(EDIT).text)
 
 
 def test_main_language_may_not_become_that_of_a_translation(public: AtDesk) -> None:

@@ -59,11 +59,24 @@ def _duplicate(campaign: Campaign, _tag: str) -> ResponseReturnValue:
     return redirect(url_for("campaigns.edit", slug=slug), 303)
 
 
+def _translate(campaign: Campaign, tag: str) -> ResponseReturnValue:
+    """Open the editor of a new translation. It is stored once it has a text."""
+    try:
+        tag = translations.checked_tag(request.form.get("new_language", ""), campaign.language)
+    except ValueError as error:
+        notice(str(error), "error")
+    return redirect(url_for("campaigns.edit", slug=campaign.slug, tag=tag or None), 303)
+
+
 def _after(act: Callable[[Campaign, str], ResponseReturnValue]) -> Callable[[str, str], ResponseReturnValue]:
     return lambda slug, tag: act(lookup.find(db.session(), slug) or abort(404), tag)
 
 
-AFTER_SAVING = {"preview_link": _after(_show_preview_link), "duplicate": _after(_duplicate)}
+AFTER_SAVING = {
+    "preview_link": _after(_show_preview_link),
+    "duplicate": _after(_duplicate),
+    "translate": _after(_translate),
+}
 """What further buttons of the editor do once the form is saved, for a slug and the tag of the editor's language."""
 
 

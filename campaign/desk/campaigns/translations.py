@@ -1,4 +1,4 @@
-"""Adding and removing translations. `editor.py` edits them."""
+"""Removing translations. `editor.py` edits them, and `steps.py` begins new ones."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -17,18 +17,6 @@ from campaign.languages.speaking import gettext
 from campaign.models.campaign import Campaign
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
-
-
-@campaigns.get("/campaigns/<slug>/edit/add")
-@allow(Right.WRITE)
-def add_language(campaign: Campaign) -> ResponseReturnValue:
-    """Open the editor of a new translation. It is stored once it has a text."""
-    try:
-        tag = translations.checked_tag(request.args.get("tag", ""), campaign.language)
-    except ValueError as error:
-        notice(str(error), "error")
-        return redirect(url_for("campaigns.edit", slug=campaign.slug))
-    return redirect(url_for("campaigns.edit", slug=campaign.slug, tag=tag))
 
 
 @campaigns.route("/campaigns/<slug>/edit/<language:tag>/remove", methods=["GET", "POST"])
