@@ -41,11 +41,33 @@
     schedule();
   }
 
-  // Keep the current content if a refresh fails, for example with a proxy's "502 Bad Gateway" or our own error page.
+  // The desk didn't respond. Keep the page as it is, and say so, unless the request repeats itself: refreshes and the
+  // preview do.
+  function showOffline(element) {
+    if (!element?.matches("[hx-post]:not(#preview-request)")) return;
+    const notice = document.getElementById("notice");
+    const box = document.createElement("p");
+    box.className = "notice wrong offline";
+    box.setAttribute("role", "alert");
+    box.tabIndex = -1;
+    box.textContent = notice.dataset.offline;
+    notice.replaceChildren(box);
+    // A search is sent while its words are typed.
+    if (element.matches("button")) box.focus();
+  }
+
+  document.addEventListener("htmx:error", ({ detail }) => showOffline(detail.ctx?.sourceElement));
+
+  // All our responses have this header (web/security_headers.py). Others are a proxy's "bad gateway" error or a hotel's
+  // login page. A refresh isn't replaced by our own error page, either.
   document.addEventListener("htmx:before:response", (event) => {
     const { response, sourceElement } = event.detail.ctx;
-    const isFresh = response.status < 400 && response.headers.has("Campaign-Answer");
-    if (sourceElement.dataset.interval && !isFresh && response.status !== 401) event.preventDefault();
+    const isOurs = response.headers.has("Campaign-Answer");
+    if (isOurs) document.querySelector(".offline")?.remove();
+    const isKept = sourceElement.dataset.interval && response.status >= 400 && response.status !== 401;
+    if (isOurs && !isKept) return;
+    event.preventDefault();
+    if (!isOurs) showOffline(sourceElement);
   });
   document.addEventListener("visibilitychange", () => schedule(0));
   schedule();
