@@ -36,6 +36,7 @@ records = Blueprint("records", __name__)
 
 _FIELDS = {key: field for key, field in vars(CampaignForm).items() if isinstance(field, UnboundField) and field.args}
 _NAMES = {key: field.args[0] for key, field in _FIELDS.items()} | {
+    "state": lazy_gettext("Status"),
     "standing": lazy_gettext("Status"),
     "region": lazy_gettext("US state"),
     "email": lazy_gettext("Organizer"),
@@ -214,7 +215,7 @@ def of_campaign(campaign: Campaign) -> ResponseReturnValue:
 def everything() -> ResponseReturnValue:
     """Stream the whole audit log as CSV, oldest entries first."""
     lines = _csv(audit_log.everything(db.session(), _CHUNK))
-    name = f"record-{datetime.now(UTC):%Y-%m-%d}.csv"
+    name = f"activity-log-{datetime.now(UTC):%Y-%m-%d}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(stream_with_context(lines), mimetype="text/csv", headers=headers)
 

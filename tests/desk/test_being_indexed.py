@@ -28,6 +28,7 @@ def test_search_says_how_many_signatures_are_being_indexed(at_desk: AtDeskAs) ->
     page = client.post(f"{PAGE}/search", data={"words": "ada"}).text
     assert BEING_INDEXED in page
     assert "looked at the latest 5 of them" in page
+    assert "The background worker indexes them. It isn’t running." in page
     assert "At least 5 signatures match." in page
     page = client.post(f"{PAGE}/search", data={"words": "oldest"}).text
     assert BEING_INDEXED in page
@@ -45,7 +46,7 @@ def test_change_of_all_matches_reports_unsearched_signatures(at_desk: AtDeskAs) 
     form = {"words": "ada", "everyone": "y", "sure": "all", "reason": "spam"}
     page = client.post(f"{PAGE}/hide", data=form).text
     assert "5 signatures hidden." in page
-    assert f"{BEING_INDEXED} and could not be searched. Repeat the action in a minute." in page
+    assert f"{BEING_INDEXED} and could not be searched. Repeat the action once they are indexed." in page
     index_all()
     assert "6 signatures hidden. 5 left unchanged." in client.post(f"{PAGE}/hide", data=form).text
     assert standings() == ["listed"] + ["hidden"] * 11

@@ -172,6 +172,14 @@ def test_showing_email_addresses_is_recorded_in_the_audit_log(people: list[int],
 
 
 @only_sqlite
+def test_showing_email_addresses_keeps_the_selection_and_the_reason(people: list[int], organizer: AtDesk) -> None:
+    page = organizer.post(f"{PAGE}/addresses", data={"id": people[1], "reason": "spam", "block": "y"}).text
+    assert re.findall(r'name="id" value="(\d+)"[^>]* checked', page) == [str(people[1])]
+    assert 'name="reason" type="text" value="spam"' in page
+    assert re.search(r'name="block"[^>]* checked', page)
+
+
+@only_sqlite
 def test_email_addresses_are_searched_while_people_can_sign(people: list[int], organizer: AtDesk) -> None:
     statements: list[str] = []
 

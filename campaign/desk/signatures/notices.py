@@ -237,7 +237,7 @@ def result(done: Done, *, is_undo: bool = False) -> Notice:
                 number=formatting.number(missed),
             )
         )
-        words.append(gettext("Repeat the action in a minute."))
+        words.append(gettext("Repeat the action once they are indexed."))
     if done.fault:
         words.append(gettext("The rest couldn’t be saved and is unchanged. Try again in a minute."))
     elif actions.is_full(done):
@@ -258,15 +258,28 @@ def _left(number: int, *, is_undo: bool) -> str:
     return ngettext("%(number)s left unchanged.", "%(number)s left unchanged.", number, number=shown)
 
 
-def being_indexed(missed: int) -> str:
-    """Return the sentence about which signatures are still being indexed."""
+def being_indexed(missed: int, *, worker_runs: bool) -> str:
+    """Return what to say about the newest signatures that a search could not find, because the index lacks them."""
     number = unindexed.rounded(missed)
-    return ngettext(
-        "The newest %(number)s signatures are still being indexed.",
-        "The newest %(number)s signatures are still being indexed.",
-        number,
-        number=formatting.number(number),
-    )
+    words = [
+        ngettext(
+            "The newest %(number)s signatures are still being indexed.",
+            "The newest %(number)s signatures are still being indexed.",
+            number,
+            number=formatting.number(number),
+        ),
+        gettext(
+            "This search has looked at the latest %(number)s of them. Without a search, the table shows all of them.",
+            number=formatting.number(unindexed.LOOK),
+        ),
+    ]
+    if not worker_runs:
+        words.append(
+            gettext(
+                "The background worker indexes them. It isn’t running. Ask the person who runs the site to start it."
+            )
+        )
+    return " ".join(words)
 
 
 def undone_already(by: UndoneBy, zone: str) -> Notice:

@@ -21,7 +21,8 @@ from campaign.desk.signatures import notices
 from campaign.desk.signatures.forms import URL_FIELDS, ActForm, FilterForm, numbers
 from campaign.desk.signatures.notices import Notice, Question
 from campaign.models.campaign import Campaign
-from campaign.moderation import actions, duplicates, unindexed
+from campaign.models.lease import is_worker_running
+from campaign.moderation import actions, duplicates
 from campaign.moderation import table as signature_table
 from campaign.moderation import undo as undoing
 from campaign.moderation.actions import Action
@@ -140,9 +141,9 @@ def _noticed(done: Done, *, is_undo: bool = False) -> Notice:
 @allow(Right.ADDRESSES)
 def addresses(campaign: Campaign) -> ResponseReturnValue:
     """Show this page of signatures with email addresses once, and record in the audit log whose were shown."""
-    form, before, actor = FilterForm(campaign, request.form), _cursor(), by()
+    form, act, before, actor = FilterForm(campaign, request.form), ActForm(request.form), _cursor(), by()
     if not form.validate():
-        return _answer(campaign, form, before)
+        return _answer(campaign, form, before, act=act)
     # Search before the transaction, because signers may wait for it.
     page = _page(db.session(), campaign, form, before, with_addresses=True)
     # Searched text may be a name or an email address, which the audit log must not contain.
@@ -150,7 +151,7 @@ def addresses(campaign: Campaign) -> ResponseReturnValue:
     after = {"shown": page.ids, "filter": criteria, "page": before or "first"}
     with write_transaction() as session:
         audit_log.write(session, actor, "signature.addresses", datetime.now(UTC), campaign_id=campaign.id, after=after)
-    return _answer(campaign, form, before, page=page)
+    return _answer(campaign, form, before, page=page, act=act)
 
 
 @signatures.get("/campaigns/<slug>/look-alikes")
@@ -195,8 +196,7 @@ def _answer(
         act=act or ActForm(MultiDict()),
         live=_is_htmx(),
         notice=notice,
-        being_indexed=notices.being_indexed(page.missed) if page and page.missed else "",
-        looked_at=unindexed.LOOK,
+        being_indexed=_being_indexed(page) if page and page.missed else "",
         question=question,
         matches=_count(campaign, form, page) if page else None,
         counted=None if form.chosen() else tally.count(db.session(), campaign.id),
@@ -204,6 +204,10 @@ def _answer(
     if notice and notice.fault:
         return html, 503
     return html, 200 if valid and (act is None or not act.errors) else 422
+
+
+def _being_indexed(page: Page) -> str:
+    return notices.being_indexed(page.missed, worker_runs=is_worker_running(db.session(), datetime.now(UTC)))
 
 
 def _page(session: Session, campaign: Campaign, form: FilterForm, before: str | None, **options: bool) -> Page:
