@@ -5,8 +5,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from campaign.models.account import Role
+from tests.conftest import only_sqlite
 from tests.desk.conftest import AtDeskAs
 from tests.desk.people import PASSWORD, browser, enter_password, invitation, token_of
+
+pytestmark = only_sqlite
 
 COMMON = [
     "password1234",

@@ -24,6 +24,8 @@ from tests.desk import passkeys
 from tests.desk.passkeys import Key, add_passkey, ask_for_new, begin_first_passkey, hand_over
 from tests.desk.people import AtDesk
 
+pytestmark = only_sqlite
+
 SITE = "https://petitions.example.org"
 OTHERS = [
     "evil.example",
@@ -82,7 +84,6 @@ def ask(client: FlaskClient, path: str, host: str | None, method: str = "GET", *
     return Response(*Context().run(run_wsgi_app, client.application, environ, buffered=True))
 
 
-@only_sqlite
 @pytest.mark.parametrize("host", OTHERS)
 def test_other_hosts_are_refused_on_every_page(client: FlaskClient, campaign: Campaign, host: str) -> None:
     for path in (PATH, f"{PATH}/feed", "/", "/nothing", "/desk", "/desk/sign-in", "/static/site.css", f"/{PATH}"):
@@ -97,7 +98,6 @@ def test_other_hosts_are_refused_on_every_page(client: FlaskClient, campaign: Ca
     assert OTHER_HOST.title in ask(client, PATH, host).get_data(as_text=True)
 
 
-@only_sqlite
 @pytest.mark.parametrize("host", [*OTHERS[:9], "10.1.2.3:8000", "node-7.internal", "a" * 64])
 def test_health_checks_answer_under_any_name(client: FlaskClient, host: str) -> None:
     for path in HEALTH_CHECKS:
@@ -111,7 +111,6 @@ HOSTS = ["petitions.example.org", "PETITIONS.example.org", "petitions.example.or
 HOSTS += ["[::1]:8000", "127.8.9.1", "www.example.org", "10.0.0.5:8000", "[2001:db8::5]"]
 
 
-@only_sqlite
 @pytest.mark.parametrize("host", [*HOSTS, None])
 @pytest.mark.slow
 def test_absolute_urls_use_site_url_for_every_trusted_host(site: Site, campaign: Campaign, host: str | None) -> None:
@@ -136,7 +135,6 @@ def test_absolute_urls_use_site_url_for_every_trusted_host(site: Site, campaign:
         )
 
 
-@only_sqlite
 @pytest.mark.parametrize(
     "given",
     [
@@ -240,7 +238,6 @@ def test_local_passkeys_are_bound_to_the_requested_host(app: Flask, newcomer: st
     assert ask_for_new(client).options["rp"]["id"] == "localhost"
 
 
-@only_sqlite
 def test_failure_outside_the_app_shows_a_plain_error_page(app: Flask, client: FlaskClient, campaign: Campaign) -> None:
     def fail(*_: object) -> None:
         raise UnicodeError("label too long")
@@ -281,7 +278,6 @@ def test_failing_error_page_is_replaced_by_a_plain_page(
     assert "Content-Security-Policy" in answer.headers
 
 
-@only_sqlite
 def test_gunicorn_refuses_other_hosts_and_logs_no_traceback(server: Server) -> None:
     for host, path, status in (
         ("a" * 64 + ".example", PATH, 400),

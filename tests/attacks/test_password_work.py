@@ -28,6 +28,8 @@ from tests.desk.people import (
     token_of,
 )
 
+pytestmark = only_sqlite
+
 Invited = Callable[[Role], Person]
 
 GRAVE, BELOW = "\u0300", "\u0320"
@@ -138,7 +140,6 @@ SPELLINGS = {
 """Passwords as they are chosen, and as another keyboard types them."""
 
 
-@only_sqlite
 @pytest.mark.parametrize(("chosen", "typed"), SPELLINGS.values(), ids=SPELLINGS)
 @pytest.mark.slow
 def test_password_with_accents_works_from_every_keyboard(app: Flask, chosen: str, typed: str) -> None:
@@ -157,7 +158,6 @@ def test_password_with_accents_works_from_every_keyboard(app: Flask, chosen: str
     assert is_in(client)
 
 
-@only_sqlite
 @pytest.mark.slow
 def test_space_at_the_end_of_a_password_counts(app: Flask) -> None:
     client, password = browser(app), "vier freie wände "

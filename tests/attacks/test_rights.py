@@ -60,7 +60,6 @@ ROUTES = [
     ("GET", "campaigns/{slug}/messages", WRITE),
     ("GET", "campaigns/{slug}/messages/thanks", WRITE),
     ("POST", "campaigns/{slug}/autosave", WRITE),
-    ("GET", "campaigns/{slug}/edit/add", WRITE),
     ("GET", "campaigns/{slug}/edit/es", WRITE),
     ("POST", "campaigns/{slug}/edit/es", WRITE),
     ("POST", "campaigns/{slug}/preview/es", WRITE),

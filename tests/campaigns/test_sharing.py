@@ -1,8 +1,10 @@
 """Share links to other sites, with nothing loaded from them."""
 
+import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from babel.localedata import locale_identifiers
 from flask.testing import FlaskClient
 
 from campaign.campaigns import sharing
@@ -90,3 +92,11 @@ def test_mastodon_page_first_asks_for_the_server(client: FlaskClient, campaign: 
     assert page.status_code == 200
     assert "Your Mastodon server" in page.text
     assert "Continue to" not in page.text
+
+
+def test_link_preview_has_a_territory_for_every_language_with_one() -> None:
+    locales = {name: sharing.preview_locale(name.replace("_", "-")) for name in locale_identifiers()}
+    without = {name.partition("_")[0] for name, locale in locales.items() if not locale}
+    assert without == {"eo", "ia", "io", "jbo", "tok", "vo"}, "languages of no country"
+    for name, locale in locales.items():
+        assert not locale or re.fullmatch(r"[a-z]{2,3}_[A-Z]{2}", locale), name

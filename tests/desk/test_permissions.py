@@ -12,9 +12,11 @@ from campaign.models.account import Role
 from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign
 from campaign.storage.database import db
-from tests.conftest import PATH, SLUG
+from tests.conftest import PATH, SLUG, only_sqlite
 from tests.desk.conftest import AtDeskAs
 from tests.desk.people import browser
+
+pytestmark = only_sqlite
 
 OPEN = {"accounts.accept", "accounts.first_passkey"}
 """Our views that work without an account: they require an invitation or a password instead."""

@@ -5,7 +5,9 @@ from flask.testing import FlaskClient
 
 from campaign.models.campaign import Campaign
 from campaign.web.errors import WORDS
-from tests.conftest import ADA, HTMX, PATH, stored
+from tests.conftest import ADA, HTMX, PATH, only_sqlite, stored
+
+pytestmark = only_sqlite
 
 
 @pytest.mark.parametrize(

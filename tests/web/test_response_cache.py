@@ -16,7 +16,9 @@ from campaign.models.campaign import Campaign, CampaignState
 from campaign.signatures import fake
 from campaign.storage import single_flight
 from campaign.storage.database import db
-from tests.conftest import PATH, Publish, Sign
+from tests.conftest import PATH, Publish, Sign, only_sqlite
+
+pytestmark = only_sqlite
 
 VIEWS = ["", "/feed", ".json", ".atom"]
 Tick = Callable[[], None]
