@@ -1,6 +1,7 @@
 """Two editors of one campaign: what is merged, what the second editor is asked, and what the page shows them."""
 
 import base64
+import io
 import json
 import re
 import zlib
@@ -16,7 +17,8 @@ from campaign.models.account import Role
 from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign
 from campaign.storage.database import db
-from tests.conftest import HTMX, PATH, Publish
+from tests.conftest import HTMX, PATH, Publish, only_sqlite
+from tests.campaigns.test_pictures import uploaded
 from tests.desk.conftest import AtDeskAs
 from tests.desk.editor import EDIT, save, shown, stored, typed
 from tests.desk.people import AtDesk
@@ -246,6 +248,24 @@ def test_only_what_changed_since_the_form_was_loaded_is_named(
     assert "You in another window" not in answer.text
     assert len(re.findall("edited the campaign, <time", answer.text)) == 1
     assert legends(answer.text) == ["Goal: you both changed this"]
+
+
+@only_sqlite
+def test_pictures_in_conflict_are_shown(draft_of_both: tuple[AtDesk, AtDesk]) -> None:
+    organizer, admin = draft_of_both
+    mine, theirs = typed(organizer.get(EDIT).text), typed(admin.get(EDIT).text)
+
+    def attach(client: AtDesk, fields: dict[str, str], size: tuple[int, int]) -> TestResponse:
+        picture = {"picture": (io.BytesIO(uploaded(size=size)), "tree.jpg"), "picture_text": "A tree"}
+        answer: TestResponse = save(client, fields | picture)
+        return answer
+
+    assert attach(admin, theirs, (1000, 500)).status_code == 303
+    page = attach(organizer, mine, (900, 600)).text
+    assert legends(page) == ["Picture: you both changed this"]
+    pictures = re.findall(r'<p class="both" dir="auto"><img src="(/pictures/\w+\.jpg)" alt="The picture of', page)
+    assert len(set(pictures)) == 2
+    assert pictures[0] == f"/pictures/{stored().picture}.jpg"
 
 
 def packed(content: bytes) -> str:
