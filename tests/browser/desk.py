@@ -13,6 +13,24 @@ from tests.desk.people import PASSWORD, AtDesk, Person, invitation
 
 WIDTHS = (360, 1280)
 
+FAULTY_CELLS = """() => [...document.querySelectorAll("main .table")].flatMap((table) => {
+  const headings = [...table.querySelectorAll("thead th")].map((heading) => heading.textContent.trim());
+  const cells = [...table.querySelectorAll("tbody tr")].flatMap((row) => {
+    // A single number stands beside its name, without a label.
+    const isSingle = row.querySelectorAll("td").length === 1;
+    return [...row.cells].map((cell, column) => [cell, isSingle ? "" : headings[column]]);
+  });
+  return cells
+    .filter(([cell, heading]) => {
+      const label = getComputedStyle(cell, "::before").content.slice(1, -1);
+      const labeled = !heading || cell.matches("th, :has(input)") || (label && heading.startsWith(label));
+      const { left, right } = cell.getBoundingClientRect();
+      return !labeled || left < 0 || right > innerWidth || cell.scrollWidth > cell.clientWidth;
+    })
+    .map(([cell]) => cell.outerHTML);
+})"""
+"""Return the cells of tables that lack the heading of their column, or don't fit the window of a phone."""
+
 
 def field(page: Page, name: str) -> Locator:
     """Return the visible control with this field name."""
@@ -115,11 +133,15 @@ def open_signed_in(open_page: OpenPage, server: Server, client: AtDesk, **option
 def check_accessible(page: Page) -> None:
     """Check that the page fits both widths, and has no accessibility violation in either color scheme.
 
-    All rules are checked on a phone with the dark scheme, and colors also on a large screen with the light scheme.
+    All rules are checked on a phone with the dark scheme, and colors also on a large screen with the light scheme. On a
+    phone, each row of a table is a card that repeats the headings of the columns.
     """
     page.wait_for_load_state()
     for width in reversed(WIDTHS):
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{page.url} at {width}"
         page.emulate_media(color_scheme="dark" if width == WIDTHS[0] else "light")
-        assert violations(page, only=None if width == WIDTHS[0] else ["color-contrast"]) == [], page.url
+        found = violations(page, only=None if width == WIDTHS[0] else ["color-contrast"])
+        assert not found, f"{page.url}: {found}"
+    faulty = page.evaluate(FAULTY_CELLS)
+    assert not faulty, f"{page.url}: {faulty}"

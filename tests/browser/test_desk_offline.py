@@ -27,7 +27,12 @@ def proxy_error(route: Route) -> None:
 
 @pytest.mark.parametrize("answer", [no_connection, proxy_error])
 def test_table_keeps_selection_and_reason_while_the_desk_does_not_respond(
-    app: Flask, server: Server, open_page: OpenPage, at_desk: AtDeskAs, campaign: Campaign, answer: Callable[[Route], None]
+    app: Flask,
+    server: Server,
+    open_page: OpenPage,
+    at_desk: AtDeskAs,
+    campaign: Campaign,
+    answer: Callable[[Route], None],
 ) -> None:
     put(campaign, {"name": "Ada Lovelace", "email": "ada@example.org"}, {"name": "Cleo", "email": "cleo@example.org"})
     page = open_signed_in(open_page, server, at_desk(Role.ADMIN))
