@@ -17,8 +17,8 @@ from campaign.models.account import Role
 from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign
 from campaign.storage.database import db
-from tests.conftest import HTMX, PATH, Publish, only_sqlite
 from tests.campaigns.test_pictures import uploaded
+from tests.conftest import HTMX, PATH, Publish, only_sqlite
 from tests.desk.conftest import AtDeskAs
 from tests.desk.editor import EDIT, save, shown, stored, typed
 from tests.desk.people import AtDesk
