@@ -64,13 +64,11 @@ def invite(admin: Page, organizer: Page, server: Server) -> None:
     make_recovery_codes(organizer)
     link(organizer, "/desk/").click()
     expect(organizer.get_by_role("heading", name="Campaigns")).to_be_visible()
-    check_accessible(organizer)
 
 
 def write(page: Page, *, script: bool) -> None:
     """Write a campaign, and look at its preview, which follows the typing if scripts run."""
     link(page, "/campaigns/new").click()
-    check_accessible(page)
     for name, text in FIELDS.items():
         field(page, name).fill(text)
     if not script:
@@ -80,7 +78,6 @@ def write(page: Page, *, script: bool) -> None:
     expect(preview.locator(".words strong")).to_have_text("pool")
     save(page)
     expect(page.locator("#notice .done")).to_be_visible()
-    check_accessible(page)
 
 
 def sign(visitor: Page, name: str) -> None:
@@ -104,7 +101,6 @@ def duplicate_and_delete(page: Page) -> None:
     expect(page).to_have_url(re.compile("/save-the-pool-copy/edit$"))
     page.locator(".steps summary").click()
     link(page, "/delete").click()
-    check_accessible(page)
     confirm(page)
     expect(page.locator("#notice .done")).to_be_visible()
 
@@ -132,7 +128,7 @@ def test_organizer_runs_a_campaign_from_invitation_to_archive(
 ) -> None:
     start_work()
     if not script or width == 360:
-        # axe-core is a script. Each check looks at both widths.
+        # axe-core is a script. Each check looks at both widths. test_desk_pages.py checks the other pages.
         monkeypatch.setattr(sys.modules[__name__], "check_accessible", lambda _page: None)
 
     def open_desk() -> Page:
@@ -160,10 +156,8 @@ def test_organizer_runs_a_campaign_from_invitation_to_archive(
     expect(colleague.get_by_role("heading", name="Save the Pool")).to_be_visible()
 
     press(organizer, "publish")
-    check_accessible(organizer)
     confirm(organizer)
     link(organizer, "/figures").click()
-    check_accessible(organizer)
     expect(organizer.locator("#count strong")).to_have_text("0")
 
     visitor = open_page(f"{url}?ref=mail", width=width, script=script)
@@ -176,7 +170,6 @@ def test_organizer_runs_a_campaign_from_invitation_to_archive(
     assert visitor.context.cookies() == []
 
     link(organizer, "/signatures").click()
-    check_accessible(organizer)
     assert "grace@example.org" not in organizer.content()
     button(organizer, "/addresses").click()
     expect(organizer.get_by_text("grace@example.org")).to_be_visible()
@@ -191,7 +184,6 @@ def test_organizer_runs_a_campaign_from_invitation_to_archive(
     expect(visitor.locator("#recent")).to_contain_text("Grace Hopper", timeout=25_000)
 
     link(organizer, "/deliveries").click()
-    check_accessible(organizer)
     section = organizer.locator("section", has=organizer.locator("#hand-over"))
     downloads = organizer.locator("form[action$='/file']").get_by_role("button")
     # The second file waits for the first.
@@ -224,7 +216,6 @@ def test_organizer_runs_a_campaign_from_invitation_to_archive(
     expect(visitor.get_by_role("heading", name=re.compile(r"\bclosed\b"))).to_be_visible()
     organizer.locator(".steps summary").click()
     press(organizer, "archive")
-    check_accessible(organizer)
     confirm(organizer)
     link(organizer, "/record").click()
     check_accessible(organizer)
@@ -234,4 +225,3 @@ def test_organizer_runs_a_campaign_from_invitation_to_archive(
         expect(organizer.locator(".record")).to_contain_text(words)
     organizer.locator("header nav a[href$='/desk/']").click()
     expect(organizer.get_by_role("row", name="Save the Pool")).to_contain_text("rchived")
-    check_accessible(organizer)

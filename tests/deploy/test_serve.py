@@ -157,11 +157,9 @@ def test_worker_runs_beside_the_server_and_is_replaced_when_it_is_killed(
 @pytest.mark.parametrize(
     ("arguments", "sent"),
     [
-        ([], signal.SIGINT),
         ([], signal.SIGTERM),
         ([], signal.SIGKILL),
         (["--dev"], signal.SIGINT),
-        (["--dev"], signal.SIGTERM),
     ],
 )
 def test_no_process_remains_after_the_site_is_stopped(
