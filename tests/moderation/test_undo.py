@@ -3,11 +3,12 @@
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask_migrate import downgrade, upgrade
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, event, select, text
 
 from campaign.accounts import audit_log
 from campaign.accounts.audit_log import Actor
@@ -22,7 +23,7 @@ from campaign.moderation.effects import Effects, by_id
 from campaign.signatures import tally
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
-from tests.conftest import Publish, stored
+from tests.conftest import Publish, only_sqlite, stored
 from tests.moderation.signatures import put
 
 HIDE, REMOVE, BLOCK, RESTORE = Action
@@ -246,3 +247,20 @@ def test_upgrade_knows_earlier_undos(app: Flask, campaign: Campaign, ids: list[i
     with db.engine.connect() as connection:
         rows = connection.execute(text("SELECT entry_id, undo_id FROM undone")).all()
     assert [tuple(row) for row in rows] == [(done.entries[0], undone.entries[0])]
+
+
+@only_sqlite
+def test_plan_reads_only_the_signatures_of_the_change(campaign: Campaign, act: Act) -> None:
+    [entry] = act(HIDE, put(campaign, *({"email": f"{n}@example.org"} for n in range(30)))).entries
+    statements: list[tuple[str, Any]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        if "FROM signature" in statement:
+            statements.append((statement, parameters))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    undoing.plan(db.session(), campaign.id, [entry], may_remove=True)
+    event.remove(db.engine, "before_cursor_execute", note)
+    [(statement, parameters)] = statements
+    plan = db.session().connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+    assert [row[-1] for row in plan] == ["SEARCH signature USING INTEGER PRIMARY KEY (rowid=?)"]
