@@ -275,7 +275,7 @@ def test_signing_again_before_confirming_takes_what_was_typed_last(
 
 
 @only_sqlite
-def test_nobody_confirms_what_a_stranger_has_typed_meanwhile(
+def test_link_does_not_confirm_what_a_stranger_has_typed_meanwhile(
     confirming: Campaign, signer: Signer, inbox: Inbox
 ) -> None:
     signer.sign()
