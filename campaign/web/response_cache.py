@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -162,6 +163,17 @@ def _code_hash() -> bytes:
     """Return a hash of all files that make pages, as they were when the process first needed it."""
     digest = hashlib.sha256()
     for folder in ("campaign", "static", "templates"):
-        for file in sorted(path for path in (ROOT / folder).rglob("*.*") if path.suffix != ".pyc" and path.is_file()):
-            digest.update(file.read_bytes())
+        for file in source_files(ROOT / folder):
+            # An editor may have replaced it since.
+            with suppress(FileNotFoundError):
+                digest.update(file.read_bytes())
     return digest.digest()
+
+
+def source_files(folder: Path) -> list[Path]:
+    """Return the files below a folder, without hidden ones and without Python's bytecode.
+
+    Processes that start at the same time write bytecode to files with temporary names, and rename them.
+    """
+    found = (path for path in folder.rglob("*.*") if path.parent.name != "__pycache__" and path.name[0] != ".")
+    return sorted(path for path in found if path.is_file())

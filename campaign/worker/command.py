@@ -78,4 +78,9 @@ def is_running(process: int) -> bool:
 
 def _last_change() -> float:
     """Return when the code was last changed."""
-    return max(file.stat().st_mtime for file in (ROOT / "campaign").rglob("*.py"))
+    changes = [0.0]
+    for file in (ROOT / "campaign").rglob("*.py"):
+        # An editor's lock file is a link to nothing, and an editor replaces a file when it saves it.
+        with suppress(FileNotFoundError):
+            changes.append(file.stat().st_mtime)
+    return max(changes)
