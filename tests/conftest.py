@@ -94,6 +94,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that need a server, by their fixtures and their database: a quick run leaves them out.
 
+    They run first: if long tests came last, the other processes would have nothing to do at the end.
     WITHOUT_BROWSER is script/test's reason why there is no browser; the tests that need one are then skipped.
     """
     without_browser = os.environ.get("WITHOUT_BROWSER")
@@ -104,6 +105,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.server)
         if without_browser and "browser" in item.fixturenames:
             item.add_marker(pytest.mark.skip(reason=without_browser))
+    items.sort(key=lambda item: item.get_closest_marker("server") is None)
 
 
 def migrate(settings: Settings) -> None:
