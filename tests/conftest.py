@@ -37,9 +37,9 @@ from campaign.storage.database import STORAGE_ERRORS, db, init_migrations
 from campaign.storage.transactions import write_transaction
 from tests import services
 from tests.forks import Fork
-from tests.shared_work import built_urls, compiled_queries, compiled_templates, us_places
+from tests.shared_work import built_urls, cheap_hashes, compiled_queries, compiled_templates, full_cost, us_places
 
-__all__ = ["built_urls", "compiled_queries", "compiled_templates", "us_places"]
+__all__ = ["built_urls", "cheap_hashes", "compiled_queries", "compiled_templates", "full_cost", "us_places"]
 
 SLUG = "save-the-park"
 PATH = f"/campaigns/{SLUG}"

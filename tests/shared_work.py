@@ -1,4 +1,4 @@
-"""Work that all apps of a test process share, because doing it again for each test took half of the suite's time."""
+"""Work that all apps of a test process share or save, because doing it for each test took half of the suite's time."""
 
 from collections.abc import Callable
 from types import CodeType
@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
+from passlib.totp import AppWallet
 from sqlalchemy import Engine, event
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.util import LRUCache
 from werkzeug.routing import Rule
 
+from campaign.desk.sign_in.settings import ARGON2
 from campaign.settings import ROOT
 from campaign.signatures import places
 
@@ -67,3 +69,23 @@ def compiled_queries() -> None:
 def us_places() -> None:
     """Load the list of US ZIP codes from the file that servers use, too. Generating it takes seconds."""
     places.load(ROOT / "instance")
+
+
+FULL_COST = dict(ARGON2)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_hashes() -> None:
+    """Hash passwords and recovery codes, and encrypt the keys of authenticator apps, at the lowest cost.
+
+    At the usual cost, a sign-in takes half a second. The tests of the cost itself use `full_cost`.
+    """
+    ARGON2.update(memory_cost=8, time_cost=1)
+    AppWallet.encrypt_cost = 1
+
+
+@pytest.fixture
+def full_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash at the usual cost. Use this before `app`."""
+    for name, value in FULL_COST.items():
+        monkeypatch.setitem(ARGON2, name, value)

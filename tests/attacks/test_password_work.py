@@ -188,6 +188,7 @@ def weak_hash(app: Flask) -> str:
         return PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(get_hmac(PASSWORD))
 
 
+@pytest.mark.usefixtures("full_cost")
 @pytest.mark.slow
 def test_sign_in_renews_hash_with_weaker_parameters(app: Flask, invited: Invited, weak_hash: str) -> None:
     person = invited(Role.ADMIN)

@@ -61,6 +61,7 @@ def test_codes_are_never_shown_again(at_desk: AtDeskAs, query: str) -> None:
     assert not any(code in page.text for code in codes)
 
 
+@pytest.mark.usefixtures("full_cost")
 @pytest.mark.slow
 def test_codes_are_stored_as_argon2_hashes_with_a_salt_for_each_set(app: Flask, invited: Invited) -> None:
     person, client = invited(Role.ORGANIZER), browser(app)

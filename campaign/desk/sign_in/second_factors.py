@@ -22,7 +22,7 @@ from sqlalchemy import func, or_, select, update
 
 from campaign.accounts import audit_log, sessions
 from campaign.desk.sign_in.session_cookie import WORD, renew
-from campaign.desk.sign_in.settings import RECOVERY_CODES
+from campaign.desk.sign_in.settings import ARGON2, RECOVERY_CODES
 from campaign.languages.speaking import gettext
 from campaign.models.account import Account, Passkey
 from campaign.storage.database import db
@@ -56,8 +56,6 @@ class SingleUseTotp(Totp):
             raise UsedTokenError
 
 
-_HASHER = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
-"""The same hash as for passwords. A code has 48 random bits. OWASP ASVS 5.0, 6.5.2, requires 112 for a plain hash."""
 _SALT_BYTES = 16
 _LONGEST_CODE = 64
 """The maximum length of a typed code. A recovery code has 12 characters and hyphens between them."""
@@ -66,6 +64,7 @@ _LONGEST_CODE = 64
 class SingleUseRecoveryCodes(MfRecoveryCodesUtil):
     """Recovery codes, stored as hashes. Each works once, even if two browsers send it at the same time.
 
+    They are hashed like passwords: a code has 48 random bits, and OWASP ASVS 5.0, 6.5.2, requires 112 for a plain hash.
     The codes of an account share one salt, so that a typed code is hashed once and not once for each stored code.
     """
 
@@ -74,7 +73,7 @@ class SingleUseRecoveryCodes(MfRecoveryCodesUtil):
         codes: list[str] = current_app.extensions["security"].totp_factory.generate_recovery_codes(RECOVERY_CODES)
         salt = secrets.token_bytes(_SALT_BYTES)
         # Hash before anything is written: it takes time, and signers would wait for the write lock.
-        hashes = [_HASHER.hash(_canonical(code), salt=salt) for code in codes]
+        hashes = [_hasher().hash(_canonical(code), salt=salt) for code in codes]
         audit_log.write(db.session(), audit_log.actor(user), "account.recovery_codes", datetime.now(UTC))
         user.mf_recovery_codes = hashes
         return codes
@@ -118,10 +117,14 @@ def _canonical(code: str) -> str:
     return folding.code(code, _LONGEST_CODE).translate(_MISREAD)
 
 
+def _hasher() -> PasswordHasher:
+    return PasswordHasher(ARGON2["time_cost"], ARGON2["memory_cost"], ARGON2["parallelism"])
+
+
 def _hash_like(stored: list[str], code: str) -> str:
     """Return the code's hash with the salt and parameters of the stored hashes, or with new ones if there are none."""
     if not stored:
-        return _HASHER.hash(code)
+        return _hasher().hash(code)
     salt = base64.b64decode(stored[0].split("$")[-2] + "==")
     return PasswordHasher.from_parameters(extract_parameters(stored[0])).hash(code, salt=salt)
 

@@ -18,16 +18,16 @@ After that, users must enter it again before they change accounts or how they si
 GRACE = timedelta(minutes=10)
 """Extra time after FRESH to finish a change that was started within it. Further steps don't extend it."""
 
+ARGON2 = {"memory_cost": 19456, "time_cost": 2, "parallelism": 1}
+"""The cost of hashing a password or a recovery code: argon2id with 19 MiB, two passes, and one lane.
+
+Source: OWASP, "Password Storage Cheat Sheet".
+"""
+
 RECOVERY_CODES = 10
 """Recovery codes in a set."""
 
 _FEATURES: dict[str, Any] = {
-    # OWASP, "Password Storage Cheat Sheet": argon2id with 19 MiB, two passes, and one lane.
-    "SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS": {
-        "argon2__memory_cost": 19456,
-        "argon2__time_cost": 2,
-        "argon2__parallelism": 1,
-    },
     "SECURITY_DATETIME_FACTORY": lambda: datetime.now(UTC),
     "SECURITY_JOIN_USER_ROLES": False,
     "SECURITY_API_ENABLED_METHODS": ["session"],
@@ -130,6 +130,7 @@ def settings_of(settings: Settings) -> dict[str, Any]:
         return base64.urlsafe_b64encode(hashlib.sha256(f"{purpose}|{settings.secret_key}".encode()).digest()).decode()
 
     of_this_site = {
+        "SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS": {f"argon2__{name}": value for name, value in ARGON2.items()},
         "SECURITY_PASSWORD_SALT": key("password salt"),
         "SECURITY_TOTP_SECRETS": {"1": key("second factor")},
         "SECURITY_TOTP_ISSUER": settings.site_name,
