@@ -24,26 +24,34 @@ def find(session: Session, slug: str) -> Campaign | None:
     return session.scalar(select(Campaign).where(Campaign.slug == slug).options(selectinload(Campaign.translations)))
 
 
-def find_by_any_slug(session: Session, slug: str, tag: str | None = None) -> Campaign | None:
-    """Return the campaign that has or once had this slug, with its translations, or None. It may be a draft.
+def find_by_any_slug(
+    session: Session, slug: str, tag: str | None = None, *, translated: bool = True
+) -> Campaign | None:
+    """Return the campaign that has or once had this slug, or None. It may be a draft.
 
-    With a tag, only what the campaign's page in this language shows is loaded: the changes to the letter, and the
-    languages of the translations without their texts. The tag is empty for the main language.
+    Args:
+        session: The session to read with.
+        slug: The slug.
+        tag: If given, only what the campaign's page in this language shows is loaded: the changes to the letter, and
+            the languages of the translations without their texts. The tag is empty for the main language.
+        translated: Whether to load the translations now. Otherwise, `session` loads them when they are first read.
     """
     # Crowds follow links with a period at the end, and web/addresses.py corrects them. They need no query here.
     if len(slug) > SLUG_LENGTH or not re.fullmatch(SLUG, slug):
         return None
-    found, translated = select(Campaign), selectinload(Campaign.translations)
+    found, texts = select(Campaign), selectinload(Campaign.translations)
     if tag is None:
-        found = found.options(translated)
+        found = found.options(texts) if translated else found
     else:
         # Load the changes in the same query, because the public page needs them every time.
         changes = joinedload(Campaign.letter_changes.and_(LetterChange.language == tag))
         changes = changes.load_only(LetterChange.changed_at, LetterChange.reason, LetterChange.reason_language)
-        found = found.options(changes, translated.load_only(Translation.language))
+        found = found.options(changes, texts.load_only(Translation.language))
+    by_slug = session.scalars(found.where(Campaign.slug == slug)).unique().first()
+    if by_slug:
+        return by_slug
     former = found.join(FormerSlug, FormerSlug.campaign_id == Campaign.id).where(FormerSlug.slug == slug)
-    by_slug = found.where(Campaign.slug == slug)
-    return session.scalars(by_slug).unique().first() or session.scalars(former).unique().first()
+    return session.scalars(former).unique().first()
 
 
 _found = SingleFlightCache[tuple[Engine, str, str, bool], Campaign | None](

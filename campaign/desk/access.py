@@ -32,7 +32,9 @@ def by() -> audit_log.Actor:
     return audit_log.actor(me())
 
 
-def allow(right: Right | None, *, live: bool = False, fresh: bool = False) -> Callable[[View], View]:
+def allow(
+    right: Right | None, *, live: bool = False, fresh: bool = False, translated: bool = True
+) -> Callable[[View], View]:
     """Return a decorator that lets only accounts with a right use a view.
 
     A `slug` in the URL is passed to the view as `campaign`; the account must have access to that campaign.
@@ -42,6 +44,7 @@ def allow(right: Right | None, *, live: bool = False, fresh: bool = False) -> Ca
         live: Whether an open page polls the view. Such requests do not extend the session.
         fresh: Whether the view requires a password entered in the last half hour, because it creates or closes
             accounts.
+        translated: Whether the view needs the campaign's translations.
     """
 
     def decorate(view: View) -> View:
@@ -54,7 +57,7 @@ def allow(right: Right | None, *, live: bool = False, fresh: bool = False) -> Ca
             if fresh and not check_and_update_authn_fresh(FRESH, GRACE, "session"):
                 return _password_first()
             if slug is not None:
-                kwargs["campaign"] = _find(slug, right)
+                kwargs["campaign"] = _find(slug, right, translated=translated)
             return view(**kwargs)
 
         guarded.allowed = right  # type: ignore[attr-defined]
@@ -64,9 +67,9 @@ def allow(right: Right | None, *, live: bool = False, fresh: bool = False) -> Ca
     return decorate
 
 
-def _find(slug: str, right: Right | None) -> Campaign:
+def _find(slug: str, right: Right | None, *, translated: bool) -> Campaign:
     # Accept former slugs too: another editor may change the slug while a form is open.
-    campaign = lookup.find_by_any_slug(db.session(), slug) or abort(404)
+    campaign = lookup.find_by_any_slug(db.session(), slug, translated=translated) or abort(404)
     if right and not permissions.may_with(db.session(), me(), right, campaign):
         # Answer 404, because 403 would reveal that a draft exists. Published campaigns get the same answer, so that
         # nobody learns when a draft is published.

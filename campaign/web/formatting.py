@@ -58,6 +58,12 @@ def in_a_while(seconds: int, language: str = "") -> str:
 
 def number(value: int, language: str = "") -> str:
     """Return a number with thousands separators."""
+    return _number(value, language or current().tag)
+
+
+# Cached, because a list shows a hundred.
+@lru_cache(maxsize=4096)
+def _number(value: int, language: str) -> str:
     return format_decimal(value, locale=_locale(language))
 
 

@@ -36,7 +36,7 @@ signatures = Blueprint("signatures", __name__)
 
 
 @signatures.get("/campaigns/<slug>/signatures")
-@allow(Right.MODERATE)
+@allow(Right.MODERATE, translated=False)
 def table(campaign: Campaign) -> ResponseReturnValue:
     """Show a page of signatures, newest first."""
     values = MultiDict((name, request.args[name]) for name in URL_FIELDS if name in request.args)
@@ -44,7 +44,7 @@ def table(campaign: Campaign) -> ResponseReturnValue:
 
 
 @signatures.post("/campaigns/<slug>/signatures/search")
-@allow(Right.MODERATE)
+@allow(Right.MODERATE, translated=False)
 def search(campaign: Campaign) -> ResponseReturnValue:
     """Show matching signatures. If the search contains no personal data, redirect to a URL that contains the filter."""
     form, before = FilterForm(campaign, request.form), request.form.get("next")
@@ -155,7 +155,7 @@ def addresses(campaign: Campaign) -> ResponseReturnValue:
 
 
 @signatures.get("/campaigns/<slug>/look-alikes")
-@allow(Right.MODERATE)
+@allow(Right.MODERATE, translated=False)
 def look_alikes(campaign: Campaign) -> ResponseReturnValue:
     """Show possible duplicates and suspicious email domains among the newest signatures."""
     findings = duplicates.current(db.session(), campaign.id, with_domains=can(Right.ADDRESSES, campaign))
