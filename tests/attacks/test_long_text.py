@@ -19,6 +19,8 @@ from tests.conftest import HTMX, PATH, Sign, only_sqlite, stored
 from tests.desk.conftest import AtDeskAs
 from tests.desk.people import browser, enter_password
 
+pytestmark = pytest.mark.slow
+
 DOT_BELOW, GRAVE, MINUS_BELOW = "\u0323", "\u0300", "\u0320"
 DOUBLE = "\u0344"
 """One code point that becomes two marks when normalized."""
@@ -55,7 +57,6 @@ def each(texts: dict[str, str]) -> pytest.MarkDecorator:
 @only_sqlite
 @each(LONG)
 @pytest.mark.parametrize("field", ["name", "email", "postal_code", "city", "region"])
-@pytest.mark.slow
 def test_long_text_in_the_sign_form_gets_an_error_at_its_field(sign: Sign, work: Work, field: str, text: str) -> None:
     answer = sign(htmx=True, **{field: text})
     assert answer.status_code == 422
@@ -70,7 +71,6 @@ def test_long_text_in_the_sign_form_gets_an_error_at_its_field(sign: Sign, work:
 @only_sqlite
 @each(SHORT)
 @pytest.mark.parametrize("field", ["name", "city", "region"])
-@pytest.mark.slow
 def test_too_many_marks_in_the_sign_form_get_an_error_at_the_field(
     sign: Sign, work: Work, field: str, text: str
 ) -> None:
@@ -85,7 +85,6 @@ def test_too_many_marks_in_the_sign_form_get_an_error_at_the_field(
 @only_sqlite
 @each(TYPED)
 @pytest.mark.parametrize("field", ["country", "filled_from", "source", "website", "delivered", "anonymous"])
-@pytest.mark.slow
 def test_long_text_in_other_sign_form_fields_costs_little(sign: Sign, work: Work, field: str, text: str) -> None:
     answer = sign(**{field: text})
     assert answer.status_code in (303, 422)
@@ -145,7 +144,6 @@ def test_long_mastodon_server_is_refused(client: FlaskClient, campaign: Campaign
     "path",
     ["/campaigns/{}", "/campaigns/{}/signatures", f"{PATH}/signatures?before={{}}", "/desk/campaigns/{}/edit", "/{}"],
 )
-@pytest.mark.slow
 def test_long_text_in_a_url_costs_little(
     client: FlaskClient, campaign: Campaign, work: Work, path: str, text: str
 ) -> None:
@@ -174,7 +172,6 @@ def test_email_address_of_320_kb_is_not_normalized(app: Flask, work: Work) -> No
 
 @only_sqlite
 @each(TYPED)
-@pytest.mark.slow
 def test_long_return_url_at_sign_in_is_refused(app: Flask, work: Work, text: str) -> None:
     client = browser(app)
     for address in (f"/{text}" + "a" * 2_000, f"//{text}" + GRAVE * 31, f"/\t/{text}" + GRAVE * 31, "//["):
@@ -196,7 +193,6 @@ def test_long_email_address_cannot_be_invited(at_desk: AtDeskAs, work: Work, tex
 
 @each(LONG | {"marks behind invisible characters": SHORT["marks behind invisible characters"]})
 @pytest.mark.parametrize("field", ["words", "address", "source"])
-@pytest.mark.slow
 def test_long_search_at_the_desk_gets_an_error_at_its_field(
     at_desk: AtDeskAs, campaign: Campaign, work: Work, field: str, text: str
 ) -> None:
@@ -232,7 +228,6 @@ def test_long_title_makes_no_slug_and_is_refused(at_desk: AtDeskAs, work: Work, 
 
 @only_sqlite
 @each(TYPED)
-@pytest.mark.slow
 def test_long_passkey_name_is_refused(at_desk: AtDeskAs, work: Work, text: str) -> None:
     answer = at_desk(Role.ADMIN).post("/desk/account/passkeys", data={"name": text + "a" * 65, "usage": "secondary"})
     assert answer.status_code == 422

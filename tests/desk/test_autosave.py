@@ -20,6 +20,8 @@ from tests.desk.conftest import AtDeskAs
 from tests.desk.editor import EDIT, TYPED, edits, save, stored, typed
 from tests.desk.people import AtDesk
 
+pytestmark = pytest.mark.slow
+
 AUTOSAVE, AUTOSAVE_NEW = f"/desk{PATH}/autosave", "/desk/campaigns/autosave"
 
 
@@ -83,7 +85,6 @@ def test_one_sitting_is_one_entry_of_the_audit_log(author: AtDesk) -> None:
 
 
 @pytest.mark.parametrize("after", ["saving unchanged", "a preview link", "publishing", "another person", "a long time"])
-@pytest.mark.slow
 def test_sitting_ends_with_an_entry(author: AtDesk, at_desk: AtDeskAs, after: str) -> None:
     typing = Typing(author)
     typing.save(letter="Words")
@@ -128,7 +129,6 @@ def test_unfinished_sitting_without_a_change_is_not_shown_as_an_edit(author: AtD
     assert "edited the campaign" not in author.get(f"/desk{PATH}/record").text
 
 
-@pytest.mark.slow
 def test_text_changed_back_is_left_out_of_an_entry_with_other_changes(author: AtDesk, at_desk: AtDeskAs) -> None:
     typing, letter = Typing(author), stored().letter
     typing.save(letter="Other", goal="70")
@@ -210,7 +210,6 @@ def test_fields_with_errors_are_named_and_not_saved(author: AtDesk, wrong: dict[
     assert db.session.scalars(select(FormerSlug)).all() == []
 
 
-@pytest.mark.slow
 def test_required_texts_of_a_draft_may_be_blank_until_it_is_published(author: AtDesk, client: FlaskClient) -> None:
     typing = Typing(author)
     assert "except for" not in typing.save(letter="", thanks=" ").text
@@ -243,7 +242,6 @@ def test_new_campaign_becomes_a_draft_once_it_has_a_title(at_desk: AtDeskAs) -> 
 
 
 @pytest.mark.parametrize("slug", ["a/b", "naïve", "-", "\u200b", "x" * 100])
-@pytest.mark.slow
 def test_new_campaign_with_an_invalid_url_becomes_a_draft_that_can_be_opened(at_desk: AtDeskAs, slug: str) -> None:
     organizer = at_desk(Role.ORGANIZER)
     answer = organizer.post(AUTOSAVE_NEW, data=TYPED | {"slug": slug}, headers=HTMX)
@@ -258,7 +256,6 @@ def test_new_campaign_with_a_taken_url_says_that_the_url_is_not_saved(at_desk: A
     assert "except for: Page URL" in answer.text
 
 
-@pytest.mark.slow
 def test_automatic_save_after_the_session_has_ended_asks_to_sign_in(author: AtDesk) -> None:
     typing = Typing(author)
     token = author.token()

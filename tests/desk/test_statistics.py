@@ -22,6 +22,8 @@ from tests.conftest import ADA, PATH, Publish, Sign
 from tests.desk.conftest import AtDeskAs
 from tests.statistics.rolling import roll_up
 
+pytestmark = pytest.mark.slow
+
 PAGE = f"/desk{PATH}/figures"
 
 

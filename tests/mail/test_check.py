@@ -18,7 +18,7 @@ from tests.mail.conftest import SENDER
 from tests.mail.mailbox import Mailbox, Server, authenticator, context, smtp_server
 from tests.services import free_port
 
-pytestmark = only_sqlite
+pytestmark = [only_sqlite, pytest.mark.slow]
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from tests.conftest import ADA, HTMX, PATH, Publish, only_sqlite
 from tests.languages.pseudo import accented, spoken
 
 # Pages look the same on both databases.
-pytestmark = only_sqlite
+pytestmark = [only_sqlite, pytest.mark.slow]
 
 TOMORROW = datetime.now(UTC) + timedelta(days=1)
 SHOWN_ATTRIBUTES = {"alt", "title", "aria-label", "placeholder", "label", "data-offline", "data-sending", "data-copied"}
