@@ -164,9 +164,11 @@ def _changes(entry: Record, zone: str) -> list[tuple[str, str | None, str | None
     """
     left_out = {*_FOR_MACHINES, *_OF_SIGNATURES} if entry.action.startswith("signature.") else {*_FOR_MACHINES}
     keys = [key for key in {**entry.before, **entry.after} if key not in left_out]
-    sides = (entry.before, entry.after)
-    before, after = ({key: _plain(key, value, zone) for key, value in side.items()} for side in sides)
-    return [(_name(key), before.get(key), after.get(key)) for key in keys]
+
+    def shown(side: Mapping[str, Any], key: str) -> str | None:
+        return _plain(key, side[key], zone) if key in side else None
+
+    return [(_name(key), shown(entry.before, key), shown(entry.after, key)) for key in keys]
 
 
 def _name(key: str) -> str:

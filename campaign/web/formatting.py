@@ -72,11 +72,17 @@ def moment(value: datetime, language: str = "", zone: str = "UTC") -> str:
 
     For example, "March 1, 2027, 10:00 AM GMT+01:00" in English, and "2027年3月1日 10:00 GMT+01:00" in Japanese.
     """
+    return _moment(value, language or current().tag, zone)
+
+
+# Cached, because the activity log shows many.
+@lru_cache(maxsize=4096)
+def _moment(value: datetime, language: str, zone: str) -> str:
     there, locale = value.astimezone(ZoneInfo(zone)), _locale(language)
     offset = "UTC" if zone == "UTC" else get_timezone_gmt(there, "long", locale)
     if locale.text_direction == "rtl":
         offset = f"{_ISOLATE}{offset}{_END_ISOLATE}"
-    time = format_time(there, _time_pattern(language or current().tag), locale=locale).replace(_ZONE_FIELD, offset)
+    time = format_time(there, _time_pattern(language), locale=locale).replace(_ZONE_FIELD, offset)
     return _joined(format_date(there, "long", locale=locale), time, "long", locale)
 
 
