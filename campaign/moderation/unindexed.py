@@ -63,7 +63,7 @@ at first pages looks at the same ones."""
 
 
 def _read(session: Session, before: int) -> list[_Unindexed]:
-    rows = session.execute(_NEWEST, {"before": before, "most": LOOK})
+    rows = session.execute(_NEWEST, {"before": before, "most": LOOK}).all()
     return [_Unindexed(row.id, row.campaign_id, _words(row)) for row in rows]
 
 
