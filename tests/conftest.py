@@ -239,8 +239,9 @@ def publish(app: Flask) -> Publish:
     def publish(state: CampaignState = CampaignState.OPEN, **changes: object) -> Campaign:
         with write_transaction() as session:
             file, now = replace(FILE, **changes), datetime.now(UTC)  # type: ignore[arg-type]
-            is_sqlite = session.connection().dialect.name == "sqlite"
-            key, is_first = f"{state} {file}", is_sqlite and not any(session.scalar(rows) for rows in _HAS_ROWS)
+            key, is_first = f"{state} {file}", session.connection().dialect.name == "sqlite"
+            # With a picture, publishing changes the picture's row, too.
+            is_first = is_first and not file.picture and not any(session.scalar(rows) for rows in _HAS_ROWS)
             if is_first and key in _published:
                 published_at, left = _published[key]
                 for table, rows in left.items():

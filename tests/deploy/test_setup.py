@@ -298,5 +298,6 @@ def test_quick_run_needs_no_server_and_no_browser(installed: Path, programs: Pat
         "ruff format --check .",
         "mypy",
         "lint-imports",
-        "pytest --numprocesses 2 -m not slow and not server --durations 5 --durations-min 1 -x ",
+        "pytest --numprocesses 2 -m not slow and not server --durations 5 --durations-min 1 "
+        "--ignore tests/browser --ignore tests/faults -x ",
     ]

@@ -240,13 +240,13 @@ def test_refused_preview_says_that_the_text_is_kept(app: Flask, at_desk: AtDeskA
     assert "still here" in answer.text
 
 
-def test_polling_does_not_extend_a_session(app: Flask, at_desk: AtDeskAs) -> None:
+def test_polling_does_not_extend_a_session(app: Flask, at_desk: AtDeskAs, monkeypatch: pytest.MonkeyPatch) -> None:
     # Views that pages poll are marked as live. Other tests cover the pages of a campaign that poll.
     desk: Flask = app.extensions["desk"].app
     client = at_desk(Role.ADMIN)
     view: Any = desk.view_functions["accounts.own"]
     later(timedelta(minutes=20))
-    view.live = True
+    monkeypatch.setattr(view, "live", True)
     assert is_in(client)
     later(timedelta(minutes=11))
     assert not is_in(client)
