@@ -199,8 +199,7 @@ def test_scanner_that_opens_every_link_and_runs_scripts_changes_nothing(
     assert names(open_page()) == []
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
 def test_pages_fit_the_window_and_have_enough_contrast(
     open_page: OpenPage, inbox: Inbox, width: int, scheme: str
 ) -> None:

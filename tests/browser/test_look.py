@@ -66,13 +66,16 @@ def test_page_is_accessible_and_fits_the_screen(
 ) -> None:
     list(fake.sign(campaign.id, 60, datetime.now(UTC)))
     publish(**changes)
-    for width, scheme in ((360, "dark"), (1280, "light")):
-        page = open_page(path, width=width, scheme=scheme)
-        if act:
-            act(page)
-        assert violations(page) == []
+    page = open_page(path, width=360, scheme="dark")
+    if act:
+        act(page)
+    for width, rules in ((360, None), (1280, ["color-contrast"])):
+        assert violations(page, only=rules) == []
         overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert overflow == 0, f"the page scrolls sideways at {width} pixels"
+        # The same elements are on a wide screen. Their colors in the light scheme are what is new there.
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.emulate_media(color_scheme="light")
 
 
 def test_list_of_campaigns_is_accessible(open_page: OpenPage, publish: Publish) -> None:
