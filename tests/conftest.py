@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from contextvars import Context
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -21,6 +21,7 @@ from flask.testing import FlaskClient, FlaskCliRunner
 from flask_migrate import upgrade
 from jinja2 import BytecodeCache
 from sqlalchemy import URL, NullPool, Table, create_engine, exists, make_url, select
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from campaign import create_app
@@ -238,16 +239,14 @@ def publish(app: Flask) -> Publish:
 
     def publish(state: CampaignState = CampaignState.OPEN, **changes: object) -> Campaign:
         with write_transaction() as session:
-            file, now = replace(FILE, **changes), datetime.now(UTC)  # type: ignore[arg-type]
-            key, is_first = f"{state} {file}", session.connection().dialect.name == "sqlite"
-            # With a picture, publishing changes the picture's row, too.
-            is_first = is_first and not file.picture and not any(session.scalar(rows) for rows in _HAS_ROWS)
-            if is_first and key in _published:
-                published_at, left = _published[key]
-                for table, rows in left.items():
-                    for row in rows:
-                        at = {name: now if value == published_at else value for name, value in row.items()}
-                        session.execute(table.insert(), at)
+            file = replace(FILE, **changes)  # type: ignore[arg-type]  # Tests pass a field's value under its name.
+            now = datetime.now(UTC)
+            # With a picture, publishing changes the picture's row, too. On PostgreSQL, ids come from a sequence.
+            is_sqlite = session.connection().dialect.name == "sqlite"
+            is_first = is_sqlite and not file.picture and not any(session.scalar(rows) for rows in _HAS_ROWS)
+            left = _left.get(f"{state} {file}") if is_first else None
+            if left:
+                left.restore(session, now)
                 campaign = lookup.find(session, file.slug)
                 assert campaign
             else:
@@ -257,8 +256,7 @@ def publish(app: Flask) -> Publish:
                 session.flush()
                 session.refresh(campaign)
                 if is_first:
-                    left = {table: list(map(dict, session.execute(table.select()).mappings())) for table in _WRITTEN}
-                    _published[key] = now, left
+                    _left[f"{state} {file}"] = _Left.by_publishing(session, now)
             session.expunge(campaign)
         return campaign
 
@@ -268,7 +266,28 @@ def publish(app: Flask) -> Publish:
 _WRITTEN = [cast(Table, each.__table__) for each in (Campaign, Translation, Record)]
 """The tables in which publishing a new campaign writes rows."""
 _HAS_ROWS = [select(exists(table.select())) for table in _WRITTEN]
-_published: dict[str, tuple[datetime, dict[Table, list[dict[str, Any]]]]] = {}
+
+
+@dataclass(frozen=True)
+class _Left:
+    """The rows that publishing a campaign has left, and when it was published."""
+
+    at: datetime
+    rows: list[tuple[Table, dict[str, Any]]]
+
+    @classmethod
+    def by_publishing(cls, session: Session, at: datetime) -> "_Left":
+        rows = [(table, dict(row)) for table in _WRITTEN for row in session.execute(table.select()).mappings()]
+        return cls(at, rows)
+
+    def restore(self, session: Session, now: datetime) -> None:
+        """Store the rows as if the campaign was published now."""
+        for table, row in self.rows:
+            session.execute(table.insert(), {name: now if value == self.at else value for name, value in row.items()})
+
+
+_left: dict[str, _Left] = {}
+"""What publishing has left in this process, by state and file."""
 
 
 @pytest.fixture

@@ -151,7 +151,7 @@ def test_database_of_any_version_can_be_upgraded(app: Flask) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("revision", [REVISIONS[0], REVISIONS[-1]])
+@pytest.mark.parametrize("revision", [REVISIONS[0], REVISIONS[len(REVISIONS) // 2], REVISIONS[-1]])
 def test_prepared_database_takes_signatures(app: Flask, settings: Settings, revision: str) -> None:
     downgrade(revision="base")
     upgrade(revision=revision)
