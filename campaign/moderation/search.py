@@ -7,6 +7,7 @@ signatures itself (unindexed.py). `table.py` combines searches with filters.
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import chain, repeat
 
 from email_validator import EmailNotValidError
 from sqlalchemy import func, select, text
@@ -101,18 +102,20 @@ def _newest_in_sqlite(
 def _newest_in_postgresql(
     session: Session, campaign_id: int, wanted: list[list[Option]], before: int | None, most: int
 ) -> list[int]:
+    # The block above all ids is nearly empty, so query it together with the next one.
+    first = 2 if before is None else 1
     if before is None:
         before = _above_all(session, campaign_id)
     # The index returns all matches at once and unordered, and a fifth of all signatures may contain a common word. So
-    # query it block by block, newest first. If that isn't enough, matches are rare: read more blocks at once, up to 32.
+    # query it block by block, newest first. If that isn't enough, matches are rare: query more blocks at once.
     found: list[int] = []
-    end, blocks = (before - 1 >> _BLOCK) + 1, 1
+    end, sizes = (before - 1 >> _BLOCK) + 1, chain((first, 1, 4, 16), repeat(32))
     while end > 0 and len(found) < most:
-        begin = max(0, end - blocks)
+        begin = max(0, end - next(sizes))
         in_each = (_in_block(f"{campaign_id}.{block}.", wanted) for block in range(begin, end))
         given = {"wanted": " | ".join(in_each), "before": before, "most": most - len(found)}
         found += session.scalars(_IN_POSTGRESQL, given).all()
-        end, blocks = begin, min(2 * blocks, 32)
+        end = begin
     return found
 
 
