@@ -36,7 +36,18 @@ def legends(page: str) -> list[str]:
 def versions(page: str) -> list[str]:
     """Return the versions in conflict, in HTML without the words for screen readers: theirs, mine, theirs, mine …"""
     found = re.findall(r'<p class="both" dir="auto">(.*?)</p></div>', page, re.S)
-    return [unescape(re.sub(r"<span[^>]*>[^<]*</span>", "", each)) for each in found]
+    return [without_words(each) for each in found]
+
+
+def merged(page: str) -> dict[str, str]:
+    """Return the changes by others that the form has, in the same HTML, by field and editor."""
+    found = re.findall(r'<p class="whose">([^<]*changed by .*?)</p>\n<p class="both" dir="auto">(.*?)</p>', page, re.S)
+    return {re.sub(r"<bdi>(\w+)-\w+@example.org</bdi>", r"\1", whose): without_words(text) for whose, text in found}
+
+
+def without_words(html: str) -> str:
+    """Return HTML without the words for screen readers."""
+    return unescape(re.sub(r"<span[^>]*>[^<]*</span>", "", html))
 
 
 def test_edit_conflict_keeps_the_changes_of_both_editors(
@@ -147,9 +158,12 @@ def test_conflict_shows_only_the_changed_lines_and_marks_each_editors_own_change
     assert legend < answer.text.index("<del>")
     context = re.findall(r'<p class="context" dir="auto"><span.*?</span> (.*?)</p>', answer.text)
     assert context == ["It has old trees.", "Children play there."]
-    # What the admin changed elsewhere is in the form, and named as the admin's.
+    # The form has both editors' changes elsewhere. The page shows those of the admin, and names the admin.
     assert "Sincerely" in typed(answer.text)["letter"]
     assert "Madam Mayor" in typed(answer.text)["letter"]
+    assert merged(answer.text) == {
+        "Letter, changed by admin": "…\n\nChildren play there.\n\n<del>Yours</del><ins>Sincerely</ins>"
+    }
 
 
 @pytest.mark.parametrize(
@@ -164,6 +178,7 @@ def test_second_editor_chooses_the_lines_to_keep(draft_of_both: tuple[AtDesk, At
     organizer, admin = draft_of_both
     theirs = {"letter": LETTER.replace("a pond", "a deep pond"), "title": "Theirs"}
     answer = both_edit(organizer, admin, theirs, {"letter": LETTER.replace("a pond", "a lake"), "title": "Mine"})
+    assert merged(answer.text) == {}
     kept = typed(answer.text)
     asked = [name for name in kept if name.startswith("keep-")]
     assert [name.split("-")[1] for name in asked] == ["title", "letter"]

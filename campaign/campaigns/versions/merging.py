@@ -39,11 +39,13 @@ class Conflict:
 
 @dataclass(frozen=True)
 class Change:
-    """A field that the other editors changed, before and after."""
+    """A field that the merge changed in this editor's version."""
 
     key: str
     before: object
+    """The value as this editor submitted it."""
     after: object
+    """The value with the other editors' changes. In a conflict, it has this editor's lines."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Merged:
     """The changes of all editors. In a conflict, it has this editor's version."""
     conflicts: Sequence[Conflict]
     theirs: Sequence[Change]
-    """What the other editors changed, without what this editor changed in the same way."""
+    """What `file` has of the other editors, without what this editor changed in the same way."""
 
 
 def merge(base: Mapping[str, object], mine: CampaignFile, theirs: CampaignFile) -> Merged:
@@ -68,14 +70,12 @@ def merge(base: Mapping[str, object], mine: CampaignFile, theirs: CampaignFile) 
     my, their = _recorded(mine), _recorded(theirs)
     merged: dict[str, Any] = {}
     conflicts: list[Conflict] = []
-    changed: list[Change] = []
     # All texts share one budget, and leave most of a page's budget to showing the conflicts. Without steps, more is
     # a conflict.
     comparer = Comparer(MOST_STEPS // 4)
     for key, started_from in base.items():
         if key not in my or their[key] in (started_from, my[key]):
             continue
-        changed.append(Change(key, started_from, their[key]))
         if my[key] == started_from:
             merged[key] = getattr(theirs, key)
         elif key in TEXTS and isinstance(started_from, str):
@@ -83,7 +83,9 @@ def merge(base: Mapping[str, object], mine: CampaignFile, theirs: CampaignFile) 
             conflicts += _conflicts(key, started_from, their[key], my[key], found)
         else:
             conflicts.append(Conflict(key, started_from, their[key], my[key]))
-    return Merged(replace(mine, **merged), conflicts, changed)
+    file = replace(mine, **merged)
+    changes = [Change(key, my[key], value) for key, value in _recorded(file).items() if value != my[key]]
+    return Merged(file, conflicts, changes)
 
 
 def _conflicts(
