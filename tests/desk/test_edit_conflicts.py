@@ -250,19 +250,64 @@ def test_own_change_in_another_window_is_named_as_such(draft_of_both: tuple[AtDe
     assert "Your version in the other window" in answer.text
 
 
+def save_automatically(client: AtDesk, **changes: str) -> None:
+    """Open the editor, type, and save automatically."""
+    fields = typed(client.get(EDIT).text) | changes
+    assert "Saved at" in client.post(f"/desk{PATH}/autosave", data=fields, headers=HTMX).text
+
+
 @pytest.mark.parametrize("saved_before", ["by me", "by them"])
 def test_only_what_changed_since_the_form_was_loaded_is_named(
     draft_of_both: tuple[AtDesk, AtDesk], at_desk: AtDeskAs, saved_before: str
 ) -> None:
     organizer, admin = draft_of_both
-    typing = organizer if saved_before == "by me" else admin
-    fields = typed(typing.get(EDIT).text) | {"summary": "Typed"}
-    assert "Saved at" in typing.post(EDIT.replace("/edit", "/autosave"), data=fields, headers=HTMX).text
+    save_automatically(organizer if saved_before == "by me" else admin, summary="Typed")
     answer = both_edit(organizer, at_desk(Role.ADMIN), {"goal": "500"}, {"goal": "700"})
     assert answer.status_code == 409
     assert "You in another window" not in answer.text
     assert len(re.findall("edited the campaign, <time", answer.text)) == 1
     assert legends(answer.text) == ["Goal: you both changed this"]
+
+
+@only_sqlite
+def test_text_saved_before_the_form_was_loaded_is_not_named_if_its_sitting_ends_later(
+    draft_of_both: tuple[AtDesk, AtDesk],
+) -> None:
+    organizer, admin = draft_of_both
+    save_automatically(organizer, summary="Mine")
+    mine = typed(organizer.get(EDIT).text)
+    save_automatically(admin, goal="500")
+    save_automatically(admin, summary="Theirs")
+    page = organizer.post(EDIT, data=mine | {"summary": "Mine, too"}).text
+    assert re.search(r"The version of admin-\w+@example.org<", page)
+    assert "You in another window" not in page
+
+
+@only_sqlite
+def test_conflict_with_a_text_that_was_changed_back_names_nobody_else(
+    draft_of_both: tuple[AtDesk, AtDesk], at_desk: AtDeskAs
+) -> None:
+    organizer, admin = draft_of_both
+    save_automatically(admin, letter="Half a thou")
+    mine = typed(organizer.get(EDIT).text)
+    save_automatically(admin, letter=LETTER)
+    save_automatically(at_desk(Role.ADMIN), goal="500")
+    page = organizer.post(EDIT, data=mine | {"letter": "Mine"}).text
+    assert "The version of another editor<" in page
+    assert list(merged(page)) == ["Goal, changed by admin"]
+
+
+@only_sqlite
+def test_version_of_several_editors_is_named_as_the_saved_one(
+    draft_of_both: tuple[AtDesk, AtDesk], at_desk: AtDeskAs
+) -> None:
+    organizer, admin = draft_of_both
+    mine, pond = typed(organizer.get(EDIT).text), LETTER.replace("a pond", "a deep pond")
+    save_automatically(admin, letter=pond)
+    save_automatically(at_desk(Role.ADMIN), letter=pond.replace("old trees", "oaks"))
+    page = organizer.post(EDIT, data=mine | {"letter": LETTER.replace("a pond", "a lake")}).text
+    assert re.search(r"The saved version, after changes by admin-\w+@example.org and admin-\w+@example.org<", page)
+    assert ">Keep the saved version<" in page
 
 
 @only_sqlite

@@ -1,6 +1,6 @@
 """Edit conflicts as the editor shows them: who changed what since this editor loaded the form."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,32 +31,31 @@ class Found:
     campaign: Campaign
     merged: Merged
     since: Sequence[Record]
-    tag: str = ""
-    """The language of a translation; empty for the main language."""
+    """The audit log's entries about the changes, oldest first."""
+    editors: Mapping[str, Sequence[str]]
+    """Who changed each field. Empty if the log doesn't tell, because a person changed a text and changed it back."""
 
     def who(self, key: str) -> str:
         """Return who changed a field in the meantime."""
-        column = translations.column(self.tag, key)
-        entries = [entry for entry in self.since if column in entry.before] or self.since
-        # Keep the order, and name each editor once.
-        names = list(dict.fromkeys(_name(entry) for entry in entries))
-        if not names:
-            return gettext("another editor")
+        names = self.editors[key] or [gettext("another editor")]
         return reduce(lambda before, name: gettext("%(names)s and %(name)s", names=before, name=name), names)
 
     def version_of(self, key: str) -> str:
         """Return how to call the other editors' version of a field."""
-        who = self.who(key)
-        if who == str(_OWN):
+        if self.editors[key] == [str(_OWN)]:
             return gettext("Your version in the other window")
-        return gettext("The version of %(who)s", who=who)
+        if len(self.editors[key]) > 1:
+            # Each of them may have changed other lines than these.
+            return gettext("The saved version, after changes by %(who)s", who=self.who(key))
+        return gettext("The version of %(who)s", who=self.who(key))
 
     def keeping(self, key: str) -> str:
         """Return how to call the choice of the other editors' version of a field."""
-        who = self.who(key)
-        if who == str(_OWN):
+        if self.editors[key] == [str(_OWN)]:
             return gettext("Keep your version in the other window")
-        return gettext("Keep the version of %(who)s", who=who)
+        if len(self.editors[key]) > 1:
+            return gettext("Keep the saved version")
+        return gettext("Keep the version of %(who)s", who=self.who(key))
 
     def label(self, key: str) -> str:
         """Return the name of a field."""
@@ -91,17 +90,28 @@ class Found:
 def find(campaign: Campaign, form: CampaignForm, mine: CampaignFile, since: Sequence[Record], tag: str = "") -> Found:
     """Merge the submitted campaign, in its editor's language, with the stored one, which other editors have changed."""
     theirs = received.stored_text(campaign, tag)
-    now = started_from.columns(theirs)
-    keys = {translations.column(tag, key) if key in TEXTS else key: key for key in now}
+    keys = {translations.column(tag, key) if key in TEXTS else key: key for key in started_from.columns(theirs)}
     # A form without the version that it started from was sent by a page of an earlier release.
     base = started_from.decode(form.started_from.data)
     if not base:
         base = {keys[name]: value for name, value in columns_since(campaign, list(keys), since).items()}
-    # A sitting may have begun before this editor loaded the form, and may even be the form's own automatic saves. It
-    # counts only if the form started from other values.
-    unchanged = {name for name, key in keys.items() if base[key] == now[key]} | {"version"}
-    since = [entry for entry in since if entry.id is not None or entry.before.keys() - unchanged]
-    return Found(campaign, merging.merge(base, mine, theirs), since, tag)
+    newer = {entry: _newer_columns(entry, {name: base[key] for name, key in keys.items()}) for entry in since}
+    editors = {
+        # Keep the order, and name each editor once.
+        key: list(dict.fromkeys(_name(entry) for entry, columns in newer.items() if name in columns))
+        for name, key in keys.items()
+    }
+    return Found(campaign, merging.merge(base, mine, theirs), [entry for entry in since if newer[entry]], editors)
+
+
+def _newer_columns(entry: Record, base: Mapping[str, object]) -> set[str]:
+    """Return the columns that an entry changed to other values than the form started from.
+
+    An entry may be a sitting that began before this editor loaded the form, or even the form's own automatic saves.
+    """
+    return {
+        name for name, value in entry.after.items() if name != "version" and (name not in base or base[name] != value)
+    }
 
 
 def _name(entry: Record) -> str:
