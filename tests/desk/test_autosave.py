@@ -1,5 +1,6 @@
 """Drafts are saved while their editor types: what is saved, what isn't, and what the audit log says."""
 
+import io
 import re
 from datetime import UTC, datetime
 from html import unescape
@@ -15,7 +16,8 @@ from campaign.models.campaign import Campaign, CampaignState, DraftSitting, Form
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 from campaign.worker import drafts
-from tests.conftest import HTMX, PATH, Publish
+from tests.campaigns.test_pictures import uploaded
+from tests.conftest import HTMX, PATH, Publish, only_sqlite
 from tests.desk.conftest import AtDeskAs
 from tests.desk.editor import EDIT, TYPED, edits, save, stored, typed
 from tests.desk.people import AtDesk
@@ -195,7 +197,7 @@ def test_draft_published_in_the_meantime_is_not_saved_automatically(author: AtDe
         ({"opens_at": "2027-01-02T00:00", "closes_at": "2027-01-01T00:00"}, "Opening time, Closing time"),
         ({"slug": "another-name"}, "Page URL"),
         ({"kept_picture": "0" * 64}, "Picture"),
-        ({"title": ""}, ""),
+        ({"title": "", "goal": " ", "slug": ""}, "Title, Goal, Page URL"),
     ],
     ids=str,
 )
@@ -203,11 +205,22 @@ def test_fields_with_errors_are_named_and_not_saved(author: AtDesk, wrong: dict[
     was = columns()
     answer = Typing(author).save(category="Saved", **wrong)
     told = re.search("except for: (.*?)\\. Press Save", unescape(answer.text))
-    assert (told[1] if told else "") == named
+    assert told
+    assert told[1] == named
+    assert " data-unsaved" in answer.text, "so that editor.js warns before the page is left"
     now = columns()
     changed = {key for key in now if now[key] != was[key]}
     assert changed == {"category", "version", "updated_at"}
     assert db.session.scalars(select(FormerSlug)).all() == []
+
+
+@only_sqlite
+def test_description_that_a_stored_picture_needs_is_named_if_it_is_cleared(author: AtDesk) -> None:
+    typing = Typing(author)
+    sent = typing.fields | {"picture": (io.BytesIO(uploaded()), "tree.jpg"), "picture_text": "A tree"}
+    assert save(author, sent).status_code == 303
+    assert "except for: Picture description. Press" in Typing(author).save(picture_text="").text
+    assert stored().picture_text == "A tree"
 
 
 def test_required_texts_of_a_draft_may_be_blank_until_it_is_published(author: AtDesk, client: FlaskClient) -> None:
@@ -233,6 +246,7 @@ def test_new_campaign_becomes_a_draft_once_it_has_a_title(at_desk: AtDeskAs) -> 
     assert organizer.post(AUTOSAVE_NEW, data=fields, headers=HTMX).status_code == 204
     answer = organizer.post(AUTOSAVE_NEW, data=fields | {"title": "Łódź", "letter": "Dear"}, headers=HTMX)
     assert answer.status_code == 200
+    assert "except for" not in answer.text, "what was never filled in can’t be lost"
     assert 'data-edit="/desk/campaigns/lodz/edit"' in answer.text
     assert 'data-autosave="/desk/campaigns/lodz/autosave"' in answer.text
     saved = stored("lodz")

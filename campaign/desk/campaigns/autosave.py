@@ -3,8 +3,10 @@
 Fields with errors aren't saved, and the response names them. Public campaigns are never saved automatically.
 """
 
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from flask import render_template
 from flask.typing import ResponseReturnValue
@@ -63,6 +65,9 @@ def autosave_new() -> ResponseReturnValue:
         # All numbers of this slug are taken. Saving the form says so.
         return "", 204
     campaign = db.session.get_one(Campaign, campaign_id)
+    if form.has_automatic_slug:
+        # editor.js fills in the new slug.
+        form.slug.data = campaign.slug
     return _answer(campaign, _with_slug(unsaved, form, campaign))
 
 
@@ -91,33 +96,38 @@ def autosave(campaign: Campaign, tag: str = "") -> ResponseReturnValue:
 
 
 def _valid_translation(form: CampaignForm, campaign: Campaign, tag: str) -> tuple[CampaignFile, list[str]]:
-    """Return the stored translation with the valid texts of the form, and the keys of the other texts."""
+    """Return the stored translation with the valid texts of the form, and what `_with_valid` says of the others."""
     stored = received.stored_text(campaign, tag)
     checked, errors = fields.check_translation(form.texts(), None, stored)
     errors |= received.translation_problems(form, campaign, tag, checked)
-    unsaved = {*errors, *(("title", "addressees", "letter") if "reason" in errors else ())}
-    values = {key: value for key, value in checked.items() if key not in unsaved}
-    return stored.with_values(values), [key for key in fields.TEXTS if key in unsaved]
+    return _with_valid(stored, checked, errors.keys())
 
 
 def _valid(form: CampaignForm, campaign: Campaign | None, stored: CampaignFile) -> tuple[CampaignFile, list[str]]:
-    """Return the stored campaign with the valid fields of the form, and the keys of the other fields."""
+    """Return the stored campaign with the valid fields of the form, and what `_with_valid` says of the others."""
     checked, errors = received.unfinished(form, *received.check(form, stored))
     if campaign:
         errors |= problems.find(db.session(), campaign, {**checked, "slug": campaign.slug})
-    unsaved = {*errors, *(_TOGETHER[key] for key in errors if key in _TOGETHER)}
-    if "reason" in unsaved:
+    return _with_valid(stored, checked, errors.keys() | {_TOGETHER[key] for key in errors if key in _TOGETHER})
+
+
+def _with_valid(stored: CampaignFile, checked: Mapping[str, Any], wrong: Set[str]) -> tuple[CampaignFile, list[str]]:
+    """Return the stored campaign with the checked fields except for the wrong ones.
+
+    The keys say which fields keep another value than the form has. A field that was cleared, although it is required,
+    is one of them.
+    """
+    if "reason" in wrong:
         # Somebody has signed, so the page must say why the text changes.
-        unsaved |= {"title", "addressees", "letter"}
-    values = {key: value for key, value in checked.items() if key not in unsaved}
-    # A blank field that is required, but was never filled in, holds nothing that could be lost.
-    typed = {key for key in unsaved if key == "picture" or form[key].data}
-    return replace(stored, **values), [key for key in fields.CHECKS if key in typed]
+        wrong = wrong | {"title", "addressees", "letter"}
+    values = {key: value for key, value in checked.items() if key not in wrong}
+    unsaved = [key for key in wrong if key not in checked or checked[key] != getattr(stored, key)]
+    return stored.with_values(values), [key for key in fields.CHECKS if key in unsaved]
 
 
 def _with_slug(unsaved: list[str], form: CampaignForm, campaign: Campaign) -> list[str]:
-    """Return the keys of the unsaved fields, with the slug if another one was typed than the draft has."""
-    is_other = not form.has_automatic_slug and slugs.of_typed(form.slug.data or "") != campaign.slug
+    """Return the keys of the unsaved fields, with the slug if the form doesn't have that of the draft."""
+    is_other = slugs.of_typed(form.slug.data or "") != campaign.slug
     return [*(key for key in unsaved if key != "slug"), *(["slug"] if is_other else [])]
 
 
