@@ -181,6 +181,12 @@ def test_editor_works_without_javascript(app: Flask, server: Server, open_page: 
     page.locator(".steps summary").click()
     press(page, "unpublish")
     confirm(page)
+    field(page, "letter").fill("Dear all")
+    page.locator(".steps summary").click()
+    with page.expect_download() as file:
+        press(page, "download")
+    assert "Dear all" in file.value.path().read_text()
+    expect(page).to_have_url(re.compile("/campaigns/ours/edit$"))
     page.locator(".steps summary").click()
     link(page, "/delete").click()
     confirm(page)

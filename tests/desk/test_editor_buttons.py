@@ -30,7 +30,7 @@ def author(at_desk: AtDeskAs, draft: Campaign) -> AtDesk:
 def test_all_buttons_of_the_editor_belong_to_its_form(author: AtDesk) -> None:
     page = author.get(EDIT).text
     form = page[page.index('<form id="editor"') : page.index("</form>", page.index('<form id="editor"'))]
-    for button in ("preview", "publish", "preview_link", "duplicate"):
+    for button in ("preview", "publish", "preview_link", "duplicate", "download"):
         assert f'name="do" value="{button}"' in form
     # Enter in a text field presses the first button, which must be Save.
     assert re.findall(r"<button[^>]*>", form)[0] == "<button>"
@@ -43,6 +43,15 @@ def test_preview_link_saves_and_shows_typed_text(author: AtDesk, client: FlaskCl
     assert link, page
     assert "<h1>Just typed</h1>" in client.get(link[1].replace("&amp;", "&")).text
     assert "data-unsaved" not in page
+
+
+def test_download_saves_and_has_typed_text(author: AtDesk) -> None:
+    fields = typed(author.get(EDIT).text) | {"title": "Just typed", "do": "download"}
+    answer = author.post(EDIT, data=fields)
+    downloaded = author.get(answer.headers["Refresh"].removeprefix("0; url="))
+    assert "\ntitle: Just typed\n" in downloaded.text
+    assert "data-unsaved" not in answer.text
+    assert typed(answer.text)["version"] == str(stored().version), "so that the next save is no conflict"
 
 
 def test_publish_shows_and_publishes_typed_text(author: AtDesk, client: FlaskClient) -> None:

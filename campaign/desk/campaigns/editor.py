@@ -1,6 +1,6 @@
 """The editor: views for writing and editing a campaign, and for the preview beside the form.
 
-All buttons of the page belong to the form, and save it first. `do` says which button was pressed.
+All buttons of the page belong to the form. `do` says which one was pressed: all but Preview save the form first.
 """
 
 import hashlib

@@ -46,8 +46,23 @@ def _show_preview_link(campaign: Campaign, tag: str) -> ResponseReturnValue:
     shown = tag if translations.find(campaign, tag) else None
     key = preview_links.make(settings.secret_key, campaign.id)
     path = url_for("site.preview", slug=campaign.slug, tag=shown, key=key)
+    return _saved_page(campaign, tag, link=f"{settings.site_url}{path}")
+
+
+def _download(campaign: Campaign, tag: str) -> ResponseReturnValue:
+    """Have the browser download the saved campaign at once.
+
+    The browser stays on this page, so the page must have the version that was just saved. A redirect to the file would
+    leave the old one, whose next save would be in conflict with this one.
+    """
+    file = url_for("campaigns.download", slug=campaign.slug)
+    return _saved_page(campaign, tag, download=file), {"Refresh": f"0; url={file}"}
+
+
+def _saved_page(campaign: Campaign, tag: str, **more: Any) -> str:
+    """Render the editor's page with the form as it was saved; `more` is passed to its template."""
     form = CampaignForm.filled_in(received.stored_text(campaign, tag), campaign.version)
-    return page(campaign, form, tag, link=f"{settings.site_url}{path}")
+    return page(campaign, form, tag, is_saved=True, **more)
 
 
 def _duplicate(campaign: Campaign, _tag: str) -> ResponseReturnValue:
@@ -75,6 +90,7 @@ def _after(act: Callable[[Campaign, str], ResponseReturnValue]) -> Callable[[str
 AFTER_SAVING = {
     "preview_link": _after(_show_preview_link),
     "duplicate": _after(_duplicate),
+    "download": _after(_download),
     "translate": _after(_translate),
 }
 """What further buttons of the editor do once the form is saved, for a slug and the tag of the editor's language."""
