@@ -97,7 +97,7 @@ def _lines(campaign: Campaign, entries: Sequence[Record]) -> list[Line]:
     may_remove = can(Right.REMOVE, campaign)
     undoable = [each for each in entries if each.id not in undone and undoing.can_undo(each, may_remove=may_remove)]
     plans = undoing.plans(session, campaign.id, undoable) if can(Right.MODERATE, campaign) else {}
-    orders = {entry_id: plan.orders(again=True) if plan else "" for entry_id, plan in plans.items()}
+    orders = {entry_id: plan.effects.orders(again=True, at_most=plan.at_most) for entry_id, plan in plans.items()}
     return [
         Line(each, _sentence(each), _changed(each, names), orders.get(each.id), undone.get(each.id)) for each in entries
     ]

@@ -42,9 +42,9 @@ class _Verb(Enum):
         "{removed} unblocked",
     )
 
-    def order(self, number: int) -> str:
-        """Return what to do, such as "remove 3 signatures"."""
-        return _filled(self.value[0], number)
+    def order(self, number: int, *, at_most: bool) -> str:
+        """Return what to do, such as "remove 3 signatures" or, with `at_most`, "remove up to 3 signatures"."""
+        return _filled(self.value[0], number, "up to " if at_most else "")
 
     def report(self, number: int) -> str:
         """Return what an organizer did, such as "removed 3 signatures"."""
@@ -55,10 +55,10 @@ class _Verb(Enum):
         return _filled(self.value[2], number)
 
 
-def _filled(template: str, number: int) -> str:
+def _filled(template: str, number: int, limit: str = "") -> str:
     their = "its email address" if number == 1 else "their email addresses"
-    removed = f"{number:,} removed {_noun(number)}"
-    return template.format(n=signatures(number), their=their, removed=removed)
+    removed = f"{limit}{number:,} removed {_noun(number)}"
+    return template.format(n=f"{limit}{signatures(number)}", their=their, removed=removed)
 
 
 def signatures(number: int) -> str:
@@ -92,9 +92,13 @@ class Effects(Counter[tuple[Standing, Standing]]):
         """How many signatures become less public: hidden, removed, or blocked."""
         return sum(number for (was, becomes), number in self.items() if _rank(becomes) > _rank(was))
 
-    def orders(self, *, again: bool = False) -> str:
-        """Return what to do, such as "remove 3 signatures". With `again`, it has been done before."""
-        return _joined([_again(verb, verb.order(number), again) for verb, number in self._verbs()])
+    def orders(self, *, again: bool = False, at_most: bool = False) -> str:
+        """Return what to do, such as "remove 3 signatures".
+
+        With `again`, it has been done before. With `at_most`, it may be done to fewer: "remove up to 3 signatures".
+        """
+        orders = [_again(verb, verb.order(number, at_most=at_most), again) for verb, number in self._verbs()]
+        return _joined(orders)
 
     def reports(self) -> str:
         """Return what an organizer did, such as "removed 3 signatures"."""

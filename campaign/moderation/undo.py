@@ -4,7 +4,7 @@ Each change is undone at most once, so a chain of changes always ends with one t
 changed again since are left unchanged, and so are those whose mailbox has signed again, or that don't exist anymore.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,6 +39,15 @@ class UndoneBy:
     at: datetime
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What undoing a change would do now."""
+
+    effects: Effects
+    at_most: bool
+    """Whether it may do less, because the signatures were not looked up, and some may have changed since."""
+
+
 def undone_by(session: Session, entry_ids: Collection[int]) -> dict[int, UndoneBy]:
     """Return who undid these entries and when, by the id of the entry. Entries that weren't undone are left out."""
     undo_of = select(Undone.entry_id, Record.actor, Record.at).join(Record, Record.id == Undone.undo_id)
@@ -66,31 +75,35 @@ def plan(session: Session, campaign_id: int, entry_ids: Collection[int], *, may_
             break
         entry = _find(session, campaign_id, entry_id, may_remove)
         if entry_id not in undone:
-            is_now = changes.standings(session, campaign_id, by_id(entry.after))
-            planned.update(_planned(entry, is_now))
+            became = by_id(entry.after)
+            planned.update(_planned(entry, became, changes.standings(session, campaign_id, became)))
     return planned
 
 
-def plans(session: Session, campaign_id: int, entries: Sequence[Record]) -> dict[int, Effects]:
+def plans(session: Session, campaign_id: int, entries: Collection[Record]) -> dict[int, Plan]:
     """Return what undoing each of these changes would do now, by the id of the entry; nothing if all has changed since.
 
-    The signatures of the first entries are looked up, up to MOST_LOOKED_UP in total. For the other entries, the result
-    says what undoing them would do if no signature had changed since.
+    MOST_LOOKED_UP signatures are looked up, those of the smallest changes first. For the other changes, the plan says
+    what undoing them would do at most.
     """
-    found: set[int] = set()
+    stated = {entry.id: Effects.of(entry).undone() for entry in entries}
+    became: dict[int, dict[int, Standing]] = {}
     ids: set[int] = set()
-    for entry in entries:
-        changed = by_id(entry.after).keys()
-        if len(ids) + len(changed) > MOST_LOOKED_UP:
+    for entry in sorted(entries, key=lambda entry: stated[entry.id].total()):
+        if len(ids) + stated[entry.id].total() > MOST_LOOKED_UP:
             break
-        found.add(entry.id)
-        ids |= changed
+        became[entry.id] = by_id(entry.after)
+        ids |= became[entry.id].keys()
     is_now = changes.standings(session, campaign_id, ids)
-    return {entry.id: _planned(entry, is_now) if entry.id in found else Effects.of(entry).undone() for entry in entries}
+    return {
+        entry.id: Plan(_planned(entry, became[entry.id], is_now), at_most=False)
+        if entry.id in became
+        else Plan(stated[entry.id], at_most=True)
+        for entry in entries
+    }
 
 
-def _planned(entry: Record, is_now: Mapping[int, Standing]) -> Effects:
-    became = by_id(entry.after)
+def _planned(entry: Record, became: Mapping[int, Standing], is_now: Mapping[int, Standing]) -> Effects:
     unchanged = {id_: state for id_, state in became.items() if is_now.get(id_) is state}
     return Effects.between(unchanged, by_id(entry.before))
 

@@ -14,10 +14,11 @@ from campaign.desk import audit_log as views
 from campaign.models.account import Role
 from campaign.models.campaign import Campaign
 from campaign.models.signature import Signature
+from campaign.moderation import undo as undoing
 from campaign.moderation.actions import Action
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
-from tests.conftest import Publish, Sign
+from tests.conftest import Publish, Sign, only_sqlite
 from tests.desk.conftest import AtDeskAs
 from tests.moderation.signatures import put
 
@@ -74,6 +75,23 @@ def test_moderation_can_be_undone_from_the_audit_log(at_desk: AtDeskAs, campaign
     assert page.count("Nothing to undo: these signatures have changed since.") == 1
     for other in (int(entry) - 1, int(entry) + 1):
         assert organizer.post(f"{PATH}/signatures/undo", data={"entry": str(other)}).status_code == 404
+
+
+@pytest.mark.slow
+@only_sqlite
+def test_button_of_an_undo_that_is_not_looked_up_promises_no_more_than_the_undo_does(
+    at_desk: AtDeskAs, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = put(campaign, *({"email": f"{n}@example.org"} for n in range(3)))
+    admin = at_desk(Role.ADMIN)
+    for action, some in (("hide", ids), ("restore", ids), ("hide", ids[:1])):
+        admin.post(f"{PATH}/signatures/{action}", data={"id": some, "reason": "Rude names"})
+    monkeypatch.setattr(undoing, "MOST_LOOKED_UP", 2)
+    page = admin.get(f"{PATH}/record").text
+    orders = re.findall("Undo: ([^<]+)<", page)
+    assert orders == ["restore 1 signature", "hide up to 3 signatures again", "restore up to 3 signatures"]
+    answer = admin.post(f"{PATH}/signatures/undo", data={"entry": buttons(page)[2]})
+    assert "1 signature restored. 2 left unchanged because of a later change." in answer.text
 
 
 def buttons(page: str) -> list[str]:

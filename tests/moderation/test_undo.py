@@ -20,6 +20,7 @@ from campaign.moderation import undo as undoing
 from campaign.moderation.actions import Action
 from campaign.moderation.changes import Done
 from campaign.moderation.effects import Effects, by_id
+from campaign.moderation.undo import Plan
 from campaign.signatures import tally
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
@@ -212,17 +213,35 @@ def test_undo_skips_signatures_changed_since(campaign: Campaign, ids: list[int],
     assert standings()[:2] == ["listed", "listed"]
 
 
-def test_plans_look_up_a_limited_number_of_signatures(
+def test_plans_look_up_a_limited_number_of_signatures_and_promise_no_more_than_they_know(
     campaign: Campaign, ids: list[int], act: Act, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = entry(act(HIDE, ids[:1]))
-    second = entry(act(RESTORE, ids[:1]))
+    large = entry(act(REMOVE, ids))
+    small = entry(act(RESTORE, ids[:1]))
+    remove_again = Effects({(Standing.LISTED, Standing.REMOVED): 1})
+    restore = Effects({(Standing.REMOVED, Standing.HIDDEN): 1})
     db.session.rollback()
-    plans = undoing.plans(db.session(), campaign.id, [second, first])
-    assert plans == {second.id: Effects({(Standing.LISTED, Standing.HIDDEN): 1}), first.id: Effects()}
-    monkeypatch.setattr(undoing, "MOST_LOOKED_UP", 1)
-    plans = undoing.plans(db.session(), campaign.id, [second, first])
-    assert plans[first.id].orders() == "restore 1 signature", "what the entry states"
+    plans = undoing.plans(db.session(), campaign.id, [large, small])
+    assert plans == {small.id: Plan(remove_again, at_most=False), large.id: Plan(restore, at_most=False)}
+    monkeypatch.setattr(undoing, "MOST_LOOKED_UP", 2)
+    plans = undoing.plans(db.session(), campaign.id, [large, small])
+    assert plans[small.id] == Plan(remove_again, at_most=False), "small changes are looked up first"
+    assert plans[large.id] == Plan(Effects({(Standing.REMOVED, Standing.LISTED): 1} | restore), at_most=True)
+
+
+def test_undo_that_may_do_less_says_up_to_how_many_signatures() -> None:
+    effects = Effects(
+        {
+            (Standing.REMOVED, Standing.LISTED): 1000,
+            (Standing.LISTED, Standing.HIDDEN): 1,
+            (Standing.LISTED, Standing.BLOCKED): 2,
+            (Standing.REMOVED, Standing.BLOCKED): 3,
+        }
+    )
+    assert effects.orders(again=True, at_most=True) == (
+        "restore up to 1,000 signatures, hide up to 1 signature again, remove up to 2 signatures and block their email "
+        "addresses again, and block the email address of up to 3 removed signatures"
+    )
 
 
 def test_only_changes_of_this_campaigns_signatures_can_be_undone(
