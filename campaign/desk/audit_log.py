@@ -93,13 +93,14 @@ def _lines(campaign: Campaign, entries: Sequence[Record]) -> list[Line]:
     """Return the entries of a campaign's page. Signatures are named for accounts that may see who signed."""
     session = db.session()
     undone = undoing.undone_by(session, [entry.id for entry in entries])
-    names = _signature_names(session, entries) if can(Right.MODERATE, campaign) else None
-    may_remove = can(Right.REMOVE, campaign)
+    may_moderate, may_remove = can(Right.MODERATE, campaign), can(Right.REMOVE, campaign)
+    changed = _changed(session, entries, are_named=may_moderate)
     undoable = [each for each in entries if each.id not in undone and undoing.can_undo(each, may_remove=may_remove)]
-    plans = undoing.plans(session, campaign.id, undoable) if can(Right.MODERATE, campaign) else {}
+    plans = undoing.plans(session, campaign.id, undoable) if may_moderate else {}
     orders = {entry_id: plan.effects.orders(again=True, at_most=plan.at_most) for entry_id, plan in plans.items()}
     return [
-        Line(each, _sentence(each), _changed(each, names), orders.get(each.id), undone.get(each.id)) for each in entries
+        Line(each, _sentence(each), named, orders.get(each.id), undone.get(each.id))
+        for each, named in zip(entries, changed, strict=True)
     ]
 
 
@@ -136,19 +137,19 @@ def _groups(entry: Record) -> dict[str, Sequence[int]]:
     }
 
 
-def _signature_names(session: Session, entries: Iterable[Record]) -> dict[int, str]:
-    ids = {id_ for entry in entries for group in _groups(entry).values() for id_ in group[:_MOST_NAMES]}
-    return table_entries.names(session, ids)
+def _changed(session: Session, entries: Sequence[Record], *, are_named: bool = True) -> list[list[tuple[str, str]]]:
+    """Return, for each entry, what happened to which signatures. Unless they are named, they are only counted."""
+    groups = [_groups(entry) for entry in entries]
+    if not are_named:
+        return [[(what, signatures(len(ids))) for what, ids in each.items()] for each in groups]
+    first = [[id_ for ids in each.values() for id_ in ids[:_MOST_NAMES]] for each in groups]
+    names = table_entries.names(session, list(zip(entries, first, strict=True)))
+    return [
+        [(what, _listed(ids, named)) for what, ids in each.items()] for each, named in zip(groups, names, strict=True)
+    ]
 
 
-def _changed(entry: Record, names: Mapping[int, str] | None) -> list[tuple[str, str]]:
-    """Return what happened to which signatures. Without `names`, they are only counted."""
-    return [(what, _listed(ids, names)) for what, ids in _groups(entry).items()]
-
-
-def _listed(ids: Sequence[int], names: Mapping[int, str] | None) -> str:
-    if names is None:
-        return signatures(len(ids))
+def _listed(ids: Sequence[int], names: Mapping[int, str]) -> str:
     shown = [str(names.get(id_, _ERASED)) for id_ in ids[:_MOST_NAMES]]
     more = len(ids) - _MOST_NAMES
     if more > 0:
@@ -228,8 +229,7 @@ def _csv(chunks: Iterable[Sequence[Record]]) -> Iterator[str]:
     line.write(contents.BOM)
     writer.writerow(_COLUMNS)
     for chunk in chunks:
-        names = _signature_names(db.session(), chunk)
-        writer.writerows(_row(entry, names) for entry in chunk)
+        writer.writerows(map(_row, chunk, _changed(db.session(), chunk)))
         # A slow download must not keep a transaction open.
         db.session.close()
         yield line.getvalue()
@@ -237,8 +237,8 @@ def _csv(chunks: Iterable[Sequence[Record]]) -> Iterator[str]:
         line.truncate()
 
 
-def _row(entry: Record, names: Mapping[int, str]) -> list[str]:
-    of = "; ".join(f"{what}: {listed}" for what, listed in _changed(entry, names))
+def _row(entry: Record, changed: Sequence[tuple[str, str]]) -> list[str]:
+    of = "; ".join(f"{what}: {listed}" for what, listed in changed)
     words = (entry.actor, entry.action, str(entry.campaign_id or ""), entry.reason, _sentence(entry), of)
     changes = (json.dumps(_without_ids(change), ensure_ascii=False) for change in (entry.before, entry.after))
     return [entry.at.isoformat(), *(contents.neutral(word) for word in (*words, *changes))]

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
+from campaign.models.audit_log import Record
 from campaign.models.signature import RELEASED, Signature, Standing, mailbox, standing
 from campaign.moderation import mailboxes
 from campaign.moderation.mailboxes import Attempts
@@ -49,14 +50,42 @@ def read(session: Session, campaign_id: int, ids: Sequence[int], *, with_address
     return [by_id[id_] for id_ in ids if id_ in by_id]
 
 
-def names(session: Session, ids: Collection[int]) -> dict[int, str]:
-    """Return the name and place of each of these signatures, such as "Ada Lovelace, London, GB", by id.
+_MAY_BE_PENDING = ("signature.addresses", "signature.correct")
+"""The actions of audit log entries that can be about pending signatures. Only those are ever deleted."""
 
-    Signatures that don't exist anymore, or whose name was erased, are left out.
+
+def names(session: Session, wanted: Sequence[tuple[Record, Collection[int]]]) -> list[dict[int, str]]:
+    """Return for each audit log entry the names and places of some of its signatures, by id.
+
+    A name and place are, for example, "Ada Lovelace, London, GB". Signatures that don't exist anymore, or whose name
+    was erased, are left out.
+
+    Args:
+        session: The database.
+        wanted: Each entry, and the ids of signatures that it is about.
     """
-    s = Signature
-    rows = session.execute(select(s.id, s.name, s.city, s.region, s.country).where(s.id.in_(ids)))
-    return {id_: _joined(name, city, region, country) for id_, name, city, region, country in rows if name}
+    s, ids = Signature, {id_ for _, of_entry in wanted for id_ in of_entry}
+    columns: list[Any] = [s.id, s.name, s.city, s.region, s.country, s.campaign_id, s.signed_at]
+    rows = {row.id: row for row in session.execute(select(*columns).where(s.id.in_(ids))) if row.name}
+    reuses_ids = session.get_bind().dialect.name == "sqlite"
+
+    def is_meant(row: Row[Any], entry: Record) -> bool:
+        """Return whether the entry is about this signature, and not about a deleted one that had its id.
+
+        SQLite gives the highest id again once its signature was deleted. The next one, of any campaign, is younger than
+        the entry. So is a pending one that somebody has typed anew: what the entry was about is gone, too.
+        """
+        is_younger = reuses_ids and entry.action in _MAY_BE_PENDING and row.signed_at > entry.at
+        return row.campaign_id == entry.campaign_id and not is_younger
+
+    return [
+        {
+            id_: _joined(row.name, row.city, row.region, row.country)
+            for id_ in of_entry
+            if (row := rows.get(id_)) and is_meant(row, entry)
+        }
+        for entry, of_entry in wanted
+    ]
 
 
 def _joined(*parts: str) -> str:

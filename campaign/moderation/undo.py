@@ -123,6 +123,7 @@ def undo(session: Session, by: Actor, campaign_id: int, entry_id: int, now: date
     # Look only after locking the signatures, because a concurrent request may be undoing the same entry.
     if session.get(Undone, entry_id):
         return Done(0, 0, ())
+    # Each id is still that of the same signature: only pending signatures are deleted, and no change is about those.
     before = {id_: found for id_, found in locked.items() if found.standing is became[id_]}
     after = {id_: was[id_] for id_ in before}
     done = changes.change(session, by, campaign_id, UNDO, before, after, entry.reason, now, undoes=entry.id)

@@ -16,7 +16,7 @@ from campaign.models.export import Export
 from campaign.models.signature import Signature, SignatureState
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
-from tests.conftest import PATH, Publish, only_sqlite, stored
+from tests.conftest import ADA, PATH, Publish, only_sqlite, stored
 from tests.deliveries.conftest import make_next
 from tests.desk.conftest import AtDeskAs
 from tests.desk.editor import typed
@@ -171,6 +171,33 @@ def test_activity_log_says_what_signers_did(admin: AtDesk, signer: Signer, inbox
         "signature.correct",
         "signature.withdraw",
     ]
+
+
+@only_sqlite
+def test_activity_log_names_no_later_signature_with_the_id_of_a_deleted_one(
+    admin: AtDesk, publish: Publish, signer: Signer, inbox: Inbox
+) -> None:
+    other = "/campaigns/other"
+    publish(slug="other", confirm=True)
+    signer.sign()
+    admin.post(f"{DESK}/signatures/addresses", data={})
+    token = inbox.token("my-signature")
+    signer.change(token, "save", name="Ada King", country="GB")
+    assert admin.get(f"{DESK}/record").text.count("Ada King, GB") == 2
+    signer.change(token, "withdraw", sure="y")
+    for path in (other, PATH):
+        assert stored() == []
+        data = ADA | {"name": "Alan Turing", "email": GRACE, "shown": "0"}
+        signer.client.post(f"{path}/signatures", data=data)
+        assert [each.id for each in stored()] == [1], "SQLite uses the id again"
+        for log in (admin.get(f"{DESK}/record").text, admin.get("/desk/record.csv").text):
+            assert log.count("a signature whose data was erased") == 2
+            assert "Turing" not in log
+        if path == other:
+            data = {"token": inbox.token("my-signature", GRACE), "do": "withdraw", "sure": "y"}
+            signer.client.post(f"{path}/my-signature", data=data)
+    admin.post(f"{DESK}/signatures/addresses", data={})
+    assert admin.get(f"{DESK}/record").text.count("Alan Turing") == 1
 
 
 def test_downloads_say_how_many_signatures_were_withdrawn_since(
