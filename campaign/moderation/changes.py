@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from sqlalchemy import null, select, update
+from sqlalchemy import Select, null, select, update
 from sqlalchemy.orm import Session
 
 from campaign.accounts import audit_log
@@ -74,28 +74,30 @@ class Found:
     email_key: str
 
 
-def standings(session: Session, campaign_id: int, ids: Collection[int]) -> dict[int, Standing]:
-    """Return the state of each of these signatures of the campaign, without a lock."""
-    s = Signature
-    shown = s.id, s.campaign_id, s.state, s.listed_at, s.email_key
-    # With a condition on the campaign, SQLite would read all of its signatures.
-    rows = session.execute(select(*shown).where(s.id.in_(ids)))
-    return {id_: standing(state, listed_at, key) for id_, owner, state, listed_at, key in rows if owner == campaign_id}
+_Wanted = Select[int, int, SignatureState, datetime | None, str]
+
+
+def look_up(session: Session, campaign_id: int, ids: Collection[int]) -> dict[int, Found]:
+    """Return the state and `email_key` of each of these signatures of the campaign, without a lock."""
+    return _found(session, campaign_id, _with_ids(ids))
 
 
 def locked(session: Session, campaign_id: int, ids: Collection[int]) -> dict[int, Found]:
     """Return each signature's state and `email_key`, and lock its row until the end of the transaction."""
     # All transactions lock rows in the same order, so that they can't deadlock.
+    return _found(session, campaign_id, _with_ids(ids).order_by(Signature.id).with_for_update())
+
+
+def _with_ids(ids: Collection[int]) -> _Wanted:
     s = Signature
-    rows = session.execute(
-        select(s.id, s.campaign_id, s.state, s.listed_at, s.email_key)
-        .where(s.id.in_(ids))
-        .order_by(s.id)
-        .with_for_update()
-    )
+    # With a condition on the campaign, SQLite would read all of its signatures.
+    return select(s.id, s.campaign_id, s.state, s.listed_at, s.email_key).where(s.id.in_(ids))
+
+
+def _found(session: Session, campaign_id: int, wanted: _Wanted) -> dict[int, Found]:
     return {
         id_: Found(standing(state, listed_at, key), key)
-        for id_, owner, state, listed_at, key in rows
+        for id_, owner, state, listed_at, key in session.execute(wanted)
         if owner == campaign_id
     }
 

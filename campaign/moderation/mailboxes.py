@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Text, bindparam, cast, delete, insert, sel
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from campaign.models.signature import IS_PENDING, RELEASED, Signature, mailbox
+from campaign.models.signature import IS_PENDING, RELEASED, Signature, SignatureState, mailbox
 from campaign.signatures.equal_work import FILLER, scratch, slot_of
 from campaign.statistics import roll_ups
 
@@ -58,11 +58,15 @@ def claim(session: Session, campaign_id: int, keys: Mapping[int, str]) -> set[in
 _CLAIM = update(Signature).where(Signature.id == bindparam("of")).values(email_key=bindparam("key"))
 
 
-def signed_again(session: Session, campaign_id: int, mailboxes: Collection[str]) -> set[str]:
-    """Return those of the mailboxes that a signature of the campaign claims."""
+def signed_again(
+    session: Session, campaign_id: int, mailboxes: Collection[str], *, pending_too: bool = True
+) -> set[str]:
+    """Return those of the mailboxes that a signature of the campaign claims, with or without pending ones."""
     if not mailboxes:
         return set()
     claimed = select(Signature.email_key).where(Signature.campaign_id == campaign_id)
+    if not pending_too:
+        claimed = claimed.where(Signature.state != SignatureState.PENDING)
     return set(session.scalars(claimed.where(Signature.email_key.in_(mailboxes))))
 
 

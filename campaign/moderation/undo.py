@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from campaign.accounts.audit_log import SIGNER, Actor
 from campaign.models.audit_log import Record, Undone
-from campaign.models.signature import Standing
-from campaign.moderation import changes
+from campaign.models.signature import Standing, mailbox
+from campaign.moderation import changes, mailboxes
 from campaign.moderation.actions import MOST, NotAllowedError
 from campaign.moderation.changes import NOT_COUNTED, Done
 from campaign.moderation.effects import Effects, by_id
@@ -76,7 +76,7 @@ def plan(session: Session, campaign_id: int, entry_ids: Collection[int], *, may_
         entry = _find(session, campaign_id, entry_id, may_remove)
         if entry_id not in undone:
             became = by_id(entry.after)
-            planned.update(_planned(entry, became, changes.standings(session, campaign_id, became)))
+            planned.update(_planned(entry, became, _restorable(session, campaign_id, became)))
     return planned
 
 
@@ -94,13 +94,21 @@ def plans(session: Session, campaign_id: int, entries: Collection[Record]) -> di
             break
         became[entry.id] = by_id(entry.after)
         ids |= became[entry.id].keys()
-    is_now = changes.standings(session, campaign_id, ids)
+    is_now = _restorable(session, campaign_id, ids)
     return {
         entry.id: Plan(_planned(entry, became[entry.id], is_now), at_most=False)
         if entry.id in became
         else Plan(stated[entry.id], at_most=True)
         for entry in entries
     }
+
+
+def _restorable(session: Session, campaign_id: int, ids: Collection[int]) -> dict[int, Standing]:
+    """Return the states of these signatures, without those whose mailbox has signed again since."""
+    found = changes.look_up(session, campaign_id, ids)
+    removed = {id_: mailbox(each.email_key) for id_, each in found.items() if each.standing is Standing.REMOVED}
+    taken = mailboxes.signed_again(session, campaign_id, set(removed.values()), pending_too=False)
+    return {id_: each.standing for id_, each in found.items() if removed.get(id_) not in taken}
 
 
 def _planned(entry: Record, became: Mapping[int, Standing], is_now: Mapping[int, Standing]) -> Effects:

@@ -205,8 +205,12 @@ def test_undo_restores_no_signature_whose_address_signed_again(campaign: Campaig
     removed_again = undo(campaign, restored)
     assert standings() == ["removed", "removed"]
     sign()
+    waiting = {"email_key": "grace@example.org", "state": SignatureState.PENDING, "listed_at": None}
+    store_batch([fake.signature(campaign.id, "waiting", datetime.now(UTC)) | waiting])
+    db.session.rollback()
+    planned = undoing.plan(db.session(), campaign.id, removed_again.entries, may_remove=True)
     undone = undo(campaign, removed_again)
-    assert (undone.changed, undone.signed_again) == (1, 1)
+    assert (undone.changed, undone.signed_again, undone.effects) == (1, 1, planned)
     assert standings() == ["removed", "listed", "listed"]
     assert counted(campaign) == 2
 
