@@ -7,7 +7,7 @@ module, by changes.py, and signing change the state of a signature.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -27,10 +27,11 @@ BATCH = 1000
 """Signatures changed in one transaction. Between two batches, waiting signers get their turn."""
 MOST = 50_000
 """The most signatures that one request changes, so that it ends before the proxy's timeout."""
-MOST_ENTRIES = 150
-"""The most audit log entries that one request writes, so that a form has room for all of them to be undone.
+MOST_PAGES = 150
+"""The most pages of BATCH matching signatures that one request looks at, for the same reason.
 
-A form has at most 200 fields (MOST_FIELDS in web/limits/body_limits.py), among them fifty checkboxes."""
+Each page adds at most one audit log entry, and a form must have room for all of them to be undone: it has at most 200
+fields (MOST_FIELDS in web/limits/body_limits.py), among them fifty checkboxes."""
 ASK_ABOVE = 25
 """The most matching signatures that are changed together without a question."""
 
@@ -132,13 +133,15 @@ def act_on_all(
     may_remove: bool,
     first: str | None = None,
 ) -> Done:
-    """Apply an action to all matching signatures of the campaign, newest first, until MOST are changed.
+    """Apply an action to all matching signatures of the campaign, newest first.
 
-    Each batch of BATCH signatures has its own transaction and its own audit log entry. If a batch can't be stored, stop
-    and keep the batches before it.
+    Stop once MOST are changed, or after MOST_PAGES. Each batch of BATCH signatures has its own transaction and its own
+    audit log entry. If a batch can't be stored, stop and keep the batches before it. `rest` of the result says where to
+    go on.
 
     Args:
-        first: The cursor to start from, as `matching` returned it; None to start with the newest signature.
+        first: The cursor to start from: that of `matching`, or `rest` of the previous result; None to start with the
+            newest signature.
 
     Raises:
         NoReasonError, NotAllowedError: As in `act`; nothing is changed.
@@ -148,7 +151,7 @@ def act_on_all(
     _check(action, reason, may_remove)
     done, before = Done(0, 0, ()), first
     try:
-        while not is_full(done):
+        for _ in range(MOST_PAGES):
             # Search outside the write transaction: it takes longer than the change, and signers would wait for it.
             size = min(BATCH, MOST - done.changed)
             page = signature_table.page(db.session(), campaign_id, wanted, before, size=size)
@@ -159,16 +162,11 @@ def act_on_all(
                 done += batch
             done += Done(0, len(page.entries) - len(ids), (), missed=page.missed)
             before = page.next
-            if before is None:
+            if before is None or done.changed >= MOST:
                 break
     except STORAGE_ERRORS as error:
         done = done.ended_by(error)
-    return done
-
-
-def is_full(done: Done) -> bool:
-    """Return whether a change has reached the limit of one request, so that some signatures may be left."""
-    return done.changed >= MOST or len(done.entries) >= MOST_ENTRIES
+    return replace(done, rest=before)
 
 
 def _allowed(action: Action, may_remove: bool) -> set[Standing]:

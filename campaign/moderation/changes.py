@@ -47,6 +47,8 @@ class Done:
     """How many of the newest signatures were not searched, because they aren't indexed yet."""
     effects: Effects = field(default_factory=Effects)
     """What has happened to the signatures that were changed."""
+    rest: str | None = None
+    """The cursor from which a change of all matching signatures goes on; None if it has looked at all of them."""
 
     def __add__(self, other: "Done") -> "Done":
         """Return the combined result of two changes."""

@@ -10,6 +10,7 @@ from campaign.models.account import Role
 from campaign.models.campaign import Campaign
 from campaign.models.signature import standing
 from campaign.moderation import actions
+from campaign.moderation import table as signature_table
 from campaign.web.limits.body_limits import MOST_FIELDS
 from tests.conftest import HTMX, SLUG, only_sqlite, stored
 from tests.desk.conftest import AtDeskAs
@@ -128,6 +129,34 @@ def test_large_numbers_are_not_counted_to_the_end(campaign: Campaign, organizer:
     assert "520 signatures hidden." in reply(organizer, asked, "all").text
 
 
+def test_large_change_goes_on_with_older_signatures_when_asked(
+    people: list[int], organizer: AtDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "BATCH", 10)
+    monkeypatch.setattr(actions, "MOST_PAGES", 2)
+    form: Fields = {"everyone": "y", "reason": "spam"}
+    step = reply(organizer, organizer.post(f"{PAGE}/remove", data=form | {"block": "y"}), "all")
+    assert "20 signatures removed and blocked." in step.text
+    assert "Undo: restore 20 signatures" in step.text
+    assert question(step) == "Go on with older signatures?"
+    assert step.text.count(" autofocus") == 1
+    step = reply(organizer, step, "all")
+    assert "15 signatures removed and blocked." in step.text
+    assert question(step) == ""
+    step = organizer.post(f"{PAGE}/hide", data=form)
+    assert "No signature was changed so far. 20 left unchanged." in step.text
+    step = reply(organizer, step, "all")
+    assert "No signature was changed. 15 left unchanged." in step.text
+
+
+def test_question_says_if_no_signature_is_known_to_change(
+    people: list[int], organizer: AtDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signature_table, "MOST_COUNTED", 20)
+    asked = organizer.post(f"{PAGE}/restore", data={"everyone": "y", "reason": "real"})
+    assert "None of the newest signatures would change. Others may." in asked.text
+
+
 def test_invalid_start_of_a_confirmed_change_is_not_found(people: list[int], organizer: AtDesk) -> None:
     form: Fields = {"everyone": "y", "reason": "spam", "sure": "all", "first": "x"}
     assert organizer.post(f"{PAGE}/hide", data=form).status_code == 404
@@ -159,16 +188,16 @@ def test_change_with_the_most_entries_can_be_undone(
     people: list[int], campaign: Campaign, organizer: AtDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(actions, "BATCH", 1)
-    put(campaign, *({"name": f"B {n}", "email": f"b{n}@example.org"} for n in range(actions.MOST_ENTRIES - 30)))
+    put(campaign, *({"name": f"B {n}", "email": f"b{n}@example.org"} for n in range(actions.MOST_PAGES - 30)))
     form: Fields = {"everyone": "y", "reason": "spam", "sure": "all"}
     organizer.post(f"{PAGE}/remove", data=form)
     restored = organizer.post(f"{PAGE}/restore", data=form)
     entry = re.findall(r'name="entry" value="(\d+)"', restored.text)
-    assert len(entry) == actions.MOST_ENTRIES
+    assert len(entry) == actions.MOST_PAGES
     asked = organizer.post(f"{PAGE}/undo", data={"entry": entry, "id": people})
-    assert question(asked) == f"Remove {actions.MOST_ENTRIES} signatures again?"
-    assert f"{actions.MOST_ENTRIES} signatures removed again." in reply(organizer, asked, "all").text
-    assert actions.MOST_ENTRIES + 50 <= MOST_FIELDS, "the form also has the filter"
+    assert question(asked) == f"Remove {actions.MOST_PAGES} signatures again?"
+    assert f"{actions.MOST_PAGES} signatures removed again." in reply(organizer, asked, "all").text
+    assert actions.MOST_PAGES + 50 <= MOST_FIELDS, "the form also has the filter"
 
 
 @pytest.mark.slow

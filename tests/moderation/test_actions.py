@@ -225,15 +225,34 @@ def test_all_matching_signatures_are_changed_beyond_the_count_limit(
     assert (done.changed, set(standings())) == (1200, {"hidden"})
 
 
+def in_steps(campaign: Campaign, action: Action) -> list[tuple[int, int]]:
+    """Change all signatures, and return how many each step changed and left."""
+    steps, first = [], None
+    while True:
+        done = actions.act_on_all(BY, campaign.id, action, Filter(), "spam", NOW, may_remove=False, first=first)
+        steps.append((done.changed, done.left))
+        first = done.rest
+        if first is None:
+            return steps
+
+
 @pytest.mark.slow
-def test_bulk_change_stops_at_the_limit_and_a_second_run_continues(
+def test_bulk_change_stops_at_the_limit_and_goes_on_from_there(
     app: Flask, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(actions, "BATCH", 100)
     monkeypatch.setattr(actions, "MOST", 250)
     list(fake.sign(campaign.id, 400, NOW))
-    results = [actions.act_on_all(BY, campaign.id, HIDE, Filter(), "spam", NOW, may_remove=False) for _ in range(3)]
-    assert [done.changed for done in results] == [250, 150, 0]
+    assert in_steps(campaign, HIDE) == [(250, 0), (150, 0)]
+
+
+def test_bulk_change_that_changes_nothing_looks_at_a_limited_number_of_signatures(
+    app: Flask, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "BATCH", 10)
+    monkeypatch.setattr(actions, "MOST_PAGES", 3)
+    list(fake.sign(campaign.id, 45, NOW))
+    assert in_steps(campaign, RESTORE) == [(0, 30), (0, 15)]
 
 
 @pytest.mark.slow

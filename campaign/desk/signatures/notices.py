@@ -83,15 +83,36 @@ def about_all(action: Action, matching: Matching, selected: Sequence[int], *, is
     else:
         words = str((_ABOUT_ALL_THAT_MATCH if is_filtered else _ABOUT_ALL_OF_CAMPAIGN)[action])
         answers = [(ALL, str(_ACT_ON_ALL[action]))]
-        least, most = formatting.number(number), formatting.number(actions.MOST)
-        hint = gettext("There are at least %(number)s. One step changes at most %(most)s.", number=least, most=most)
-        hints.insert(0, hint)
+        hints.insert(0, _at_least(number))
     if selected:
         answers.append((SELECTED, _act_on_selected(action, len(selected))))
         hints.insert(0, _both_chosen(len(selected), is_filtered=is_filtered))
-    endpoint = Action.REMOVE if action is Action.BLOCK else action
     fields = [("first", matching.first)] if matching.first else []
-    return Question(words, " ".join(hints), endpoint.value, answers, fields)
+    return Question(words, " ".join(hints), _endpoint(action), answers, fields)
+
+
+def about_rest(action: Action, done: Done) -> Question | None:
+    """Return the question whether to go on with a change of all matching signatures, or None if it is complete."""
+    if done.rest is None:
+        return None
+    hints = [gettext("Older signatures have not been checked yet.")]
+    if done.changed:
+        hints.append(gettext("If you go on, you can still undo this step in the activity log."))
+    words, answers = gettext("Go on with older signatures?"), [(ALL, gettext("Go on"))]
+    return Question(words, " ".join(hints), _endpoint(action), answers, [("first", done.rest)])
+
+
+def _endpoint(action: Action) -> str:
+    """Return the view that carries out the action."""
+    return (Action.REMOVE if action is Action.BLOCK else action).value
+
+
+def _at_least(number: int) -> str:
+    """Return what to say about matching signatures that were not counted to the end."""
+    if not number:
+        return gettext("None of the newest signatures would change. Others may.")
+    least, most = formatting.number(number), formatting.number(actions.MOST)
+    return gettext("There are at least %(number)s. One step changes at most %(most)s.", number=least, most=most)
 
 
 def _about_number_that_match(action: Action, number: int) -> str:
@@ -215,7 +236,12 @@ def about_undo(planned: Effects, entries: Sequence[int]) -> Question | None:
 
 def result(done: Done, *, is_undo: bool = False) -> Notice:
     """Return the notice about a change that is done. An undo of several entries may be done only in part."""
-    words = [f"{done.effects.results(again=is_undo)}." if done.changed else gettext("No signature was changed.")]
+    if done.changed:
+        words = [f"{done.effects.results(again=is_undo)}."]
+    elif done.rest:
+        words = [gettext("No signature was changed so far.")]
+    else:
+        words = [gettext("No signature was changed.")]
     if done.left:
         words.append(_left(done.left, is_undo=is_undo))
     if done.signed_again:
@@ -240,8 +266,6 @@ def result(done: Done, *, is_undo: bool = False) -> Notice:
         words.append(gettext("Repeat the action once they are indexed."))
     if done.fault:
         words.append(gettext("The rest couldn’t be saved and is unchanged. Try again in a minute."))
-    elif actions.is_full(done):
-        words.append(gettext("That is the most that can be changed at once. Repeat the action for the rest."))
     undo = done.effects.undone().orders(again=True) if done.changed else ""
     return Notice(" ".join(words), done.entries, undo, done.fault is not None)
 

@@ -98,7 +98,9 @@ def _act(campaign: Campaign, action: Action) -> ResponseReturnValue:
     else:
         with write_transaction() as session:
             done = actions.act(session, actor, campaign.id, action, act.ids, reason, now, may_remove=may_remove)
-    return _answer(campaign, form, before, act=act if done.fault else None, notice=_noticed(done))
+    question = notices.about_rest(action, done)
+    # The form keeps what was typed until the change is complete.
+    return _answer(campaign, form, before, act=act if question else None, notice=_noticed(done), question=question)
 
 
 @signatures.post("/campaigns/<slug>/signatures/undo")
