@@ -19,7 +19,6 @@ from campaign.moderation import changes
 from campaign.moderation import table as signature_table
 from campaign.moderation.changes import NOT_COUNTED, Done
 from campaign.moderation.table import Filter
-from campaign.storage import pagination
 from campaign.storage.database import STORAGE_ERRORS, db
 from campaign.storage.transactions import write_transaction
 
@@ -110,16 +109,19 @@ class Matching:
     """The newest ones, at most MOST_COUNTED."""
     exact: bool
     """Whether there are no others."""
-    first: str | None
-    """The cursor before the newest match, so that signatures that arrive later are not changed; None without one."""
 
 
-def matching(session: Session, campaign_id: int, action: Action, wanted: Filter, *, may_remove: bool) -> Matching:
-    """Return the signatures that `act_on_all` would change now, after a bounded search."""
-    page = signature_table.page(session, campaign_id, wanted, size=signature_table.MOST_COUNTED)
+def matching(
+    session: Session, campaign_id: int, action: Action, wanted: Filter, first: str, *, may_remove: bool
+) -> Matching:
+    """Return the signatures that `act_on_all` would change now, after a bounded search that starts at `first`.
+
+    Raises:
+        ValueError: `first` is not a cursor.
+    """
+    page = signature_table.page(session, campaign_id, wanted, first, size=signature_table.MOST_COUNTED)
     ids = [entry.id for entry in page.entries if entry.standing in _allowed(action, may_remove)]
-    first = pagination.after(page.entries[0].signed_at, page.entries[0].id + 1) if page.entries else None
-    return Matching(ids, page.next is None and not page.missed, first)
+    return Matching(ids, page.next is None and not page.missed)
 
 
 def act_on_all(
@@ -140,8 +142,8 @@ def act_on_all(
     go on.
 
     Args:
-        first: The cursor to start from: that of `matching`, or `rest` of the previous result; None to start with the
-            newest signature.
+        first: The cursor to start from: `table.start`, or `rest` of the previous result; None to start with the newest
+            signature.
 
     Raises:
         NoReasonError, NotAllowedError: As in `act`; nothing is changed.

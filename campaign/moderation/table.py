@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, TextClause, and_, bindparam, select, tuple_
+from sqlalchemy import ColumnElement, Select, TextClause, and_, bindparam, func, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from campaign.models.signature import (
@@ -92,6 +92,8 @@ class Page:
     """How many signatures match in total; only on the first page."""
     missed: int
     """How many of the newest signatures are not indexed yet, if the search could not look at all of them; or 0."""
+    start: str
+    """The cursor before the newest signature when the page was read, as `start` returns it."""
 
     @property
     def ids(self) -> list[int]:
@@ -125,6 +127,7 @@ def page(
     """
     position = None if before is None else pagination.position(before)
     find = _search if wanted.searches else _scan_index
+    newest = start(session, campaign_id)
     ids, end, count = find(session, campaign_id, wanted, position, size)
     shown = entries.read(session, campaign_id, ids[:size], with_addresses=with_addresses)
     full = len(ids) > size
@@ -132,7 +135,7 @@ def page(
     missed = _missed(session, wanted)
     if missed and count:
         count = replace(count, exact=False)
-    return Page(shown, after, full, None if position else count, missed)
+    return Page(shown, after, full, None if position else count, missed, newest)
 
 
 def count(session: Session, campaign_id: int, wanted: Filter) -> Count:
@@ -140,6 +143,14 @@ def count(session: Session, campaign_id: int, wanted: Filter) -> Count:
     find = _search if wanted.searches else _scan_index
     found = find(session, campaign_id, wanted, None, 1)[2] or Count(0, exact=True)
     return replace(found, exact=found.exact and not _missed(session, wanted))
+
+
+def start(session: Session, campaign_id: int) -> str:
+    """Return the cursor before the newest signature. With any filter, pages from there leave out later signatures."""
+    newest = select(func.max(Signature.signed_at)).where(Signature.campaign_id == campaign_id)
+    highest = select(func.max(Signature.id))
+    signed_at, id_ = session.execute(select(newest.scalar_subquery(), highest.scalar_subquery())).one()
+    return pagination.after(signed_at or _ANY_TIME, (id_ or 0) + 1)
 
 
 def _missed(session: Session, wanted: Filter) -> int:

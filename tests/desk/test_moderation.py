@@ -1,6 +1,7 @@
 """Questions before large changes to signatures, and what the page says about changes and their undoing."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from campaign.web.limits.body_limits import MOST_FIELDS
 from tests.conftest import HTMX, SLUG, only_sqlite, stored
 from tests.desk.conftest import AtDeskAs
 from tests.desk.people import AtDesk
-from tests.moderation.signatures import put
+from tests.moderation.signatures import NOW, put
 
 PAGE = f"/desk/campaigns/{SLUG}/signatures"
 Fields = dict[str, Any]
@@ -113,6 +114,23 @@ def test_signatures_that_arrive_after_the_question_are_not_changed(
     late = standings()[35:]
     assert standings()[:35] == ["removed"] * 35
     assert late.count("listed") >= 5, "signatures with a later time than the newest one in the question"
+
+
+@pytest.mark.parametrize(("wanted", "number"), [({"country": "GB"}, 5), ({"words": "ada 3"}, 6)])
+def test_signatures_that_arrive_after_the_table_was_shown_are_not_changed(
+    people: list[int], organizer: AtDesk, campaign: Campaign, wanted: Fields, number: int
+) -> None:
+    page = organizer.post(f"{PAGE}/search", data=wanted, headers=HTMX).text
+    assert f"All {number} signatures that match" in page
+    [form] = re.findall(r'<form class="signatures".*?</form>', page, re.DOTALL)
+    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form))
+    put(
+        campaign, {"name": "Ada 39", "email": "late@example.org", "country": "GB", "signed_at": NOW + timedelta(days=1)}
+    )
+    done = organizer.post(f"{PAGE}/hide", data=fields | {"everyone": "y", "reason": "spam"})
+    assert f"{number} signatures hidden." in done.text
+    assert standings().count("hidden") == number
+    assert standings()[-1] == "listed"
 
 
 @pytest.mark.slow

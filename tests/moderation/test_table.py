@@ -204,9 +204,9 @@ def test_no_filter_reads_or_sorts_the_whole_table(app: Flask, campaign: Campaign
         db.session.execute(text("SET LOCAL enable_bitmapscan = off"))
     signature_table.page(db.session(), campaign.id, Filter(**wanted))
     event.remove(db.engine, "before_cursor_execute", explain)
-    plan = plans[0]
-    assert "SCAN signature " not in plan + " "
-    assert "Sort" not in plan
+    start, plan = plans[:2]
+    assert "SCAN signature " not in f"{start} {plan} "
+    assert "Sort" not in start + plan
     if wanted:
         expected = next((name for name in ("country", "source", "anonymous") if name in wanted), None)
         expected = expected or wanted["standing"].value

@@ -133,8 +133,8 @@ class ActForm(Form):  # type: ignore[misc]
         """Read the request's values."""
         super().__init__(values)
         self.ids = numbers(values.getlist("id"))
-        # The answer to a question (notices.py), and the newest signature that the question was about.
-        self.sure, self.first = values.get("sure"), values.get("first")
+        # The answer to a question (notices.py).
+        self.sure = values.get("sure")
 
     def validate_everyone(self, field: Field) -> None:
         """Require at least one signature."""

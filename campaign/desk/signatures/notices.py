@@ -67,10 +67,15 @@ class Question:
     """The fields that describe the change."""
 
 
-def about_all(action: Action, matching: Matching, selected: Sequence[int], *, is_filtered: bool) -> Question | None:
+def about_all(
+    action: Action, matching: Matching, selected: Sequence[int], first: str, *, is_filtered: bool
+) -> Question | None:
     """Return the question before an action on all matching signatures, or None if it needs none.
 
     It needs one if there are more than ASK_ABOVE, or if other signatures match than the selected ones.
+
+    Args:
+        first: The cursor where the action starts.
     """
     number = len(matching.ids)
     is_large = number > actions.ASK_ABOVE or not matching.exact
@@ -87,8 +92,7 @@ def about_all(action: Action, matching: Matching, selected: Sequence[int], *, is
     if selected:
         answers.append((SELECTED, _act_on_selected(action, len(selected))))
         hints.insert(0, _both_chosen(len(selected), is_filtered=is_filtered))
-    fields = [("first", matching.first)] if matching.first else []
-    return Question(words, " ".join(hints), _endpoint(action), answers, fields)
+    return Question(words, " ".join(hints), _endpoint(action), answers, [("first", first)])
 
 
 def about_rest(action: Action, done: Done) -> Question | None:

@@ -29,6 +29,7 @@ from campaign.moderation.actions import Action
 from campaign.moderation.changes import Done
 from campaign.moderation.table import Count, Page
 from campaign.signatures import sources, tally
+from campaign.storage import pagination
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 
@@ -75,7 +76,8 @@ def restore(campaign: Campaign) -> ResponseReturnValue:
 
 
 def _act(campaign: Campaign, action: Action) -> ResponseReturnValue:
-    form, act, before = FilterForm(campaign, request.form), ActForm(request.form), _cursor()
+    form, act = FilterForm(campaign, request.form), ActForm(request.form)
+    before, first = _cursor("before"), _cursor("first")
     if not form.validate() or not act.validate() or act.sure == notices.NONE:
         return _answer(campaign, form, before, act=act)
     if action is Action.REMOVE and act.block.data:
@@ -83,18 +85,14 @@ def _act(campaign: Campaign, action: Action) -> ResponseReturnValue:
     actor, may_remove, now = by(), can(Right.REMOVE, campaign), datetime.now(UTC)
     reason: str = act.reason.data
     if act.everyone.data and act.sure != notices.SELECTED:
-        wanted, first = form.filter(), act.first
+        wanted = form.filter()
+        # Signatures that arrived after the table or the question was shown are not changed.
+        first = first or signature_table.start(db.session(), campaign.id)
         if act.sure != notices.ALL:
-            matching = actions.matching(db.session(), campaign.id, action, wanted, may_remove=may_remove)
-            if question := notices.about_all(action, matching, act.ids, is_filtered=bool(form.chosen())):
+            matching = actions.matching(db.session(), campaign.id, action, wanted, first, may_remove=may_remove)
+            if question := notices.about_all(action, matching, act.ids, first, is_filtered=bool(form.chosen())):
                 return _answer(campaign, form, before, act=act, question=question)
-            first = matching.first
-        try:
-            done = actions.act_on_all(
-                actor, campaign.id, action, wanted, reason, now, may_remove=may_remove, first=first
-            )
-        except ValueError:
-            abort(404)
+        done = actions.act_on_all(actor, campaign.id, action, wanted, reason, now, may_remove=may_remove, first=first)
     else:
         with write_transaction() as session:
             done = actions.act(session, actor, campaign.id, action, act.ids, reason, now, may_remove=may_remove)
@@ -107,7 +105,8 @@ def _act(campaign: Campaign, action: Action) -> ResponseReturnValue:
 @allow(Right.MODERATE)
 def undo(campaign: Campaign) -> ResponseReturnValue:
     """Undo changes to signatures. If that hides or removes many, ask first."""
-    form, before, entries = FilterForm(campaign, request.form), _cursor(), numbers(request.form.getlist("entry"))
+    form, before = FilterForm(campaign, request.form), _cursor("before")
+    entries = numbers(request.form.getlist("entry"))
     actor, may_remove, sure = by(), can(Right.REMOVE, campaign), request.form.get("sure")
     if sure == notices.NONE:
         return _answer(campaign, form, before)
@@ -143,7 +142,7 @@ def _noticed(done: Done, *, is_undo: bool = False) -> Notice:
 @allow(Right.ADDRESSES)
 def addresses(campaign: Campaign) -> ResponseReturnValue:
     """Show this page of signatures with email addresses once, and record in the audit log whose were shown."""
-    form, act, before, actor = FilterForm(campaign, request.form), ActForm(request.form), _cursor(), by()
+    form, act, before, actor = FilterForm(campaign, request.form), ActForm(request.form), _cursor("before"), by()
     if not form.validate():
         return _answer(campaign, form, before, act=act)
     # Search before the transaction, because signers may wait for it.
@@ -224,9 +223,15 @@ def _count(campaign: Campaign, form: FilterForm, page: Page) -> Count:
     return page.count or signature_table.count(db.session(), campaign.id, form.filter())
 
 
-def _cursor() -> str | None:
-    """Return the cursor of the page that contained the form."""
-    return request.form.get("before") or None
+def _cursor(field: str) -> str | None:
+    """Return the cursor in a field of the form, or None if it is empty or missing."""
+    cursor = request.form.get(field) or None
+    try:
+        if cursor:
+            pagination.position(cursor)
+    except ValueError:
+        abort(404)
+    return cursor
 
 
 def _is_htmx() -> bool:
