@@ -44,7 +44,7 @@ class Done:
     fault: Exception | None = None
     """One of STORAGE_ERRORS if it prevented the rest of the change, otherwise None."""
     missed: int = 0
-    """How many of the newest signatures were not searched, because they aren't indexed yet."""
+    """How many signatures aren't indexed yet if they were not all searched, as `unindexed.missed` returns it; or 0."""
     effects: Effects = field(default_factory=Effects)
     """What has happened to the signatures that were changed."""
     rest: str | None = None

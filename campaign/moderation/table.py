@@ -91,7 +91,7 @@ class Page:
     count: Count | None
     """How many signatures match in total; only on the first page."""
     missed: int
-    """How many of the newest signatures are not indexed yet, if the search could not look at all of them; or 0."""
+    """The result of `unindexed.missed` for a search, otherwise 0."""
     start: str
     """The cursor before the newest signature when the page was read, as `start` returns it."""
 
@@ -132,7 +132,7 @@ def page(
     shown = entries.read(session, campaign_id, ids[:size], with_addresses=with_addresses)
     full = len(ids) > size
     after = pagination.after(shown[-1].signed_at, shown[-1].id) if full else end
-    missed = _missed(session, wanted)
+    missed = _missed(session, campaign_id, wanted)
     if missed and count:
         count = replace(count, exact=False)
     return Page(shown, after, full, None if position else count, missed, newest)
@@ -142,7 +142,7 @@ def count(session: Session, campaign_id: int, wanted: Filter) -> Count:
     """Return how many signatures of the campaign match, as the first page states it, after a bounded search."""
     find = _search if wanted.searches else _scan_index
     found = find(session, campaign_id, wanted, None, 1)[2] or Count(0, exact=True)
-    return replace(found, exact=found.exact and not _missed(session, wanted))
+    return replace(found, exact=found.exact and not _missed(session, campaign_id, wanted))
 
 
 def start(session: Session, campaign_id: int) -> str:
@@ -153,8 +153,8 @@ def start(session: Session, campaign_id: int) -> str:
     return pagination.after(signed_at or _ANY_TIME, (id_ or 0) + 1)
 
 
-def _missed(session: Session, wanted: Filter) -> int:
-    return unindexed.missed(session) if wanted.searches else 0
+def _missed(session: Session, campaign_id: int, wanted: Filter) -> int:
+    return unindexed.missed(session, campaign_id) if wanted.searches else 0
 
 
 _ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)

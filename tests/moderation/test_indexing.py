@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, delete, event, func, select, text, update
+from sqlalchemy import Engine, delete, event, text, update
 
 from campaign.accounts.audit_log import COMMAND
 from campaign.models.campaign import Campaign
@@ -19,7 +19,7 @@ from campaign.moderation.table import Filter, Page
 from campaign.signatures import fake
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
-from tests.conftest import ADA, PATH, only_sqlite, stored
+from tests.conftest import ADA, PATH, Publish, only_sqlite, stored
 from tests.moderation.signatures import index_all, put
 from tests.statistics.rolling import slow_steps
 
@@ -90,6 +90,60 @@ def test_search_looks_at_the_newest_thousand_and_says_how_many_are_being_indexed
     page = search_for(campaign, "zelda")
     assert "Zelda Waiting" in names(page)
     assert page.missed == 0
+
+
+def rename(campaign: Campaign) -> None:
+    """Give the campaign's signatures another name, so that they wait to be indexed again."""
+    with write_transaction() as session:
+        session.execute(update(Signature).where(Signature.campaign_id == campaign.id).values(name="Zelda Again"))
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_search_looks_at_a_small_campaigns_signatures_while_a_crowd_signs_another(
+    campaign: Campaign, publish: Publish, monkeypatch: pytest.MonkeyPatch, is_changed: bool
+) -> None:
+    monkeypatch.setattr(unindexed, "LOOK", 3)
+    small = publish(slug="small")
+    put(small, {"name": "Zelda"})
+    put(campaign, *({"name": "Zelda", "email": f"{n}@example.org"} for n in range(5)))
+    if is_changed:
+        index_all()
+        rename(small)
+        rename(campaign)
+    page = search_for(small, "zelda")
+    assert (len(page.ids), page.missed) == (1, 0)
+    page = search_for(campaign, "zelda")
+    assert (len(page.ids), page.missed) == (3, 5)
+
+
+def test_search_says_that_it_may_miss_changes_in_a_large_campaign(
+    campaign: Campaign, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unindexed, "LOOK", 3)
+    monkeypatch.setattr(unindexed, "MOST_COUNTED", 4)
+    put(campaign, *({"name": "Ada", "email": f"{n}@example.org"} for n in range(5)))
+    other = publish(slug="other")
+    put(other, *({"name": "Ada", "email": f"{n}@example.org"} for n in range(4)))
+    index_all()
+    with write_transaction() as session:
+        session.execute(update(Signature).where(Signature.email == "0@example.org").values(name="Zelda"))
+    rename(other)
+    assert names(search_for(campaign, "zelda")) == []
+    assert search_for(campaign, "zelda").missed > unindexed.MOST_COUNTED
+
+
+def test_unindexed_signatures_of_a_large_campaign_are_found_without_a_scan(
+    campaign: Campaign, monkeypatch: pytest.MonkeyPatch, statements: list[str]
+) -> None:
+    monkeypatch.setattr(unindexed, "LOOK", 3)
+    put(campaign, *({"name": "Ada", "email": f"{n}@example.org"} for n in range(5)))
+    statements.clear()
+    search_for(campaign, "ada")
+    found = next(each for each in statements if "ORDER BY signed_at DESC" in each)
+    plan = db.session().connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {found}", (campaign.id, 9)).all()
+    assert [step for *_, step in plan if step.split()[1] == "signature"] == [
+        "SEARCH signature USING COVERING INDEX ix_signature_campaign_id_signed_at_id (campaign_id=?)"
+    ]
 
 
 def test_every_signature_is_on_one_page_while_the_worker_indexes(campaign: Campaign) -> None:
@@ -209,10 +263,12 @@ def test_failed_piece_leaves_the_index_as_it_was(campaign: Campaign) -> None:
     assert unindexed.look(db.session(), campaign.id, [], 2**62) == []
 
 
-def test_deleted_signatures_do_not_count_as_being_indexed(campaign: Campaign) -> None:
+def test_signature_with_the_id_of_a_deleted_one_is_found(campaign: Campaign) -> None:
     put(campaign, {"name": "Ada"}, {"name": "Bea", "email": "bea@example.org"})
     index_all()
     with write_transaction() as session:
         session.execute(delete(Signature).where(Signature.name == "Bea"))
-        assert session.scalar(select(func.count()).select_from(Signature)) == 1
-        assert session.scalar(unindexed._NUMBER) == 0
+    put(campaign, {"name": "Cleo", "email": "cleo@example.org"})
+    assert names(search_for(campaign, "cleo")) == ["Cleo"]
+    index_all()
+    assert names(search_for(campaign, "cleo")) == ["Cleo"]

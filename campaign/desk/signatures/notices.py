@@ -258,16 +258,8 @@ def result(done: Done, *, is_undo: bool = False) -> Notice:
             )
         )
     if done.missed:
-        missed = unindexed.rounded(done.missed)
-        words.append(
-            ngettext(
-                "The newest %(number)s signatures are still being indexed and could not be searched.",
-                "The newest %(number)s signatures are still being indexed and could not be searched.",
-                missed,
-                number=formatting.number(missed),
-            )
-        )
-        words.append(gettext("Repeat the action once they are indexed."))
+        words.append(_not_indexed(done.missed))
+        words.append(gettext("They may not all have been searched. Repeat the action once they are indexed."))
     if done.fault:
         words.append(gettext("The rest couldn’t be saved and is unchanged. Try again in a minute."))
     undo = done.effects.undone().orders(again=True) if done.changed else ""
@@ -287,19 +279,14 @@ def _left(number: int, *, is_undo: bool) -> str:
 
 
 def being_indexed(missed: int, *, worker_runs: bool) -> str:
-    """Return what to say about the newest signatures that a search could not find, because the index lacks them."""
-    number = unindexed.rounded(missed)
+    """Return what to say about signatures that a search could not find, because the index lacks them.
+
+    Args:
+        missed: The result of `unindexed.missed`.
+    """
     words = [
-        ngettext(
-            "The newest %(number)s signatures are still being indexed.",
-            "The newest %(number)s signatures are still being indexed.",
-            number,
-            number=formatting.number(number),
-        ),
-        gettext(
-            "This search has looked at the latest %(number)s of them. Without a search, the table shows all of them.",
-            number=formatting.number(unindexed.LOOK),
-        ),
+        _not_indexed(missed),
+        gettext("This search has looked only at the latest of them. Without a search, the table shows all of them."),
     ]
     if not worker_runs:
         words.append(
@@ -308,6 +295,18 @@ def being_indexed(missed: int, *, worker_runs: bool) -> str:
             )
         )
     return " ".join(words)
+
+
+def _not_indexed(missed: int) -> str:
+    if missed > unindexed.MOST_COUNTED:
+        return gettext("Many new signatures and changes are still being indexed.")
+    number = unindexed.rounded(missed)
+    return ngettext(
+        "The newest %(number)s signatures and changes are still being indexed.",
+        "The newest %(number)s signatures and changes are still being indexed.",
+        number,
+        number=formatting.number(number),
+    )
 
 
 def undone_already(by: UndoneBy, zone: str) -> Notice:
