@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from campaign.accounts import audit_log
 from campaign.accounts.audit_log import Actor
 from campaign.models.signature import Signature, SignatureState, Standing, mailbox, standing
-from campaign.moderation import mailboxes
+from campaign.moderation import mailboxes, unindexed
 from campaign.moderation.effects import Effects
 from campaign.signatures import tally
 from campaign.statistics import roll_ups
@@ -124,6 +124,7 @@ def change(
         return Done(0, 0, (), len(again))
     for becomes, ids in _by_standing(after).items():
         _store(session, Standing(becomes), ids)
+    unindexed.note_change(campaign_id)
     counted, counts = ({id_ for id_, state in each.items() if state not in NOT_COUNTED} for each in (before, after))
     if counted != counts:
         roll_ups.correct(session, campaign_id, counts - counted, counted - counts, now)

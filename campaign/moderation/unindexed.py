@@ -5,6 +5,7 @@ they were indexed. indexing.py adds them.
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -99,12 +100,20 @@ class _Lacking:
     """The first LOOK of them."""
 
 
-_cache: SingleFlightCache[tuple[object, int], _Lacking] = SingleFlightCache(most=8)
+_cache: SingleFlightCache[tuple[object, int, int], _Lacking] = SingleFlightCache(most=8)
+_changes = Counter[int]()
+"""How many changes this process has made to the signatures of each campaign."""
+
+
+def note_change(campaign_id: int) -> None:
+    """Don't reuse what was read: a change takes signatures out of the index, and the next page must show them."""
+    _changes[campaign_id] += 1
 
 
 def _lacking(session: Session, campaign_id: int) -> _Lacking:
     """Return what the index lacks, as of this second: finding and reading it takes longer than comparing it."""
-    return _cache.get((session.get_bind(), campaign_id), lambda: _find(session, campaign_id))
+    key = session.get_bind(), campaign_id, _changes[campaign_id]
+    return _cache.get(key, lambda: _find(session, campaign_id))
 
 
 def _find(session: Session, campaign_id: int) -> _Lacking:

@@ -10,13 +10,14 @@ from sqlalchemy import Engine, delete, event, text, update
 
 from campaign.accounts.audit_log import COMMAND
 from campaign.models.campaign import Campaign
-from campaign.models.signature import Signature
+from campaign.models.signature import Signature, Standing
 from campaign.moderation import actions, indexing, search, unindexed
 from campaign.moderation import table as signature_table
 from campaign.moderation.actions import Action
 from campaign.moderation.changes import Done
 from campaign.moderation.table import Filter, Page
 from campaign.signatures import fake
+from campaign.storage import single_flight
 from campaign.storage.database import db
 from campaign.storage.transactions import write_transaction
 from tests.conftest import ADA, PATH, Publish, only_sqlite, stored
@@ -177,6 +178,18 @@ def test_action_on_all_matches_counts_unsearched_signatures(
     index_all()
     done = hide_all()
     assert (done.changed, done.left, done.missed) == (3, 5, 0)
+
+
+def test_search_shows_signatures_right_after_they_were_removed(
+    campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(campaign, {"name": "Spam"})
+    index_all()
+    # All happens within the second for which a search reuses what it has read.
+    monkeypatch.setattr(single_flight, "tick", lambda: 1.0)
+    wanted, now = Filter(words="spam"), datetime.now(UTC)
+    actions.act_on_all(COMMAND, campaign.id, Action.REMOVE, wanted, "spam", now, may_remove=True)
+    assert [entry.standing for entry in search_for(campaign, "spam").entries] == [Standing.REMOVED]
 
 
 def test_index_is_filled_in_pieces_that_leave_signers_their_turn(
