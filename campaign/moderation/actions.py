@@ -26,7 +26,7 @@ BATCH = 1000
 """Signatures changed in one transaction. Between two batches, waiting signers get their turn."""
 MOST = 50_000
 """The most signatures that one request changes, so that it ends before the proxy's timeout."""
-MOST_PAGES = 150
+MOST_PAGES = 100
 """The most pages of BATCH matching signatures that one request looks at, for the same reason.
 
 Each page adds at most one audit log entry, and a form must have room for all of them to be undone: it has at most 200
