@@ -15,12 +15,10 @@ from campaign.models.campaign import Campaign, LetterChange
 from campaign.storage.database import db
 from tests.campaigns.test_letter_changes import PASTED, change
 from tests.campaigns.test_pictures import uploaded
-from tests.conftest import PATH, SLUG, Publish, Sign, only_sqlite
+from tests.conftest import PATH, SLUG, Publish, Sign
 from tests.desk.conftest import AtDeskAs
 from tests.desk.editor import EDIT, TYPED, save, shown, stored, typed
 from tests.desk.people import AtDesk
-
-pytestmark = only_sqlite
 
 
 @pytest.mark.parametrize(

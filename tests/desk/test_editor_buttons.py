@@ -12,12 +12,10 @@ from campaign.models.audit_log import Record
 from campaign.models.campaign import Campaign, CampaignState
 from campaign.storage.database import db
 from tests.campaigns.test_pictures import uploaded
-from tests.conftest import PATH, Publish, Sign, only_sqlite
+from tests.conftest import PATH, Publish, Sign
 from tests.desk.conftest import AtDeskAs
 from tests.desk.editor import EDIT, TYPED, save, shown, stored, typed
 from tests.desk.people import AtDesk
-
-pytestmark = only_sqlite
 
 NEW = "/desk/campaigns/new"
 
