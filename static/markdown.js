@@ -59,8 +59,31 @@
     }
   }
 
-  const escaped = (text) =>
+  const escapedWords = (text) =>
     text.replace(/[\\`*[\]<]|(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])|&(?=#?\w+;)/gu, "\\$&");
+
+  // A URL among the words, which becomes a link (letter/markdown.py). It ends at a backslash, so nothing in it is escaped.
+  const BARE_URL =
+    /((?<![a-z0-9@./:-])(?:https?:\/\/|www\.)[\p{L}\p{M}\p{N}.:_-]+(?:[/?#][^\s<>[\]\\`"“”„‘’‚«»‹›、。，；：！？（）「」『』【】《》]*)?)/giu;
+  const escaped = (text) =>
+    text.split(BARE_URL).map((part, index) => (index % 2 ? withUrl(part) : escapedWords(part))).join("");
+
+  function withUrl(found) {
+    const url = withoutPunctuation(found);
+    return url + escapedWords(found.slice(url.length));
+  }
+
+  // Returns the URL without the punctuation after it. A closing parenthesis stays if the URL has the opening one.
+  function withoutPunctuation(url) {
+    let surplus = url.split(")").length - url.split("(").length;
+    let end = url.length;
+    for (; end; end -= 1) {
+      if (url[end - 1] === ")" && surplus > 0) surplus -= 1;
+      else if (!"?!.,:;*_~'…".includes(url[end - 1])) break;
+    }
+    return url.slice(0, end);
+  }
+
   // What would begin a heading, a quote, a list, or a rule.
   const escapedLine = (line) =>
     line.replace(/^(?:[-+]|#{1,6})(?=\s|$)|^>|^~{3}|^=+$|^-+$/, "\\$&").replace(/^(\d{1,9})([.)])(?=\s|$)/, "$1\\$2");
@@ -98,7 +121,8 @@
     const [, before, words, after] = /^(\s*)(.*?)(\s*)$/s.exec(text);
     if (!words) return text;
     const mark = (bold ? "**" : "") + (italic ? "*" : "");
-    const marked = mark + escaped(words) + [...mark].reverse().join("");
+    // Within a link, a URL is only words.
+    const marked = mark + (url ? escapedWords(words) : escaped(words)) + [...mark].reverse().join("");
     return before + (url ? `[${marked}](${url})` : marked) + after;
   }
 
@@ -139,7 +163,7 @@
     const level = headingLevel(node);
     if (level) {
       const mark = markOf(node);
-      const number = isNumber(mark) ? `${escaped(mark)} ` : "";
+      const number = isNumber(mark) ? `${escapedWords(mark)} ` : "";
       const runs = collect(node, style, []).map((run) => ({ ...run, bold: false }));
       const words = paragraphs(runs).join(" ").replace(/\\\n/g, " ");
       return words ? [`${"#".repeat(level)} ${number}${words}`] : [];

@@ -140,3 +140,19 @@ CLIPBOARDS = {
     "a few words": ("<meta charset='utf-8'><span>just words</span>", "just words"),
 }
 """For each program, the HTML on the clipboard, and the Markdown."""
+
+BARE_URLS = {
+    "See https://en.wikipedia.org/wiki/Mercury_(planet), or": "https://en.wikipedia.org/wiki/Mercury_(planet)",
+    "https://example.org/_a": "https://example.org/_a",
+    "*a* https://example.org/a__b/c*d *b*": "https://example.org/a__b/c*d",
+    "https://_a.example.org:8080/?_b=&amp;copy;#_c": "https://_a.example.org:8080/?_b=&copy;#_c",
+    "(www.example.org/_a_)": "www.example.org/_a",
+    "<b>https://example.org/_(a)</b>*": "https://example.org/_(a)",
+    "<i>https://example.org/_a*</i>": "https://example.org/_a",
+    "https://example.org/_a`_b_": "https://example.org/_a",
+    "公園https://example.org/_a_。_次_": "https://example.org/_a",
+    "www.*all*": "",
+    "_ada_@www.example.org/_a_": "",
+    '<a href="/page">https://example.org/_a</a>': "https://example.org/_a",
+}
+"""Words with a URL that isn't a link, as HTML, and the URL that becomes one."""

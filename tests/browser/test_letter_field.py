@@ -1,15 +1,19 @@
 """The letter's field in a real browser: pasting formatted text, the toolbar, and its shortcuts; and new campaigns."""
 
+import re
+from html import unescape
+
 import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
 
 from campaign.campaigns.letter import tree
+from campaign.campaigns.letter.html_writer import to_html
 from campaign.models.account import Role
 from campaign.models.campaign import Campaign
 from tests.browser.conftest import OpenPage
 from tests.browser.desk import WIDTHS, check_accessible, field, open_signed_in
-from tests.browser.pasted import CLIPBOARDS
+from tests.browser.pasted import BARE_URLS, CLIPBOARDS
 from tests.conftest import Server, only_sqlite
 from tests.desk.conftest import AtDeskAs
 
@@ -53,6 +57,16 @@ def test_formatted_text_of_each_program_becomes_markdown(page: Page) -> None:
         page.evaluate(_PASTE, html)
         assert letter(page) == markdown, program
         assert tree.parse(markdown)
+
+
+def test_pasted_words_stay_as_they_are_and_their_url_becomes_a_link(page: Page) -> None:
+    for html, url in BARE_URLS.items():
+        write(page, "")
+        page.evaluate(_PASTE, f"<p>{html}</p>")
+        shown = to_html(letter(page))
+        assert url in letter(page)
+        assert [unescape(words) for words in re.findall("<a .*?>(.*?)</a>", shown)] == ([url] if url else [])
+        assert unescape(re.sub("<.*?>", "", shown)) == unescape(re.sub("<.*?>", "", html))
 
 
 def test_pasted_blocks_get_empty_lines_around_them_at_the_cursor(page: Page) -> None:
