@@ -110,13 +110,13 @@
   }
 
   const ACTIONS = [
-    ["Bold", "KeyB", false, () => surround("**", "bold words")],
-    ["Italic", "KeyI", false, () => surround("*", "italic words")],
-    ["Link", "KeyK", false, link],
-    ["Bulleted list", "Digit8", true, () => begin(() => "- ", /^[-*+] /)],
-    ["Numbered list", "Digit7", true, () => begin((number) => `${number}. `, /^\d{1,9}[.)] /)],
-    ["Quote", "Digit9", true, () => begin(() => "> ", /^>(?: |$)/, ">")],
-    ["Heading", "Digit6", true, () => begin(() => "## ", /^#{1,6} /)],
+    ["Bold", "B", false, () => surround("**", "bold words")],
+    ["Italic", "I", false, () => surround("*", "italic words")],
+    ["Link", "K", false, link],
+    ["Bulleted list", "8", true, () => begin(() => "- ", /^[-*+] /)],
+    ["Numbered list", "7", true, () => begin((number) => `${number}. `, /^\d{1,9}[.)] /)],
+    ["Quote", "9", true, () => begin(() => "> ", /^>(?: |$)/, ">")],
+    ["Heading", "6", true, () => begin(() => "## ", /^#{1,6} /)],
   ];
   const isApple = /Mac|iPhone|iPad/.test(navigator.platform);
 
@@ -124,12 +124,11 @@
   toolbar.className = "toolbar";
   toolbar.setAttribute("role", "group");
   toolbar.setAttribute("aria-label", "Format the letter");
-  for (const [name, code, withShift, act] of ACTIONS) {
+  for (const [name, key, withShift, act] of ACTIONS) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "plain";
     button.textContent = name;
-    const key = code.slice(-1);
     button.title = isApple ? `${name} (${withShift ? "⇧" : ""}⌘${key})` : `${name} (Ctrl+${withShift ? "Shift+" : ""}${key})`;
     button.setAttribute("aria-keyshortcuts", `${isApple ? "Meta" : "Control"}+${withShift ? "Shift+" : ""}${key}`);
     button.addEventListener("click", act);
@@ -137,9 +136,17 @@
   }
   field.before(toolbar);
 
+  // Returns the letter or digit of a shortcut. On a Dvorak keyboard, C is where others have I, and Ctrl+C must copy. Layouts
+  // without Latin letters, such as Greek, use the places of the letters on a US keyboard, and so do all layouts for digits,
+  // because Shift changes what these write.
+  function shortcutKey({ key, code }) {
+    const isLetter = /^\p{Script=Latin}$/u.test(key) && !code.startsWith("Digit");
+    return isLetter ? key.toUpperCase() : code.replace(/^(?:Key|Digit)/, "");
+  }
+
   field.addEventListener("keydown", (event) => {
     if (event.altKey || !(isApple ? event.metaKey : event.ctrlKey)) return;
-    const action = ACTIONS.find(([, code, withShift]) => event.code === code && event.shiftKey === withShift);
+    const action = ACTIONS.find(([, key, withShift]) => key === shortcutKey(event) && withShift === event.shiftKey);
     if (!action) return;
     event.preventDefault();
     action[3]();

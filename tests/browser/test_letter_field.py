@@ -141,6 +141,34 @@ def test_toolbar_and_shortcuts_write_markdown(page: Page, with_keyboard: bool) -
         assert letter(page) == before, "the browser undoes it"
 
 
+KEYS = [
+    ("b", "KeyN", False, "we **ask** you"),
+    ("i", "KeyG", False, "we *ask* you"),
+    ("c", "KeyI", False, "we ask you"),
+    ("x", "KeyB", False, "we ask you"),
+    ("*", "Digit8", True, "- we ask you"),
+    ("и", "KeyB", False, "we **ask** you"),
+    ("κ", "KeyK", False, "we [ask](https://) you"),
+    ("ç", "KeyB", False, "we ask you"),
+    ("Ū", "Digit8", True, "- we ask you"),
+]
+"""What a key writes, its code, whether Shift is pressed, and the letter afterward.
+
+The keyboards are Dvorak, Russian, Greek, Turkish F, and Lithuanian.
+"""
+_PRESS = """([key, code, shiftKey]) => {
+  const event = new KeyboardEvent("keydown", { key, code, shiftKey, ctrlKey: true, bubbles: true, cancelable: true });
+  return !document.getElementById("letter").dispatchEvent(event);
+}"""
+
+
+def test_shortcuts_follow_the_layout_of_the_keyboard(page: Page) -> None:
+    for key, code, with_shift, after in KEYS:
+        write(page, "we ask you", "ask")
+        is_ours = page.evaluate(_PRESS, [key, code, with_shift])
+        assert (letter(page), is_ours) == (after, after != "we ask you"), f"{key} at {code}"
+
+
 def test_toolbar_is_accessible_and_fits_a_phone(page: Page) -> None:
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 800})
