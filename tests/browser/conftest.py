@@ -75,12 +75,14 @@ def open_page(browser: Browser, server: Server) -> Iterator[OpenPage]:
         script: bool = True,
         desk: bool = False,
         scheme: Literal["light", "dark"] = "light",
+        time_zone: str | None = None,
     ) -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": 800},
             java_script_enabled=script,
             color_scheme=scheme,
             reduced_motion="reduce",
+            timezone_id=time_zone,
         )
         contexts.append((context, {"desk"} if desk else set()))
         page = context.new_page()
