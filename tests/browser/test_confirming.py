@@ -145,6 +145,8 @@ def test_signer_corrects_and_then_withdraws_their_signature(open_page: OpenPage,
     page.get_by_role("button", name="Withdraw the signature").click()
     expect(page.get_by_role("heading", name="Your signature is withdrawn")).to_be_visible()
     assert [each.state for each in stored()] == [SignatureState.WITHDRAWN]
+    # The page is cached for a second.
+    page.wait_for_timeout(1100)
     expect(open_page("", script=script).locator("#recent .name")).to_have_count(0)
 
 
