@@ -108,6 +108,22 @@ def fill(page: Page, **fields: str) -> None:
     page.locator("#country").select_option(fields.get("country", "US"))
 
 
+WINDOWS: list[tuple[int, Literal["light", "dark"]]] = [(1280, "light"), (360, "dark")]
+"""The widths and color schemes in which pages are checked: a laptop and a phone."""
+
+
+def check_windows(page: Page) -> None:
+    """Check that the page fits all WINDOWS, and that axe-core finds no violation in them."""
+    page.wait_for_load_state()
+    for width, scheme in WINDOWS:
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=scheme)
+        fits = page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        assert fits, f"{page.url} scrolls sideways at {width} pixels"
+        found = violations(page)
+        assert not found, f"{page.url}: {found}"
+
+
 def violations(page: Page, *, only: list[str] | None = None) -> list[str]:
     """Return the problems that axe-core finds by its WCAG 2.2 AA and best-practice rules, or by the rules in `only`."""
     # Without `iframes`, axe-core would wait half a second for each frame, where it isn't loaded.

@@ -12,7 +12,7 @@ from campaign.models.signature import SignatureState
 from campaign.settings import Settings
 from campaign.storage.database import db
 from tests.browser import test_sign
-from tests.browser.conftest import OpenPage, violations
+from tests.browser.conftest import OpenPage, check_windows, violations
 from tests.conftest import PATH, Publish, Serve, Server, only_sqlite, stored
 from tests.mail.conftest import SENDER, mail_settings, mailbox, sender, smtp
 from tests.mail.mailbox import Mailbox
@@ -106,8 +106,6 @@ def test_link_opens_a_page_whose_button_confirms(open_page: OpenPage, inbox: Inb
     sign(open_page(script=script))
     page = open_page(inbox.link("confirm"), script=script, width=360)
     assert [each.state for each in stored()] == [SignatureState.PENDING], "opening the link confirms nothing"
-    if script:
-        assert violations(page) == []
     page.get_by_role("button", name=CONFIRM).click()
     expect(page.get_by_role("heading", name="Thank You!")).to_be_visible()
     assert names(page) == ["Ada Lovelace"]
@@ -131,8 +129,6 @@ def test_signer_corrects_and_then_withdraws_their_signature(open_page: OpenPage,
     page = open_page(inbox.link("my-signature"), script=script)
     page.get_by_role("button", name=CONFIRM).click()
     page = open_page(inbox.link("my-signature"), script=script)
-    if script:
-        assert violations(page) == []
     page.get_by_label("Name", exact=True).fill("Ada King")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("status")).to_contain_text("Saved.")
@@ -140,8 +136,6 @@ def test_signer_corrects_and_then_withdraws_their_signature(open_page: OpenPage,
     assert names(watching) == ["Ada King"]
     page.get_by_role("button", name="Withdraw my signature").click()
     expect(page.get_by_role("heading", name="Withdraw the signature?")).to_be_visible()
-    if script:
-        assert violations(page) == []
     page.get_by_role("button", name="Withdraw the signature").click()
     expect(page.get_by_role("heading", name="Your signature is withdrawn")).to_be_visible()
     assert [each.state for each in stored()] == [SignatureState.WITHDRAWN]
@@ -155,7 +149,6 @@ def test_link_is_requested_and_used(open_page: OpenPage, inbox: Inbox) -> None:
     inbox.text()
     page = open_page()
     page.get_by_role("contentinfo").get_by_role("link", name="Change or withdraw my signature").click()
-    assert violations(page) == []
     page.get_by_label("Email").fill("ada@example")
     page.get_by_role("button", name="Send the link").click()
     expect(page.locator("#email-message")).to_be_visible()
@@ -201,13 +194,20 @@ def test_scanner_that_opens_every_link_and_runs_scripts_changes_nothing(
     assert names(open_page()) == []
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
-def test_pages_fit_the_window_and_have_enough_contrast(
-    open_page: OpenPage, inbox: Inbox, width: int, scheme: str
-) -> None:
-    sign(open_page())
-    urls = [inbox.link("confirm"), inbox.link("my-signature"), f"{inbox._server.url}{PATH}/confirm"]
-    for url in [*urls, f"{inbox._server.url}{PATH}/confirm?token=x", f"{inbox._server.url}{PATH}/my-signature"]:
-        page = open_page(url, width=width, scheme=scheme)
-        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), url
-        assert violations(page) == [], url
+def test_pages_for_signers_are_accessible_and_fit_the_window(open_page: OpenPage, inbox: Inbox, server: Server) -> None:
+    page = open_page()
+    sign(page)
+    pages = [f"{server.url}{PATH}/{name}" for name in ("confirm", "confirm?signed=", "confirm?token=x", "my-signature")]
+    for url in (inbox.link("confirm"), inbox.link("my-signature"), *pages):
+        page.goto(url)
+        check_windows(page)
+    page.goto(inbox.link("my-signature"))
+    page.get_by_role("button", name=CONFIRM).click()
+    page.goto(inbox.link("my-signature"))
+    check_windows(page)
+    page.get_by_role("button", name="Withdraw my signature").click()
+    expect(page.get_by_role("heading", name="Withdraw the signature?")).to_be_visible()
+    check_windows(page)
+    page.get_by_role("button", name="Withdraw the signature").click()
+    expect(page.get_by_role("heading", name="Your signature is withdrawn")).to_be_visible()
+    check_windows(page)
