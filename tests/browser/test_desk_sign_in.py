@@ -57,6 +57,12 @@ def test_every_page_from_the_invitation_to_the_second_sign_in_is_accessible(
     check("/account/app")
     begin_app_setup(page, person)
     check("/account/app")
+    if script:
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        copy = page.locator("button[data-copy=key]")
+        copy.click()
+        expect(copy).to_have_text(copy.get_attribute("data-copied") or "missing")
+        assert page.evaluate("navigator.clipboard.readText()") == page.locator("#key").inner_text()
     field(page, "code").fill(person.code())
     page.keyboard.press("Enter")
     make_recovery_codes(page)
