@@ -115,14 +115,14 @@ def make_site(folder: Path) -> Flask:
 
 
 @contextmanager
-def serve(app: Flask, site_url: str = "") -> Iterator[str]:
+def serve(app: Flask) -> Iterator[str]:
     """Serve the site on a free port, with a background worker, and yield its URL."""
     settings = app.config["SETTINGS"]
     environ = {
         "DATABASE_URL": settings.database_url,
         "SECRET_KEY": settings.secret_key,
         "SITE_NAME": settings.site_name,
-        "SITE_URL": site_url,
+        "SITE_URL": "https://petitions.example.org",
     }
     node = Node(environ, settings.instance / "log", free_port())
     node.start()
@@ -165,11 +165,12 @@ def save(page: Page, name: str, height: int | None = None) -> None:
     # Don't wait for "networkidle", because open pages poll every few seconds.
     page.wait_for_load_state("load")
     page.evaluate("document.activeElement.blur()")
+    # After a form is sent, its notice has the focus, and the page is scrolled to it.
+    page.evaluate("scrollTo(0, 0)")
     width = page.viewport_size["width"] if page.viewport_size else 1280
     if not height:
-        # scrollHeight is at least the window's height, so measure the page in a low window.
-        page.set_viewport_size({"width": width, "height": 400})
-        height = page.evaluate("document.body.scrollHeight")
+        # Unlike scrollHeight, this can be less than the height of the window.
+        height = page.evaluate("Math.ceil(document.documentElement.getBoundingClientRect().height)")
     page.set_viewport_size({"width": width, "height": height})
     save_image(page.screenshot(), name)
 
@@ -228,7 +229,6 @@ def take_campaigns(page: Page, url: str) -> None:
     page.wait_for_timeout(3000)
     expect(page.locator(".htmx-request")).to_have_count(0)
     expect(preview.get_by_text("buy new books")).to_be_attached()
-    page.evaluate("scrollTo(0, 0)")
     save(page, "desk-write", 900)
 
 
@@ -266,9 +266,8 @@ def main() -> None:
     """Take all screenshots."""
     with tempfile.TemporaryDirectory() as folder, open_browser() as browser:
         app = make_site(Path(folder))
-        with serve(app, "https://petitions.example.org") as url:
-            take_public_pages(browser, url)
         with serve(app) as url:
+            take_public_pages(browser, url)
             page, desk = sign_in(browser, app, url), f"{url}/desk/campaigns/{SAMPLE}"
             take_campaigns(page, url)
             take_signatures(page, desk)
