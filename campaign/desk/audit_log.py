@@ -199,7 +199,7 @@ def _plain(key: str, value: object, zone: str) -> str:
 
 
 @records.get("/campaigns/<slug>/record")
-@allow(Right.READ_RECORD)
+@allow(Right.READ_RECORD, translated=False)
 def of_campaign(campaign: Campaign) -> ResponseReturnValue:
     """Show a page of a campaign's audit log, newest entries first."""
     before = request.args.get("before")

@@ -4,7 +4,7 @@
 tally and the statistics, and writes the audit log.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -18,6 +18,7 @@ from campaign.moderation import mailboxes, unindexed
 from campaign.moderation.effects import Effects
 from campaign.signatures import tally
 from campaign.statistics import roll_ups
+from campaign.storage.database import is_one_of
 
 NOT_COUNTED = {Standing.REMOVED, Standing.BLOCKED}
 """The states that need the right to remove signatures."""
@@ -81,19 +82,19 @@ _Wanted = Select[int, int, SignatureState, datetime | None, str]
 
 def look_up(session: Session, campaign_id: int, ids: Collection[int]) -> dict[int, Found]:
     """Return the state and `email_key` of each of these signatures of the campaign, without a lock."""
-    return _found(session, campaign_id, _with_ids(ids))
+    return _found(session, campaign_id, _with_ids(session, ids))
 
 
 def locked(session: Session, campaign_id: int, ids: Collection[int]) -> dict[int, Found]:
     """Return each signature's state and `email_key`, and lock its row until the end of the transaction."""
     # All transactions lock rows in the same order, so that they can't deadlock.
-    return _found(session, campaign_id, _with_ids(ids).order_by(Signature.id).with_for_update())
+    return _found(session, campaign_id, _with_ids(session, ids).order_by(Signature.id).with_for_update())
 
 
-def _with_ids(ids: Collection[int]) -> _Wanted:
+def _with_ids(session: Session, ids: Collection[int]) -> _Wanted:
     s = Signature
     # With a condition on the campaign, SQLite would read all of its signatures.
-    return select(s.id, s.campaign_id, s.state, s.listed_at, s.email_key).where(s.id.in_(ids))
+    return select(s.id, s.campaign_id, s.state, s.listed_at, s.email_key).where(is_one_of(session, s.id, ids))
 
 
 def _found(session: Session, campaign_id: int, wanted: _Wanted) -> dict[int, Found]:
@@ -145,13 +146,13 @@ def change(
     return Done(len(before), 0, (entry.id,), len(again), effects=Effects.between(before, after))
 
 
-def _store(session: Session, becomes: Standing, ids: Iterable[int]) -> None:
+def _store(session: Session, becomes: Standing, ids: Collection[int]) -> None:
     # A restored signature returns to its former place on the list.
     listed_at = Signature.signed_at if becomes is Standing.LISTED else null()
     values: dict[str, object] = {"state": _STATES[becomes], "listed_at": listed_at}
     if becomes is Standing.REMOVED:
         values["email_key"] = mailboxes.released()
-    changed = update(Signature).where(Signature.id.in_(ids)).values(values)
+    changed = update(Signature).where(is_one_of(session, Signature.id, ids)).values(values)
     session.execute(changed, execution_options={"synchronize_session": False})
 
 

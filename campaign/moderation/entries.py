@@ -12,6 +12,7 @@ from campaign.models.audit_log import Record
 from campaign.models.signature import RELEASED, Signature, Standing, mailbox, standing
 from campaign.moderation import mailboxes
 from campaign.moderation.mailboxes import Attempts
+from campaign.storage.database import is_one_of
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Entry:
 def read(session: Session, campaign_id: int, ids: Sequence[int], *, with_addresses: bool) -> list[Entry]:
     """Return the signatures with these ids, in this order. Signatures that don't exist are left out."""
     shown: list[Any] = [column for column in _COLUMNS if with_addresses or column is not Signature.email]
-    rows = session.execute(select(*shown).where(Signature.id.in_(ids))).all()
+    rows = session.execute(select(*shown).where(is_one_of(session, Signature.id, ids))).all()
     marks = _Marks(session, campaign_id, rows)
     by_id = {row.id: _entry(row, marks) for row in rows}
     return [by_id[id_] for id_ in ids if id_ in by_id]
@@ -66,7 +67,7 @@ def names(session: Session, wanted: Sequence[tuple[Record, Collection[int]]]) ->
     """
     s, ids = Signature, {id_ for _, of_entry in wanted for id_ in of_entry}
     columns: list[Any] = [s.id, s.name, s.city, s.region, s.country, s.campaign_id, s.signed_at]
-    rows = {row.id: row for row in session.execute(select(*columns).where(s.id.in_(ids))) if row.name}
+    rows = {row.id: row for row in session.execute(select(*columns).where(is_one_of(session, s.id, ids))) if row.name}
     reuses_ids = session.get_bind().dialect.name == "sqlite"
 
     def is_meant(row: Row[Any], entry: Record) -> bool:

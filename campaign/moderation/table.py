@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, TextClause, and_, bindparam, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, TextClause, and_, func, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from campaign.models.signature import (
@@ -27,6 +27,7 @@ from campaign.models.signature import (
 from campaign.moderation import entries, search, unindexed
 from campaign.moderation.entries import Entry
 from campaign.storage import pagination
+from campaign.storage.database import is_one_of
 
 PAGE = 50
 """Signatures per page."""
@@ -176,10 +177,8 @@ def _search(session: Session, campaign_id: int, wanted: Filter, position: Positi
     is_cut = len(matching) == most
     ids: Sequence[int] = matching
     if has_other_filters:
-        # The limit keeps the planner from using another index and scanning all of it. The ids are literals in the
-        # statement, because drivers need more time for so many parameters.
-        given: Any = bindparam("matching", matching, expanding=True, literal_execute=True)
-        matches = select(Signature).where(Signature.id.in_(given)).limit(LOOK_FOUND)
+        # The limit keeps the planner from using another index and scanning all of it.
+        matches = select(Signature).where(is_one_of(session, Signature.id, matching)).limit(LOOK_FOUND)
         candidate = aliased(Signature, matches.subquery())
         found = select(candidate.id).where(*_remaining(candidate, wanted), *_time(candidate, wanted))
         ids = session.scalars(found.order_by(candidate.id.desc())).all()

@@ -1,16 +1,31 @@
 """Database connections: Flask-SQLAlchemy, engine options, and how SQLite's transactions begin."""
 
+import json
 import sqlite3
+from collections.abc import Collection
 from typing import Any
 
 from click import get_current_context
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Connection, Engine, MetaData, event, make_url
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Engine,
+    MetaData,
+    any_,
+    event,
+    func,
+    literal,
+    make_url,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 
 from campaign.settings import ROOT, THREADS
 
@@ -107,6 +122,17 @@ def insert_into(dialect: str, table: type[Base]) -> Any:
     """Return an INSERT that supports ON CONFLICT, for which SQLAlchemy has a class for each database."""
     insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     return insert(table.__table__)  # type: ignore[arg-type]
+
+
+def is_one_of(session: Session, column: InstrumentedAttribute[int], numbers: Collection[int]) -> ColumnElement[bool]:
+    """Return the condition that a column has one of these numbers, which are one parameter of the statement.
+
+    With IN and a parameter for each, a thousand of them take several times as long.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        return column == any_(literal(list(numbers), ARRAY(BigInteger)))
+    given = func.json_each(json.dumps(list(numbers))).table_valued("value")
+    return column.in_(select(given.c.value))
 
 
 @event.listens_for(Engine, "connect")
