@@ -73,8 +73,9 @@ def names(session: Session, wanted: Sequence[tuple[Record, Collection[int]]]) ->
     def is_meant(row: Row[Any], entry: Record) -> bool:
         """Return whether the entry is about this signature, and not about a deleted one that had its id.
 
-        SQLite gives the highest id again once its signature was deleted. The next one, of any campaign, is younger than
-        the entry. So is a pending one that somebody has typed anew: what the entry was about is gone, too.
+        Once the signature with the highest id is deleted, SQLite gives this id to the next signature, of any campaign.
+        That one was signed after the entry was written. Somebody may also have signed again while a signature was
+        pending. Its row then has the later time, and no longer the data that the entry is about.
         """
         is_younger = reuses_ids and entry.action in _MAY_BE_PENDING and row.signed_at > entry.at
         return row.campaign_id == entry.campaign_id and not is_younger

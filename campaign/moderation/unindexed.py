@@ -23,6 +23,7 @@ LOOK = 1000
 MOST_COUNTED = 20_000
 """How many of a campaign's newest signatures are checked for being in the index, if it lacks many of any campaign."""
 
+# Ruff's S608 looks for values in SQL. These statements contain only constants; values are parameters.
 _IS_NEW = "id > (SELECT id FROM signature_search_done)"
 _NEW = text(f"SELECT id, campaign_id FROM signature WHERE {_IS_NEW} ORDER BY id DESC LIMIT :most")  # noqa: S608
 _CHANGED = text(
