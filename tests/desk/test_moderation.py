@@ -156,7 +156,7 @@ def test_large_change_goes_on_with_older_signatures_when_asked(
     step = reply(organizer, organizer.post(f"{PAGE}/remove", data=form | {"block": "y"}), "all")
     assert "20 signatures removed and blocked." in step.text
     assert "Undo: restore 20 signatures" in step.text
-    assert question(step) == "Go on with older signatures?"
+    assert question(step) == "Continue with older signatures?"
     assert step.text.count(" autofocus") == 1
     step = reply(organizer, step, "all")
     assert "15 signatures removed and blocked." in step.text

@@ -225,7 +225,7 @@ def test_partial_change_after_a_storage_error_is_reported_and_can_be_undone(
     assert answer.status_code == 503
     assert "4 signatures hidden. The rest couldn’t be saved" in answer.text
     assert 'value="spam"' in answer.text, "the form keeps the reason for another try"
-    assert "Go on with older signatures?" in answer.text
+    assert "Continue with older signatures?" in answer.text
     assert standings() == ["listed"] * 2 + ["hidden"] * 4
     assert undo(client, answer).status_code == 200
     assert standings() == ["listed"] * 6

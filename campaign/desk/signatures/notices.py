@@ -101,8 +101,8 @@ def about_rest(action: Action, done: Done) -> Question | None:
         return None
     hints = [gettext("Older signatures have not been checked yet.")]
     if done.changed:
-        hints.append(gettext("If you go on, you can still undo this step in the activity log."))
-    words, answers = gettext("Go on with older signatures?"), [(ALL, gettext("Go on"))]
+        hints.append(gettext("If you continue, you can still undo this step in the activity log."))
+    words, answers = gettext("Continue with older signatures?"), [(ALL, gettext("Continue"))]
     return Question(words, " ".join(hints), _endpoint(action), answers, [("first", done.rest)])
 
 
