@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import Session
 
 from campaign.models.audit_log import Record
@@ -31,9 +31,9 @@ class Entry:
     signed_at: datetime
     email: str | None
     """None unless email addresses were requested."""
-    signed_again: bool = False
+    signed_again: bool
     """Whether the mailbox of this removed or withdrawn signature has signed again since. It can't be restored then."""
-    attempts: Attempts | None = None
+    attempts: Attempts | None
     """Attempts to sign with the mailbox; None unless it is blocked."""
 
     @property
@@ -44,10 +44,10 @@ class Entry:
 
 def read(session: Session, campaign_id: int, ids: Sequence[int], *, with_addresses: bool) -> list[Entry]:
     """Return the signatures with these ids, in this order. Signatures that don't exist are left out."""
-    shown: list[Any] = [column for column in _COLUMNS if with_addresses or column is not Signature.email]
-    rows = session.execute(select(*shown).where(is_one_of(session, Signature.id, ids))).all()
+    shown = _WITH_ADDRESSES if with_addresses else _SHOWN
+    rows = session.execute(shown.where(is_one_of(session, Signature.id, ids))).all()
     marks = _Marks(session, campaign_id, rows)
-    by_id = {row.id: _entry(row, marks) for row in rows}
+    by_id = {row.id: _entry(row, row.email if with_addresses else None, marks) for row in rows}
     return [by_id[id_] for id_ in ids if id_ in by_id]
 
 
@@ -94,10 +94,10 @@ def _joined(*parts: str) -> str:
     return ", ".join(filter(None, parts))
 
 
-_COLUMNS = (
+# Composed once, because that takes as long as the query.
+_SHOWN: Select[*tuple[Any, ...]] = select(
     Signature.id,
     Signature.name,
-    Signature.email,
     Signature.email_key,
     Signature.country,
     Signature.region,
@@ -109,6 +109,7 @@ _COLUMNS = (
     Signature.signed_at,
     Signature.listed_at,
 )
+_WITH_ADDRESSES = _SHOWN.add_columns(Signature.email)
 
 
 class _Marks:
@@ -120,18 +121,32 @@ class _Marks:
         self._signed_again = mailboxes.signed_again(session, campaign_id, released)
         self._attempts = mailboxes.attempts(session, campaign_id, blocked)
 
-    def of(self, row: Row[Any]) -> dict[str, Any]:
-        """Return the fields of the signature's entry that concern its mailbox."""
-        again = RELEASED in row.email_key and mailbox(row.email_key) in self._signed_again
-        return {"signed_again": again, "attempts": self._attempts.get(row.email_key)}
+    def signed_again(self, email_key: str) -> bool:
+        """Return whether the mailbox has released the signature with this `email_key`, and has signed again since."""
+        return RELEASED in email_key and mailbox(email_key) in self._signed_again
+
+    def attempts(self, email_key: str) -> Attempts | None:
+        """Return the attempts to sign with the mailbox of this `email_key`, or None if it is not blocked."""
+        return self._attempts.get(email_key)
 
 
 def _standing(row: Row[Any]) -> Standing:
     return standing(row.state, row.listed_at, row.email_key)
 
 
-def _entry(row: Row[Any], marks: _Marks) -> Entry:
-    values = row._asdict()
-    for key in ("state", "listed_at", "email_key"):
-        del values[key]
-    return Entry(**{"email": None} | values | marks.of(row), standing=_standing(row))
+def _entry(row: Row[Any], email: str | None, marks: _Marks) -> Entry:
+    return Entry(
+        id=row.id,
+        name=row.name,
+        country=row.country,
+        region=row.region,
+        city=row.city,
+        postal_code=row.postal_code,
+        anonymous=row.anonymous,
+        source=row.source,
+        standing=_standing(row),
+        signed_at=row.signed_at,
+        email=email,
+        signed_again=marks.signed_again(row.email_key),
+        attempts=marks.attempts(row.email_key),
+    )

@@ -7,7 +7,7 @@ signatures itself (unindexed.py). `table.py` combines searches with filters.
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from itertools import chain, repeat
+from math import ceil
 
 from email_validator import EmailNotValidError
 from sqlalchemy import func, select, text
@@ -29,6 +29,8 @@ Fewer would match too many signatures.
 
 _BLOCK = 14
 """PostgreSQL's index contains each word once for each block of 2**_BLOCK ids."""
+_MOST_BLOCKS = 32
+"""The most blocks that one query of PostgreSQL's index looks at."""
 
 
 def newest(
@@ -103,19 +105,22 @@ def _newest_in_postgresql(
     session: Session, campaign_id: int, wanted: list[list[Option]], before: int | None, most: int
 ) -> list[int]:
     # The block above all ids is nearly empty, so query it together with the next one.
-    first = 2 if before is None else 1
+    blocks = 2 if before is None else 1
     if before is None:
         before = _above_all(session, campaign_id)
     # The index returns all matches at once and unordered, and a fifth of all signatures may contain a common word. So
-    # query it block by block, newest first. If that isn't enough, matches are rare: query more blocks at once.
+    # query some blocks, newest first, and then as many as are enough if matches go on to be as frequent. They may
+    # become more frequent, so look only at four times as many at once.
     found: list[int] = []
-    end, sizes = (before - 1 >> _BLOCK) + 1, chain((first, 1, 4, 16), repeat(32))
+    top = end = (before - 1 >> _BLOCK) + 1
     while end > 0 and len(found) < most:
-        begin = max(0, end - next(sizes))
+        begin = max(0, end - blocks)
         in_each = (_in_block(f"{campaign_id}.{block}.", wanted) for block in range(begin, end))
         given = {"wanted": " | ".join(in_each), "before": before, "most": most - len(found)}
         found += session.scalars(_IN_POSTGRESQL, given).all()
         end = begin
+        enough = ceil((most - len(found)) * (top - end) / max(1, len(found)))
+        blocks = min(enough, 4 * blocks, _MOST_BLOCKS)
     return found
 
 

@@ -4,14 +4,27 @@
 email addresses.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, TextClause, and_, func, select, tuple_
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Subquery,
+    TextClause,
+    and_,
+    bindparam,
+    case,
+    false,
+    func,
+    select,
+    true,
+    tuple_,
+)
+from sqlalchemy.orm import Session
 
 from campaign.models.signature import (
     HAS_SOURCE,
@@ -31,7 +44,7 @@ from campaign.storage.database import is_one_of
 
 PAGE = 50
 """Signatures per page."""
-LOOK = 3_000
+LOOK = 2_000
 """The most signatures that are checked for one page. After that, the user can choose to search further back."""
 LOOK_FOUND = 1_000
 """The same limit for search results, each of which takes longer to check."""
@@ -148,9 +161,7 @@ def count(session: Session, campaign_id: int, wanted: Filter) -> Count:
 
 def start(session: Session, campaign_id: int) -> str:
     """Return the cursor before the newest signature. With any filter, pages from there leave out later signatures."""
-    newest = select(func.max(Signature.signed_at)).where(Signature.campaign_id == campaign_id)
-    highest = select(func.max(Signature.id))
-    signed_at, id_ = session.execute(select(newest.scalar_subquery(), highest.scalar_subquery())).one()
+    signed_at, id_ = session.execute(_NEWEST, {"campaign_id": campaign_id}).one()
     return pagination.after(signed_at or _ANY_TIME, (id_ or 0) + 1)
 
 
@@ -158,6 +169,10 @@ def _missed(session: Session, campaign_id: int, wanted: Filter) -> int:
     return unindexed.missed(session, campaign_id) if wanted.searches else 0
 
 
+_NEWEST = select(
+    select(func.max(Signature.signed_at)).where(Signature.campaign_id == bindparam("campaign_id")).scalar_subquery(),
+    select(func.max(Signature.id)).scalar_subquery(),
+)
 _ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 Position = tuple[datetime, int]
 Found = tuple[Sequence[int], str | None, Count | None]
@@ -178,54 +193,63 @@ def _search(session: Session, campaign_id: int, wanted: Filter, position: Positi
     ids: Sequence[int] = matching
     if has_other_filters:
         # The limit keeps the planner from using another index and scanning all of it.
-        matches = select(Signature).where(is_one_of(session, Signature.id, matching)).limit(LOOK_FOUND)
-        candidate = aliased(Signature, matches.subquery())
-        found = select(candidate.id).where(*_remaining(candidate, wanted), *_time(candidate, wanted))
-        ids = session.scalars(found.order_by(candidate.id.desc())).all()
+        among = select(Signature.id).where(is_one_of(session, Signature.id, matching)).limit(LOOK_FOUND)
+        conditions = [*_indexed_conditions(wanted).values(), *_other_conditions(wanted), *_time(wanted)]
+        found = _that_meet(conditions, among)
+        ids = session.scalars(select(found.c.id).where(found.c.is_match).order_by(found.c.id.desc())).all()
     return ids, pagination.after(_ANY_TIME, matching[-1]) if is_cut else None, _counted(len(ids), not is_cut)
 
 
 def _scan_index(session: Session, campaign_id: int, wanted: Filter, position: Position | None, size: int) -> Found:
     """Scan the most selective index, newest first, and apply the other filters to its entries."""
-    index, newest = _most_selective_index(session, campaign_id, wanted)
+    indexed = _indexed_conditions(wanted)
+    index, newest = _most_selective_index(session, campaign_id, wanted, indexed)
     after = newest.where(tuple_(Signature.signed_at, Signature.id) < tuple_(*position)) if position else newest
     # The first page shows how many signatures match.
     counts = position is None
     enough = max(size, MOST_COUNTED if counts else 0) + 1
-    if not _remaining(Signature, wanted, index):
+    remaining = [*(each for name, each in indexed.items() if name != index), *_other_conditions(wanted)]
+    if not remaining:
         ids = session.scalars(after.with_only_columns(Signature.id).limit(enough)).all()
         return ids, None, _counted(len(ids), True) if counts else None
     # A short scan is usually enough. With several filters it isn't, because few signatures match all of them.
-    limits = (2 * enough, LOOK) if len(_indexed_conditions(Signature, wanted)) < 2 else (LOOK,)
+    limits = (2 * enough, LOOK) if len(indexed) < 2 else (LOOK,)
+    keys = after.with_only_columns(Signature.signed_at, Signature.id)
     for most in limits:
-        candidate = aliased(Signature, after.limit(most).subquery())
-        matching = select(candidate.id).where(*_remaining(candidate, wanted, index))
-        matching = matching.order_by(candidate.signed_at.desc(), candidate.id.desc())
-        ids = session.scalars(matching.limit(enough)).all()
-        last = None
-        if len(ids) < enough:
-            key = after.with_only_columns(Signature.signed_at, Signature.id)
-            last = session.execute(key.offset(most - 1).limit(1)).first()
+        found = _that_meet(remaining, keys.limit(most))
+        newest_first = found.c.signed_at.desc(), found.c.id.desc()
+        ids = session.scalars(select(found.c.id).where(found.c.is_match).order_by(*newest_first).limit(enough)).all()
+        last = session.execute(keys.offset(most - 1).limit(1)).first() if len(ids) < enough else None
         if last is None:
             break
     return ids, pagination.after(*last) if last else None, _counted(len(ids), not last) if counts else None
+
+
+def _that_meet(conditions: Sequence[Condition], among: Select[*tuple[Any, ...]]) -> Subquery:
+    """Return the signatures of `among`, each with the column `is_match`: whether it meets all the conditions.
+
+    In `among`, they would be part of the choice of an index. Around it, SQLite would read all columns that they need
+    into another table first, which takes longer.
+    """
+    return among.add_columns(case((and_(*conditions), true()), else_=false()).label("is_match")).subquery()
 
 
 def _counted(number: int, exact: bool) -> Count:
     return Count(min(number, MOST_COUNTED), exact and number <= MOST_COUNTED)
 
 
-def _most_selective_index(session: Session, campaign_id: int, wanted: Filter) -> tuple[str, Select[Any]]:
+def _most_selective_index(
+    session: Session, campaign_id: int, wanted: Filter, indexed: Mapping[str, Condition]
+) -> tuple[str, Select[Any]]:
     """Return the filter whose index has the fewest entries in the time range, and its signatures, newest first.
 
     The filter is an empty string if none of the filters has an index.
     """
     newest = (
         select(Signature)
-        .where(Signature.campaign_id == campaign_id, *_time(Signature, wanted))
+        .where(Signature.campaign_id == campaign_id, *_time(wanted))
         .order_by(Signature.signed_at.desc(), Signature.id.desc())
     )
-    indexed = _indexed_conditions(Signature, wanted)
     queries = {name: newest.where(condition) for name, condition in indexed.items()} or {"": newest}
     if len(queries) == 1:
         return queries.popitem()
@@ -233,12 +257,6 @@ def _most_selective_index(session: Session, campaign_id: int, wanted: Filter) ->
     oldest = (query.with_only_columns(Signature.signed_at).offset(FAR - 1).limit(1) for query in queries.values())
     reached = session.execute(select(*(each.scalar_subquery() for each in oldest))).one()
     return min(zip(reached, queries.items(), strict=True), key=lambda each: each[0] or _ANY_TIME)[1]
-
-
-def _remaining(of: type[Signature], wanted: Filter, index: str = "") -> list[Condition]:
-    """Return the conditions that remain after the index of the filter `index` was used."""
-    left = [condition for name, condition in _indexed_conditions(of, wanted).items() if name != index]
-    return [*left, *_other_conditions(of, wanted)]
 
 
 _INDEXED = {
@@ -251,36 +269,36 @@ _INDEXED = {
 """The states that have an index."""
 
 
-def _indexed_conditions(of: type[Signature], wanted: Filter) -> dict[str, Condition]:
+def _indexed_conditions(wanted: Filter) -> dict[str, Condition]:
     """Return the conditions that have an index sorted like the table. `models/signature.py` declares the indexes."""
     conditions: dict[str, Condition] = {}
     if wanted.standing in _INDEXED:
         conditions["standing"] = _INDEXED[wanted.standing]
     if wanted.source:
-        conditions["source"] = and_(HAS_SOURCE, of.source == wanted.source)
+        conditions["source"] = and_(HAS_SOURCE, Signature.source == wanted.source)
     if wanted.country:
-        conditions["country"] = of.country == wanted.country
+        conditions["country"] = Signature.country == wanted.country
     if wanted.anonymous:
         conditions["anonymous"] = IS_ANONYMOUS
     return conditions
 
 
-def _other_conditions(of: type[Signature], wanted: Filter) -> list[Condition]:
+def _other_conditions(wanted: Filter) -> list[Condition]:
     """Return the conditions that have no index."""
     conditions: list[Condition] = []
     if wanted.region:
-        conditions.append((of.country == "US") & (of.region == wanted.region))
+        conditions.append((Signature.country == "US") & (Signature.region == wanted.region))
     if wanted.standing is Standing.LISTED:
-        conditions.append(of.listed_at.is_not(None))
+        conditions.append(Signature.listed_at.is_not(None))
     if wanted.standing is Standing.BLOCKED:
-        conditions.append(~of.email_key.contains(RELEASED))
+        conditions.append(~Signature.email_key.contains(RELEASED))
     if wanted.anonymous is False:
-        conditions.append(of.anonymous.is_(False))
+        conditions.append(Signature.anonymous.is_(False))
     return conditions
 
 
-def _time(of: type[Signature], wanted: Filter) -> list[Condition]:
+def _time(wanted: Filter) -> list[Condition]:
     """Return the conditions on the time of signing, which every index supports."""
-    since = [of.signed_at >= wanted.since] if wanted.since else []
-    until = [of.signed_at < wanted.until] if wanted.until else []
+    since = [Signature.signed_at >= wanted.since] if wanted.since else []
+    until = [Signature.signed_at < wanted.until] if wanted.until else []
     return [*since, *until]

@@ -137,10 +137,10 @@ def test_matches_are_counted_up_to_five_hundred(campaign: Campaign, number: int,
 
 
 @pytest.mark.parametrize(
-    ("wanted", "number"), [({"anonymous": False}, 3000), ({"words": "one", "anonymous": False}, 1000)], ids=str
+    ("wanted", "number"), [({"anonymous": False}, 2000), ({"words": "one", "anonymous": False}, 1000)], ids=str
 )
 @pytest.mark.slow
-def test_page_checks_3000_signatures_or_1000_search_results(
+def test_page_checks_2000_signatures_or_1000_search_results(
     campaign: Campaign, wanted: dict[str, Any], number: int
 ) -> None:
     put_many(campaign, number, name="No One")
