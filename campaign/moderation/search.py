@@ -7,7 +7,6 @@ signatures itself (unindexed.py). `table.py` combines searches with filters.
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from math import ceil
 
 from email_validator import EmailNotValidError
 from sqlalchemy import func, select, text
@@ -104,23 +103,27 @@ def _newest_in_sqlite(
 def _newest_in_postgresql(
     session: Session, campaign_id: int, wanted: list[list[Option]], before: int | None, most: int
 ) -> list[int]:
-    # The block above all ids is nearly empty, so query it together with the next one.
-    blocks = 2 if before is None else 1
     if before is None:
-        before = _above_all(session, campaign_id)
+        newest = _newest_id(session, campaign_id)
+        # The clocks of several machines differ, so the latest signature may not have the highest id, but it is close.
+        # The block above it is nearly empty, so query both together.
+        blocks, before = 2, ((newest >> _BLOCK) + 2) << _BLOCK
+    else:
+        newest, blocks = before, 1
     # The index returns all matches at once and unordered, and a fifth of all signatures may contain a common word. So
-    # query some blocks, newest first, and then as many as are enough if matches go on to be as frequent. They may
-    # become more frequent, so look only at four times as many at once.
+    # query some blocks, newest first, and then as many as are enough if matches remain as frequent. They may become
+    # more frequent, so look only at four times as many at once.
     found: list[int] = []
-    top = end = (before - 1 >> _BLOCK) + 1
+    end = (before - 1 >> _BLOCK) + 1
     while end > 0 and len(found) < most:
         begin = max(0, end - blocks)
         in_each = (_in_block(f"{campaign_id}.{block}.", wanted) for block in range(begin, end))
         given = {"wanted": " | ".join(in_each), "before": before, "most": most - len(found)}
         found += session.scalars(_IN_POSTGRESQL, given).all()
         end = begin
-        enough = ceil((most - len(found)) * (top - end) / max(1, len(found)))
-        blocks = min(enough, 4 * blocks, _MOST_BLOCKS)
+        looked_at = max(1, newest - (begin << _BLOCK))
+        enough = (most - len(found)) * looked_at // max(1, len(found))
+        blocks = min((enough >> _BLOCK) + 1, 4 * blocks, _MOST_BLOCKS)
     return found
 
 
@@ -148,14 +151,12 @@ def _any(options: list[Option], write: Callable[[Term], str], all_of: str, any_o
     return f"({any_of.join(f'({all_of.join(map(write, option))})' for option in options)})"
 
 
-def _above_all(session: Session, campaign_id: int) -> int:
-    """Return an id above the ids of all of the campaign's signatures."""
-    # The clocks of several machines differ, so the latest signature may not have the highest id, but it is close.
-    newest = (
+def _newest_id(session: Session, campaign_id: int) -> int:
+    """Return the highest id among the campaign's latest signatures, or 0."""
+    latest = (
         select(Signature.id)
         .where(Signature.campaign_id == campaign_id)
         .order_by(Signature.signed_at.desc(), Signature.id.desc())
         .limit(1000)
     )
-    highest = session.scalar(select(func.max(newest.subquery().c.id))) or 0
-    return ((int(highest) >> _BLOCK) + 2) << _BLOCK
+    return int(session.scalar(select(func.max(latest.subquery().c.id))) or 0)
