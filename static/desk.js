@@ -19,6 +19,12 @@
     if (url) navigator.share({ url, title, text }).catch(() => {});
   });
 
+  // Browsers send an incomplete date as an empty field, which would delete the stored date. Send a word that is no date
+  // instead, so that the server says what is missing.
+  document.addEventListener("formdata", ({ target, formData }) => {
+    for (const { name, validity } of target.elements) if (validity?.badInput) formData.set(name, "incomplete");
+  });
+
   // A new campaign starts in the browser's time zone.
   const { browserZone } = document.querySelector("[data-browser-zone]")?.dataset ?? {};
   if (browserZone) {

@@ -115,6 +115,22 @@ def test_automatic_saving_continues_after_a_save_was_stopped(
     assert (stored().title, stored().summary) == ("Stopped", "Typed after that")
 
 
+def test_incomplete_time_does_not_delete_the_stored_one(app: Flask, editor: Open, draft: Campaign) -> None:
+    page = editor(f"{draft.slug}/edit")
+    with page.expect_navigation():
+        save(page, closes_at="2027-03-01T09:00")
+    closing, before = field(page, "closes_at"), stored().closes_at
+    assert before
+    closing.focus()
+    page.keyboard.press("Backspace")
+    expect(closing).to_have_value("")
+    expect(page.locator("#saved")).to_have_text(re.compile("except for: Closing time"), timeout=10_000)
+    assert stored().closes_at == before
+    save(page, title="With half of a time")
+    expect(page.locator("#closes_at-message")).to_contain_text("Enter a date and a time")
+    assert stored().closes_at == before
+
+
 def test_only_the_last_accepted_picture_is_shown_as_attached(
     app: Flask, editor: Open, campaign: Campaign, tmp_path: Path
 ) -> None:

@@ -1,5 +1,7 @@
 """Searching and moderating signatures at the desk in a real browser, with and without JavaScript."""
 
+import re
+
 import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
@@ -7,7 +9,7 @@ from playwright.sync_api import Page, expect
 from campaign.models.account import Role
 from campaign.models.campaign import Campaign
 from tests.browser.conftest import OpenPage, violations
-from tests.browser.desk import button, check_accessible, field, open_signed_in
+from tests.browser.desk import button, check_accessible, field, open_signed_in, submit
 from tests.conftest import Server, only_sqlite
 from tests.desk.people import AtDesk
 from tests.moderation.signatures import put
@@ -176,3 +178,20 @@ def test_question_before_a_large_change_keeps_the_selection(
     expect(question).to_contain_text("Hide 61 signatures again?")
     if script:
         check_accessible(page)
+
+
+def test_incomplete_date_is_an_error_of_the_filter(
+    app: Flask, server: Server, open_page: OpenPage, moderator: AtDesk
+) -> None:
+    page = open_table(open_page, server, moderator)
+    page.get_by_text("Filter", exact=True).click()
+    since = field(page, "since")
+    since.fill("2027-03-01")
+    expect(page).to_have_url(re.compile("since=2027-03-01"))
+    since.focus()
+    page.keyboard.press("Backspace")
+    expect(page.locator("#table")).to_contain_text("Enter a day, a month, and a year")
+    submit(page, "since")
+    expect(page.locator("#table")).to_contain_text("Enter a day, a month, and a year")
+    since.fill("2027-03-01")
+    expect(page.locator("#table")).not_to_contain_text("Enter a day")

@@ -25,6 +25,7 @@ REASON_LENGTH = 500
 URL_FIELDS = ("standing", "country", "region", "since", "until", "anonymous", "source")
 """The filter's fields that may appear in a URL. The others can contain personal data."""
 _ALL = lazy_gettext("All")
+_INCOMPLETE = lazy_gettext("Enter a day, a month, and a year")
 _STANDINGS = {
     Standing.LISTED: lazy_gettext("Listed"),
     Standing.HIDDEN: lazy_gettext("Hidden"),
@@ -68,8 +69,8 @@ class FilterForm(Form):  # type: ignore[misc]  # WTForms publishes no types.
     standing = SelectField(lazy_gettext("Status"), choices=[("", _ALL), *_STANDINGS.items()], default="")
     country = SelectField(lazy_gettext("Country"), [_one_of_choices], default="", validate_choice=False)
     region = SelectField(lazy_gettext("US state"), [_one_of_choices], default="", validate_choice=False)
-    since = DateField(lazy_gettext("Signed on or after"), [Optional(), _year])
-    until = DateField(lazy_gettext("Signed on or before"), [Optional(), _year])
+    since = DateField(lazy_gettext("Signed on or after"), [Optional(), _year], invalid_value_message=_INCOMPLETE)
+    until = DateField(lazy_gettext("Signed on or before"), [Optional(), _year], invalid_value_message=_INCOMPLETE)
     anonymous = SelectField(
         lazy_gettext("Shown as"),
         choices=[("", _ALL), ("yes", lazy_gettext("Anonymous")), ("no", lazy_gettext("By name"))],
