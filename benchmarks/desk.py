@@ -33,8 +33,8 @@ Row = Callable[[str, str, str, str, bool], None]
 """`Report.row` of bench.py."""
 CONNECTIONS = 4
 """Concurrent requests."""
-SECONDS = 2
-"""The length of a run. There are three dozen pages, so runs are shorter than elsewhere."""
+SECONDS = 5
+"""The length of a run: 400 responses of a slow page, so that one pause of the machine doesn't decide p99."""
 FIRST = {"figures": 100}
 """The target for the first request for a page of each part after the site has started, in milliseconds."""
 OTHER_FIRST = 500
