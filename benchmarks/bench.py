@@ -259,7 +259,7 @@ def _text(report: Report) -> str:
         f"""{datetime.now(UTC):%Y-%m-%d}. {os.cpu_count()} cores ({cpu[0] if cpu else "unnamed"}),
 {platform.system()} {platform.release()}, Python {platform.python_version()}, {packages},
 SQLite {sqlite3.sqlite_version}. wrk generates the load on the same cores, with 16 connections unless stated otherwise.
-Figures are medians of {RUNS} runs of {SECONDS} s, or of {desk.SECONDS} s at the desk.
+Figures are medians of {RUNS} runs of {SECONDS} s.
 
 | Measurement | Figure | Comparison | Target | Met |
 |---|---|---|---|---|

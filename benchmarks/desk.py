@@ -33,8 +33,6 @@ Row = Callable[[str, str, str, str, bool], None]
 """`Report.row` of bench.py."""
 CONNECTIONS = 4
 """Concurrent requests."""
-SECONDS = 5
-"""The length of a run: 400 responses of a slow page, so that one pause of the machine doesn't decide p99."""
 FIRST = {"figures": 100}
 """The target for the first request for a page of each part after the site has started, in milliseconds."""
 OTHER_FIRST = 500
@@ -211,7 +209,7 @@ def _publish_empty() -> None:
 
 
 def _slowest(targets: dict[str, Target]) -> Rate:
-    measured = measure.load(*targets.values(), connections=CONNECTIONS, seconds=SECONDS)
+    measured = measure.load(*targets.values(), connections=CONNECTIONS)
     rates = dict(zip(targets, measured, strict=True))
     for name, rate in rates.items():
         print(f"    {name}: p99 {rate.p99:.0f} ms, {rate.per_second:.0f}/s, {rate.errors} errors", flush=True)

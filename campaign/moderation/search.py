@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from email_validator import EmailNotValidError
-from sqlalchemy import func, select, text
+from sqlalchemy import BigInteger, func, literal_column, select, table, text
 from sqlalchemy.orm import Session
 
 from campaign.models.signature import Signature
@@ -17,6 +17,7 @@ from campaign.moderation import search_words, unindexed
 from campaign.moderation.indexing import CAMPAIGN, DOMAIN, MAILBOX, in_index
 from campaign.moderation.search_words import LONGEST_SEARCH, Option, Term
 from campaign.signatures.signing import email_key
+from campaign.storage.database import read_ids
 from campaign.text.bounded_text import check, normalized
 from campaign.text.email_address import EMAIL_LENGTH
 
@@ -89,15 +90,18 @@ def _newest_in_sqlite(
         return f'"{in_index(term.word)}"{" *" if term.is_prefix else ""}'
 
     match = " AND ".join([f'"{CAMPAIGN}{campaign_id}"', *(_any(options, word, " AND ", " OR ") for options in wanted)])
-    statement = text(
-        "SELECT rowid FROM signature_search WHERE signature_search MATCH :wanted AND rowid < :before "
-        "ORDER BY rowid DESC LIMIT :most"
-    )
     end = 2**62 if before is None else before
-    # All at once: a thousand rows one by one take several times as long.
-    indexed = session.scalars(statement, {"wanted": match, "before": end, "most": most}).all()
+    indexed = read_ids(session, _IN_SQLITE.params(wanted=match, before=end).limit(most))
     # What `look` has read may have been indexed since.
     return sorted({*indexed, *unindexed.look(session, campaign_id, wanted, end)}, reverse=True)[:most]
+
+
+_IN_SQLITE = (
+    select(literal_column("rowid", BigInteger).label("id"))
+    .select_from(table("signature_search"))
+    .where(text("signature_search MATCH :wanted AND rowid < :before"))
+    .order_by(text("rowid DESC"))
+)
 
 
 def _newest_in_postgresql(

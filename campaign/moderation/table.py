@@ -40,7 +40,7 @@ from campaign.models.signature import (
 from campaign.moderation import entries, search, unindexed
 from campaign.moderation.entries import Entry
 from campaign.storage import pagination
-from campaign.storage.database import is_one_of
+from campaign.storage.database import is_one_of, read_ids
 
 PAGE = 50
 """Signatures per page."""
@@ -196,7 +196,8 @@ def _search(session: Session, campaign_id: int, wanted: Filter, position: Positi
         among = select(Signature.id).where(is_one_of(session, Signature.id, matching)).limit(LOOK_FOUND)
         conditions = [*_indexed_conditions(wanted).values(), *_other_conditions(wanted), *_time(wanted)]
         found = _that_meet(conditions, among)
-        ids = session.scalars(select(found.c.id).where(found.c.is_match).order_by(found.c.id.desc())).all()
+        newest_first = select(found.c.id).where(found.c.is_match).order_by(found.c.id.desc())
+        ids = read_ids(session, newest_first.limit(LOOK_FOUND))
     return ids, pagination.after(_ANY_TIME, matching[-1]) if is_cut else None, _counted(len(ids), not is_cut)
 
 
@@ -210,7 +211,7 @@ def _scan_index(session: Session, campaign_id: int, wanted: Filter, position: Po
     enough = max(size, MOST_COUNTED if counts else 0) + 1
     remaining = [*(each for name, each in indexed.items() if name != index), *_other_conditions(wanted)]
     if not remaining:
-        ids = session.scalars(after.with_only_columns(Signature.id).limit(enough)).all()
+        ids = read_ids(session, after.with_only_columns(Signature.id).limit(enough))
         return ids, None, _counted(len(ids), True) if counts else None
     # A short scan is usually enough. With several filters it isn't, because few signatures match all of them.
     limits = (2 * enough, LOOK) if len(indexed) < 2 else (LOOK,)
@@ -218,7 +219,7 @@ def _scan_index(session: Session, campaign_id: int, wanted: Filter, position: Po
     for most in limits:
         found = _that_meet(remaining, keys.limit(most))
         newest_first = found.c.signed_at.desc(), found.c.id.desc()
-        ids = session.scalars(select(found.c.id).where(found.c.is_match).order_by(*newest_first).limit(enough)).all()
+        ids = read_ids(session, select(found.c.id).where(found.c.is_match).order_by(*newest_first).limit(enough))
         last = session.execute(keys.offset(most - 1).limit(1)).first() if len(ids) < enough else None
         if last is None:
             break

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     MetaData,
+    Select,
     any_,
     event,
     func,
@@ -133,6 +134,17 @@ def is_one_of(session: Session, column: InstrumentedAttribute[int], numbers: Col
         return column == any_(literal(list(numbers), ARRAY(BigInteger)))
     given = func.json_each(json.dumps(list(numbers))).table_valued("value")
     return column.in_(select(given.c.value))
+
+
+def read_ids(session: Session, query: Select[int]) -> list[int]:
+    """Return the ids that a query selects, in its order. The query needs a limit, or SQLite ignores its order.
+
+    On SQLite, the ids are one row, because Python's driver lets other threads run after each row.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        return list(session.scalars(query))
+    ids: list[int] = json.loads(session.scalars(select(func.json_group_array(query.subquery().c[0]))).one())
+    return ids
 
 
 @event.listens_for(Engine, "connect")
