@@ -85,6 +85,7 @@ def ask(client: FlaskClient, path: str, host: str | None, method: str = "GET", *
 
 
 @pytest.mark.parametrize("host", OTHERS)
+@pytest.mark.slow
 def test_other_hosts_are_refused_on_every_page(client: FlaskClient, campaign: Campaign, host: str) -> None:
     for path in (PATH, f"{PATH}/feed", "/", "/nothing", "/desk", "/desk/sign-in", "/static/site.css", f"/{PATH}"):
         for method in ("GET", "HEAD", "POST", "OPTIONS"):

@@ -228,6 +228,7 @@ def test_letter_with_too_much_markdown_gets_an_error_at_the_desk(at_desk: AtDesk
 
 @only_sqlite
 @pytest.mark.parametrize("length", [40_000, 55_000])
+@pytest.mark.slow
 def test_live_preview_of_a_hostile_letter_shows_plain_text(at_desk: AtDeskAs, length: int) -> None:
     admin = at_desk(Role.ADMIN)
     forget()

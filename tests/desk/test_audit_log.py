@@ -119,6 +119,7 @@ def test_audit_log_has_fifty_entries_per_page(at_desk: AtDeskAs, campaign: Campa
     assert pages[0] + pages[1] == [str(number) for number in range(99, 0, -1) if number != 50]
 
 
+@pytest.mark.slow
 def test_internal_keys_are_not_shown(at_desk: AtDeskAs, campaign: Campaign) -> None:
     organizer = at_desk(Role.ORGANIZER, own=[campaign])
     organizer.post(f"{PATH}/close", data={"version": str(campaign.version)})

@@ -65,6 +65,7 @@ def shown(locale: Locale) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("tag", [*catalogs.tags(), *OTHERS])
+@pytest.mark.slow
 def test_trimmed_locale_shows_the_same_texts(tag: str, forget: Forget) -> None:
     forget()
     expected = shown(Locale.parse(tag, sep="-"))

@@ -71,6 +71,7 @@ class Links(HTMLParser):
 
 
 @only_sqlite
+@pytest.mark.slow
 def test_messages_are_translated_into_every_language(publish: Publish, mail_settings: Settings) -> None:
     english = publish(slug="english")
     for tag in set(catalogs.tags()) - {"en"}:

@@ -49,6 +49,7 @@ from campaign.signatures.countries import countries
         ("en", ["Afghanistan", "Åland Islands", "Albania"]),
     ],
 )
+@pytest.mark.slow
 def test_countries_are_where_readers_of_a_language_look_for_them(language: str, names: list[str]) -> None:
     in_order = list(countries(language).values())
     positions = [in_order.index(name) for name in names]

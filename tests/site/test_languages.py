@@ -136,6 +136,7 @@ def test_feeds_for_machines_are_in_the_language_of_the_campaign(publish: Publish
 
 
 @pytest.mark.parametrize("tag", catalogs.tags())
+@pytest.mark.slow
 def test_page_and_style_sheet_are_small_in_every_language(publish: Publish, client: FlaskClient, tag: str) -> None:
     [sample] = reading.read_all((ROOT / "campaigns").glob("*.md"))
     texts = {key: getattr(sample.campaign, key) for key in ("title", "summary", "letter")}

@@ -277,6 +277,7 @@ def test_wrong_method_gets_the_405_page(client: FlaskClient, campaign: Campaign)
 
 @pytest.mark.parametrize("path", ["/", PATH, "/healthz", "/desk/sign-in", "/desk/"])
 @pytest.mark.parametrize("method", ["TRACE", "PUT", "PATCH", "DELETE"])
+@pytest.mark.slow
 def test_unused_methods_are_refused(client: FlaskClient, campaign: Campaign, method: str, path: str) -> None:
     assert client.open(path, method=method).status_code == 405
 

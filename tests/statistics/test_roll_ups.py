@@ -115,6 +115,7 @@ STEPS: dict[str, Callable[[Campaign, list[int]], object]] = {
 
 @pytest.mark.parametrize("first", ["hide", "remove", "block"])
 @pytest.mark.parametrize("position", range(4))
+@pytest.mark.slow
 def test_change_counts_once_whenever_the_signature_is_rolled_up(campaign: Campaign, first: str, position: int) -> None:
     add_fake(campaign, 5)
     ids = [each.id for each in stored()][1:4]

@@ -122,6 +122,7 @@ def test_view_after_the_slug_is_kept(client: FlaskClient, end: str) -> None:
         (f"{PATH}).", "_external=1&_scheme=javascript&slug=other&endpoint=site.home", ""),
     ],
 )
+@pytest.mark.slow
 def test_source_and_query_are_kept(client: FlaskClient, path: str, query: str, expected: str) -> None:
     target = location(client, path, query)
     assert target == f"{PATH}?{expected or query}"
