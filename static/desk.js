@@ -19,8 +19,20 @@
     if (url) navigator.share({ url, title, text }).catch(() => {});
   });
 
-  // Browsers send an incomplete date as an empty field, which would delete the stored date. Send a word that is no date
-  // instead, so that the server says what is missing.
+  // Browsers send an incomplete date as an empty field, which would delete the stored date. Let the browser say what is
+  // missing instead, because it can't show an incomplete date again.
+  document.addEventListener(
+    "submit",
+    (event) => {
+      const incomplete = [...event.target.elements].find(({ validity }) => validity?.badInput);
+      if (!incomplete) return;
+      event.preventDefault();
+      event.stopPropagation();
+      incomplete.reportValidity();
+    },
+    true,
+  );
+  // Requests while typing send a word that is no date, so that the server keeps the stored one.
   document.addEventListener("formdata", ({ target, formData }) => {
     for (const { name, validity } of target.elements) if (validity?.badInput) formData.set(name, "incomplete");
   });
