@@ -59,12 +59,12 @@ class Target:
     """A form to send by POST."""
 
 
-def load(*targets: Target, connections: int, runs: int = RUNS, seconds: int = SECONDS) -> list[Rate]:
-    """Return the median of `runs` runs of `seconds` seconds for each target.
+def load(*targets: Target, connections: int, runs: int = RUNS) -> list[Rate]:
+    """Return the median of `runs` runs of SECONDS seconds for each target.
 
     The targets take turns, so that other work on the machine affects all of them.
     """
-    turns = [[_run(target, connections, seconds) for target in targets] for _ in range(runs)]
+    turns = [[_run(target, connections) for target in targets] for _ in range(runs)]
     return [_median([turn[number] for turn in turns]) for number in range(len(targets))]
 
 
@@ -79,7 +79,7 @@ def processor_time(*sites: tuple[Target, int], connections: int, runs: int) -> l
 
 def _processor_time(target: Target, master: int, connections: int) -> float:
     before = _cpu_seconds(master)
-    answers = _run(target, connections, SECONDS).per_second * SECONDS
+    answers = _run(target, connections).per_second * SECONDS
     return 1e6 * (_cpu_seconds(master) - before) / answers
 
 
@@ -98,8 +98,8 @@ def _median(runs: list[Rate]) -> Rate:
     )
 
 
-def _run(target: Target, connections: int, seconds: int) -> Rate:
-    command = ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "30s"]
+def _run(target: Target, connections: int) -> Rate:
+    command = ["wrk", "-t2", f"-c{connections}", f"-d{SECONDS}s", "--latency", "--timeout", "30s"]
     if target.sign:
         # The unique word keeps this run's mailboxes different from those of other runs.
         command += ["-s", str(ROOT / "benchmarks" / "sign.lua"), target.url, "--", SIGN, f"{time.time_ns():x}"]

@@ -94,7 +94,7 @@ def _joined(*parts: str) -> str:
     return ", ".join(filter(None, parts))
 
 
-# Composed once, because that takes as long as the query.
+# Composed once, not at each request.
 _SHOWN: Select[*tuple[Any, ...]] = select(
     Signature.id,
     Signature.name,

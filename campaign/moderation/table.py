@@ -229,8 +229,8 @@ def _scan_index(session: Session, campaign_id: int, wanted: Filter, position: Po
 def _that_meet(conditions: Sequence[Condition], among: Select[*tuple[Any, ...]]) -> Subquery:
     """Return the signatures of `among`, each with the column `is_match`: whether it meets all the conditions.
 
-    In `among`, they would be part of the choice of an index. Around it, SQLite would read all columns that they need
-    into another table first, which takes longer.
+    As conditions of `among`, they would affect the choice of its index. As conditions on its results, `among` would
+    have to return all columns that they need.
     """
     return among.add_columns(case((and_(*conditions), true()), else_=false()).label("is_match")).subquery()
 

@@ -1,7 +1,11 @@
 """Searching signatures by words of names and places, and by email address."""
 
+import re
+from typing import Any
+
 import pytest
-from sqlalchemy import delete, text, update
+from flask import Flask
+from sqlalchemy import delete, event, text, update
 
 from campaign.models.campaign import Campaign
 from campaign.models.signature import Signature
@@ -204,6 +208,31 @@ def test_search_finds_old_signatures_across_id_blocks(campaign: Campaign) -> Non
     new = put(campaign, {"name": "Old Bore", "email": "bore@example.org"})
     assert found(campaign, words="old") == ["Old Bore", "Old Hand", "Old Timer"]
     assert search.newest(db.session(), campaign.id, ["old"], "", new[0], 10) == old[::-1]
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_search_looks_at_as_many_blocks_as_it_needs(app: Flask, campaign: Campaign) -> None:
+    looked_at: list[int] = []
+
+    def count(_connection: object, _cursor: object, _statement: str, parameters: Any, *_: object) -> None:
+        if isinstance(parameters, dict) and "wanted" in parameters:
+            looked_at.append(len(set(re.findall(rf"'{campaign.id}\.(\d+)\.", parameters["wanted"]))))
+
+    with write_transaction() as session:
+        session.execute(text("SELECT setval('signature_id_seq', 16384 * 60 - 30)"))
+    put(campaign, *({"name": "Old Hand", "email": f"{n}@example.org"} for n in range(35)))
+    event.listen(db.engine, "before_cursor_execute", count)
+    # The newest block has only six signatures. All are matches, so the next block is enough for twenty.
+    assert len(search.newest(db.session(), campaign.id, ["old"], "", None, 20)) == 20
+    assert looked_at == [2, 1]
+    with write_transaction() as session:
+        session.execute(text("SELECT setval('signature_id_seq', 16384 * 60 + 1000)"))
+    put(campaign, {"name": "Old Bore", "email": "bore@example.org"})
+    looked_at.clear()
+    # No match among a thousand ids: matches are rare.
+    assert search.newest(db.session(), campaign.id, ["nobody"], "", None, 500) == []
+    assert looked_at == [2, 8, 32, 20]
+    event.remove(db.engine, "before_cursor_execute", count)
 
 
 @pytest.mark.parametrize(
